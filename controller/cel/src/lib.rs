@@ -1,0 +1,1 @@
+//! CEL for policies: compile once, evaluate many.

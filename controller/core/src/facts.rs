@@ -1,0 +1,76 @@
+//! What a decision may know beside the request: Namespaces and the objects that policies refer to.
+
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+
+/// A snapshot of the cluster as far as policies may see it: Namespaces and params.
+///
+/// Filled by the caller from a directory, from the files under check, or from a watch.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Namespaces by name, whole objects.
+    namespaces: BTreeMap<String, Json>,
+    /// Other objects by (`apiVersion`, kind), in the order in which they were added.
+    objects: BTreeMap<(String, String), Vec<Json>>,
+    /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
+    complete: bool,
+}
+
+impl Facts {
+    /// Facts that hold nothing yet. With `complete`, what is not added does not exist; otherwise it is
+    /// unknown, and what depends on it is undecidable.
+    pub fn new(complete: bool) -> Self {
+        Self { complete, ..Self::default() }
+    }
+
+    /// Whether absence here means absence in the cluster.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Adds an object; a later one of the same kind, namespace and name replaces the earlier.
+    /// Objects without `apiVersion`, `kind` or name are left out: nothing could refer to them.
+    pub fn add(&mut self, object: Json) {
+        let (Some(api_version), Some(kind), Some(name)) = (
+            object.get("apiVersion").and_then(Json::as_str),
+            object.get("kind").and_then(Json::as_str),
+            name_of(&object),
+        ) else {
+            return;
+        };
+        if api_version == "v1" && kind == "Namespace" {
+            self.namespaces.insert(name.to_owned(), object);
+            return;
+        }
+        let key = (api_version.to_owned(), kind.to_owned());
+        let list = self.objects.entry(key).or_default();
+        let same =
+            |other: &Json| name_of(other) == name_of(&object) && namespace_of(other) == namespace_of(&object);
+        match list.iter().position(same) {
+            Some(index) => {
+                if let Some(slot) = list.get_mut(index) {
+                    *slot = object;
+                }
+            }
+            None => list.push(object),
+        }
+    }
+
+    /// The Namespace object of that name.
+    pub fn namespace(&self, name: &str) -> Option<&Json> {
+        self.namespaces.get(name)
+    }
+
+    /// Every object of a kind, in all namespaces.
+    pub fn objects(&self, api_version: &str, kind: &str) -> &[Json] {
+        self.objects.get(&(api_version.to_owned(), kind.to_owned())).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn name_of(object: &Json) -> Option<&str> {
+    object.pointer("/metadata/name").and_then(Json::as_str)
+}
+
+fn namespace_of(object: &Json) -> &str {
+    object.pointer("/metadata/namespace").and_then(Json::as_str).unwrap_or_default()
+}

@@ -1,0 +1,22 @@
+//! The pure heart of Portcullis: documents become policies, requests become decisions.
+//!
+//! The journey: ConfigMaps are read ([`yaml`]) into documents ([`document`]), documents are compiled into
+//! an immutable [`PolicySet`], the set's index finds what matches a [`Request`] ([`matching`]), programs are
+//! evaluated into a [`Decision`], and [`enforcement`] turns that into what the requester is told.
+//!
+//! Invariant: nothing here does I/O, reads a clock or the environment, logs, or awaits.
+
+pub mod decision;
+pub mod document;
+pub mod enforcement;
+pub mod facts;
+pub mod matching;
+pub mod policy;
+pub mod request;
+pub mod set;
+pub mod yaml;
+
+pub use decision::Decision;
+pub use facts::Facts;
+pub use request::Request;
+pub use set::PolicySet;

@@ -1,0 +1,53 @@
+//! Compiled policies: what a document becomes once its expressions are programs.
+
+use crate::document::Dialect;
+
+/// What a failure leads to. Deny and Warn together are refused when a document is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Actions {
+    /// The request is denied.
+    pub deny: bool,
+    /// The requester is warned.
+    pub warn: bool,
+    /// The failure is recorded.
+    pub audit: bool,
+}
+
+/// What an error leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// As a failure.
+    #[default]
+    Fail,
+    /// As if the policy did not match.
+    Ignore,
+}
+
+/// Who asks a pair (policy, binding) at admission, and what happens when nobody answers
+/// (DESIGN: the entries of the webhook configuration).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// The pair contains Deny and its policy's failurePolicy is Fail.
+    Fail,
+    /// Every other pair.
+    Ignore,
+}
+
+/// What reports say about a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// Ours or Kubernetes'.
+    pub dialect: Dialect,
+    /// `metadata.name`.
+    pub name: String,
+    /// `portcullis.dev/title`.
+    pub title: Option<String>,
+    /// `portcullis.dev/severity`.
+    pub severity: Option<String>,
+    /// `portcullis.dev/category`.
+    pub category: Option<String>,
+    /// `portcullis.dev/remediation`: what to do about a failure.
+    pub remediation: Option<String>,
+    /// Where it came from.
+    pub origin: crate::document::Origin,
+}

@@ -1,0 +1,2 @@
+//! The one list of commands.
+fn main() {}
