@@ -1,1 +1,30 @@
-//! The library behind the `portcullis` binary.
+//! The library behind the `portcullis` binary: verbs, webhook, sources, reports.
+//!
+//! The core decides; everything here reads inputs, calls it and says what came out.
+
+pub mod cli;
+pub mod exit;
+pub mod verbs;
+
+use clap::Parser;
+use cli::Cli;
+use exit::Exit;
+use std::ffi::OsString;
+
+/// Runs the command line `args` (the program's name first) to its end and says how to exit.
+///
+/// Data goes to standard output, logs and errors to standard error.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(refusal) => return cli::refuse(&refusal),
+    };
+    cli.global.start_logging();
+    match verbs::run(cli.verb, &cli.global) {
+        Ok(exit) => exit,
+        Err(error) => {
+            cli.global.report(&error);
+            Exit::Failure
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The command line: its grammar, the flags every verb has, and how messages reach a person.
+
+use crate::exit::Exit;
+use crate::verbs::Verb;
+use clap::{Args, Parser, ValueEnum};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use tracing_subscriber::filter::LevelFilter;
+
+/// The gate of a Kubernetes cluster: policies decide what may enter.
+///
+/// Policies are ConfigMaps. The same engine decides admission requests (serve), checks manifests before
+/// they are applied (check), reports on what already runs (audit), and runs policies' own suites (test).
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Flags that every verb has.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is denied (Warn and Audit end here too)
+  1  wrong usage, unreadable input, or the tool failed
+  2  something is denied, or a suite's expectation is not met
+  3  a policy is invalid";
+
+/// Flags that every verb has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// How much to log, to standard error
+    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
+    pub log_level: LogLevel,
+    /// How to write logs
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// When to use colour; `auto` means on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// `--log-level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it, and doc comments would bloat --help")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it, and doc comments would bloat --help")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it, and doc comments would bloat --help")]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Whether to colour what goes to a stream that is, or is not, a terminal.
+    pub fn enabled(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
+            }
+        }
+    }
+}
+
+impl GlobalArgs {
+    /// Sends logs to standard error from now on. A second call in one process changes nothing.
+    pub fn start_logging(&self) {
+        let level = match self.log_level {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Trace => LevelFilter::TRACE,
+        };
+        let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+        // An error means that a logger is already there, as in tests that run several verbs.
+        let _ = match self.log_format {
+            LogFormat::Text => {
+                logs.with_ansi(self.color.enabled(io::stderr().is_terminal())).with_target(false).try_init()
+            }
+            LogFormat::Json => logs.json().flatten_event(true).with_ansi(false).try_init(),
+        };
+    }
+
+    /// Tells the person why the verb failed: one line, and a hint where the error carries one.
+    pub fn report(&self, error: &anyhow::Error) {
+        let hint = error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| &*hinted.hint);
+        self.complain("error", &format!("{error:#}"), hint);
+    }
+
+    /// Writes `level: message` to standard error, with a `hint:` line below; as a log line with
+    /// `--log-format json`.
+    pub fn complain(&self, level: &str, message: &str, hint: Option<&str>) {
+        if self.log_format == LogFormat::Json {
+            match level {
+                "error" => tracing::error!(hint, "{message}"),
+                "warning" => tracing::warn!(hint, "{message}"),
+                _ => tracing::info!(hint, "{message}"),
+            }
+            return;
+        }
+        let (before, after) = match (self.color.enabled(io::stderr().is_terminal()), level) {
+            (false, _) => ("", ""),
+            (true, "error") => ("\x1b[1;31m", "\x1b[0m"),
+            (true, "warning") => ("\x1b[1;33m", "\x1b[0m"),
+            (true, _) => ("\x1b[1m", "\x1b[0m"),
+        };
+        let mut stderr = io::stderr().lock();
+        // There is nobody left to tell when standard error itself is gone.
+        let _ = writeln!(stderr, "{before}{level}{after}: {message}");
+        if let Some(hint) = hint {
+            let _ = writeln!(stderr, "  hint: {hint}");
+        }
+    }
+}
+
+/// An error with advice: what the person can do about it.
+#[derive(Debug)]
+pub struct Hinted {
+    message: String,
+    hint: String,
+}
+
+impl Hinted {
+    /// An error that says `message` and advises `hint`.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Hinted {}
+
+/// Writes data to standard output. A reader that went away (`| head`) is no error: the verdict, and with it
+/// the exit code, is known all the same.
+pub fn write_out(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Prints what clap has to say: help and version to standard output, misuse to standard error with exit
+/// code 1 (2 means denied here).
+pub(crate) fn refuse(refusal: &clap::Error) -> Exit {
+    // A closed pipe is no reason to complain.
+    let _ = refusal.print();
+    if refusal.use_stderr() { Exit::Failure } else { Exit::Clean }
+}
