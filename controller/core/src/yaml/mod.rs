@@ -4,7 +4,39 @@
 //! keys, which kubectl lets pass, are refused. A stream is split at `---` lines first, as kubectl does, so
 //! that one broken document does not hide the others.
 
-use serde_json::Number;
+mod build;
+mod events;
+mod json;
+mod locate;
+mod scalar;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use stream::read;
+
+use serde_json::{Number, Value as Json};
+use thiserror::Error;
+
+/// The longest text that is read, in bytes: the webhook's body limit.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// How deep lists and mappings may nest.
+pub const MAX_DEPTH: usize = 1_000;
+
+/// How much anchors may hold and aliases may repeat in one document, in bytes of text plus 32 for each
+/// node: a few lines of aliases of aliases would otherwise fill any memory.
+pub const MAX_ALIASED: usize = 8 << 20;
+
+/// Why a document cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {}, column {}: {message}", position.line, position.column)]
+pub struct YamlError {
+    /// Where in the whole text.
+    pub position: Position,
+    /// What is wrong: one line.
+    pub message: String,
+}
 
 /// A place in a text: line and column, both from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,4 +94,46 @@ pub struct Entry {
     pub key_at: Position,
     /// The value.
     pub value: Node,
+}
+
+impl YamlError {
+    fn new(position: Position, message: impl Into<String>) -> Self {
+        Self { position, message: message.into() }
+    }
+}
+
+impl Node {
+    /// The value as JSON, without positions.
+    pub fn to_json(&self) -> Json {
+        match &self.value {
+            Value::Null => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Number(value) => Json::Number(value.clone()),
+            Value::String(value) => Json::String(value.text.clone()),
+            Value::Sequence(items) => Json::Array(items.iter().map(Self::to_json).collect()),
+            Value::Mapping(entries) => {
+                Json::Object(entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect())
+            }
+        }
+    }
+
+    /// The value under a key; `None` if there is no such key or this is no mapping.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entry(key).map(|entry| &entry.value)
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(&text.text),
+            _ => None,
+        }
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Mapping(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
 }

@@ -1,0 +1,192 @@
+//! From saphyr-parser's events to nodes: scalars are resolved by our own rules, and a string's place in the
+//! text is worked out from the text itself.
+
+use super::build::Builder;
+use super::scalar::{self, Resolved};
+use super::{Node, Position, Text, Value, YamlError};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
+
+/// Reads the one document of a text; `None` if it holds nothing but comments. `lines_before` is added to
+/// every line number.
+pub(super) fn read(text: &str, lines_before: u32) -> Result<Option<Node>, YamlError> {
+    let mut reading = Reading { source: Source::new(text, lines_before), builder: Builder::default() };
+    let mut parser = Parser::new_from_str(text);
+    let mut documents = 0;
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| reading.source.error(&error))?;
+        if let Event::DocumentStart(_) = event {
+            documents += 1;
+            if documents > 1 {
+                let at = reading.source.position(span.start);
+                return Err(YamlError::new(at, "a further document must begin with a line `---`"));
+            }
+        }
+        reading.event(event, span)?;
+    }
+    Ok(reading.builder.finish())
+}
+
+struct Reading<'a> {
+    source: Source<'a>,
+    builder: Builder,
+}
+
+impl Reading<'_> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+        match event {
+            Event::SequenceStart(anchor, _) => {
+                self.builder.begin_sequence(self.source.position(span.start), anchor)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.builder.begin_mapping(self.source.position(span.start), anchor)
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.builder.end(),
+            Event::Alias(anchor) => self.builder.alias(anchor, self.source.position(span.start)),
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                if plain && text == "<<" && self.builder.expects_key() {
+                    self.builder.merge_key();
+                    return Ok(());
+                }
+                let bare = tag.is_none() && anchor == 0;
+                let node = self.source.scalar(&text, style, tag.as_deref(), span, bare)?;
+                self.builder.scalar(node, anchor)
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+}
+
+/// The text of a document, by lines.
+struct Source<'a> {
+    lines: Vec<&'a str>,
+    lines_before: u32,
+}
+
+impl<'a> Source<'a> {
+    fn new(text: &'a str, lines_before: u32) -> Self {
+        let text_lines = text.split_inclusive('\n').flat_map(|line| {
+            let line = line.strip_suffix('\n').unwrap_or(line);
+            line.strip_suffix('\r').unwrap_or(line).split('\r')
+        });
+        Self { lines: text_lines.collect(), lines_before }
+    }
+
+    fn position(&self, mark: Marker) -> Position {
+        let line = u32::try_from(mark.line()).unwrap_or(u32::MAX);
+        let column = u32::try_from(mark.col()).unwrap_or(u32::MAX);
+        Position { line: line.saturating_add(self.lines_before), column: column.saturating_add(1) }
+    }
+
+    fn error(&self, error: &ScanError) -> YamlError {
+        let info = error.info();
+        let message = match info.rsplit_once(", ") {
+            Some((context, detail)) if context.starts_with("while ") => detail,
+            _ => info,
+        };
+        let mut message = message.replace(['\n', '\r'], " ").replace('"', "`");
+        for sign in [',', ':', ']', '}', '?', '-', '%'] {
+            message = message.replace(&format!("'{sign}'"), &format!("`{sign}`"));
+        }
+        YamlError::new(self.position(*error.marker()), message.trim_end_matches('.').to_owned())
+    }
+
+    fn scalar(
+        &self,
+        text: &str,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        span: Span,
+        bare: bool,
+    ) -> Result<Node, YamlError> {
+        let at = self.position(span.start);
+        let resolved = match tag {
+            Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
+                "binary" => {
+                    return Err(YamlError::new(at, "`!!binary` is not supported: JSON has no binary values"));
+                }
+                known @ ("str" | "timestamp" | "int" | "bool" | "float" | "null") => {
+                    scalar::resolve_tagged(known, text).map_err(|found| {
+                        YamlError::new(at, format!("`!!{known}` does not fit `{text}`, which is {found}"))
+                    })?
+                }
+                // goyaml.v2 takes the text of what has a tag that it does not know.
+                _ => Resolved::String,
+            },
+            // `!` alone asks for what a plain scalar would be.
+            Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => scalar::resolve(text),
+            Some(_) => Resolved::String,
+            None if style == ScalarStyle::Plain => scalar::resolve(text),
+            None => Resolved::String,
+        };
+        let value = match resolved {
+            Resolved::Null => Value::Null,
+            Resolved::Bool(value) => Value::Bool(value),
+            Resolved::Number(value) => Value::Number(value),
+            Resolved::NotJson => {
+                return Err(YamlError::new(at, format!("`{text}` cannot be written as JSON")));
+            }
+            Resolved::String => Value::String(self.text(text, style, span, bare)),
+        };
+        Ok(Node { value, at })
+    }
+
+    fn text(&self, text: &str, style: ScalarStyle, span: Span, bare: bool) -> Text {
+        let start = self.after_properties(span.start);
+        let (content_at, block_indent) = match style {
+            ScalarStyle::Plain => (start, None),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
+                (Position { column: start.column.saturating_add(1), ..start }, None)
+            }
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let content_at = self.block_start(text, span.start, bare);
+                (content_at, (style == ScalarStyle::Literal).then(|| content_at.column.saturating_sub(1)))
+            }
+        };
+        Text { text: text.to_owned(), content_at, block_indent }
+    }
+
+    /// Where a block's first line begins. The parser marks the first line that holds something, but for a
+    /// block with a tag or an anchor it marks that, and for an empty block its header.
+    fn block_start(&self, text: &str, mark: Marker, bare: bool) -> Position {
+        let marked = self.position(mark);
+        let blank = text.len() - text.trim_start_matches('\n').len();
+        let blank_lines = u32::try_from(blank).unwrap_or(u32::MAX);
+        if bare && blank < text.len() {
+            return Position { line: marked.line.saturating_sub(blank_lines), ..marked };
+        }
+        let first = marked.line.saturating_add(1);
+        let spaces = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let own = text.get(blank..).map_or(0, spaces);
+        let written = spaces(self.line(first.saturating_add(blank_lines)));
+        let indent = u32::try_from(written.saturating_sub(own)).unwrap_or(0);
+        Position { line: first, column: indent.saturating_add(1) }
+    }
+
+    /// Where a scalar itself begins, behind its tag and anchor.
+    fn after_properties(&self, mark: Marker) -> Position {
+        let at = self.position(mark);
+        let line = self.line(at.line);
+        let skipped = mark.col();
+        let mut column = skipped;
+        let mut rest = line.char_indices().nth(skipped).and_then(|(index, _)| line.get(index..));
+        while let Some(property) = rest.filter(|rest| rest.starts_with(['!', '&'])) {
+            let length = property.find(char::is_whitespace).unwrap_or(property.len());
+            let (name, behind) = property.split_at(length);
+            let blanks = behind.len() - behind.trim_start().len();
+            column += name.chars().count() + blanks;
+            rest = behind.get(blanks..);
+        }
+        Position { column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1), ..at }
+    }
+
+    /// A line by its number in the whole text.
+    fn line(&self, number: u32) -> &'a str {
+        let index = number.checked_sub(self.lines_before.saturating_add(1)).map(|index| index as usize);
+        index.and_then(|index| self.lines.get(index)).copied().unwrap_or_default()
+    }
+}
