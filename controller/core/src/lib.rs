@@ -9,8 +9,10 @@
 pub mod decision;
 pub mod document;
 pub mod enforcement;
+pub mod exception;
 pub mod facts;
 pub mod matching;
+pub mod pod;
 pub mod policy;
 pub mod request;
 pub mod set;

@@ -1,1 +1,73 @@
-//! Which policies a request concerns.
+//! Which policies a request concerns, by ValidatingAdmissionPolicy's exact rules.
+//!
+//! [`RuleIndex`] finds the few policies whose rules may match, [`Matcher`] tells whether one really does.
+
+pub mod constraints;
+pub mod excluded;
+pub mod index;
+pub mod pods;
+pub mod resources;
+pub mod rules;
+pub mod selector;
+
+pub use excluded::{covers_only_excluded, is_excluded};
+pub use index::RuleIndex;
+pub use resources::{Resource, Resources};
+
+use crate::document::{LabelSelector, MatchResources, Matching, ResourceRule};
+use crate::facts::Facts;
+use crate::request::Request;
+
+/// Whether a request is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// It is not.
+    No,
+    /// It is.
+    Yes,
+    /// It cannot be told: what is missing.
+    Undecidable(String),
+    /// It should be possible to tell and is not: what is wrong. Follows the failure policy.
+    Error(String),
+}
+
+impl From<bool> for Match {
+    fn from(matches: bool) -> Self {
+        if matches { Self::Yes } else { Self::No }
+    }
+}
+
+/// `matchConstraints` or `matchPods` of one policy, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    constraints: MatchResources,
+    /// `matchPods.podSelector`; empty for `matchConstraints`.
+    pod_selector: LabelSelector,
+}
+
+impl Matcher {
+    /// Prepares what a policy matches.
+    pub fn new(matching: &Matching) -> Self {
+        match matching {
+            Matching::Constraints(constraints) => {
+                Self { constraints: constraints.clone(), pod_selector: LabelSelector::default() }
+            }
+            Matching::Pods(pods) => {
+                Self { constraints: pods.constraints(), pod_selector: pods.pod_selector.clone() }
+            }
+        }
+    }
+
+    /// The rules by which a [`RuleIndex`] finds this policy.
+    pub fn rules(&self) -> &[ResourceRule] {
+        &self.constraints.resource_rules
+    }
+
+    /// Whether the policy concerns the request. A policy without rules concerns none.
+    pub fn matches(&self, request: &Request, facts: &Facts) -> Match {
+        if self.constraints.resource_rules.is_empty() || !pods::selects(&self.pod_selector, request) {
+            return Match::No;
+        }
+        self.constraints.matches(request, facts)
+    }
+}

@@ -1,0 +1,407 @@
+//! Which resource a kind belongs to, and requests for objects that come without one.
+
+use crate::request::{GroupVersionKind, GroupVersionResource, Operation, Request};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+
+/// Resources by group and kind: those built into Kubernetes, and those that were added.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    /// Custom kinds by group.
+    custom: HashMap<String, HashMap<String, Custom>>,
+}
+
+#[derive(Debug, Clone)]
+struct Custom {
+    plural: String,
+    namespaced: bool,
+}
+
+/// How objects of a kind are addressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resource<'a> {
+    /// Lower case, such as `ingresses`.
+    pub plural: &'a str,
+    /// Whether its objects live in a namespace.
+    pub namespaced: bool,
+}
+
+impl Resources {
+    /// What every cluster has.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the kind of a CustomResourceDefinition and tells whether it could: anything else, and a
+    /// definition that lacks what is needed, is left out.
+    pub fn add_crd(&mut self, object: &Json) -> bool {
+        let text = |path: &str| object.pointer(path).and_then(Json::as_str).filter(|text| !text.is_empty());
+        let is_crd = text("/kind") == Some("CustomResourceDefinition")
+            && text("/apiVersion").is_some_and(|version| version.starts_with("apiextensions.k8s.io/"));
+        let (true, Some(group), Some(kind), Some(plural), Some(scope)) = (
+            is_crd,
+            text("/spec/group"),
+            text("/spec/names/kind"),
+            text("/spec/names/plural"),
+            text("/spec/scope"),
+        ) else {
+            return false;
+        };
+        let custom = Custom { plural: plural.to_owned(), namespaced: scope == "Namespaced" };
+        self.custom.entry(group.to_owned()).or_default().insert(kind.to_owned(), custom);
+        true
+    }
+
+    /// The resource of a kind, in whatever version. A definition cannot change what is built in.
+    pub fn find(&self, group: &str, kind: &str) -> Option<Resource<'_>> {
+        built_in(group, kind).or_else(|| {
+            let Custom { plural, namespaced } = self.custom.get(group)?.get(kind)?;
+            Some(Resource { plural, namespaced: *namespaced })
+        })
+    }
+}
+
+impl Request {
+    /// The request that would bring this object about: what `check` and audits decide on. Nobody asks it,
+    /// and nothing is known about an existing object, except on DELETE, where the object is that.
+    ///
+    /// A namespaced object without a namespace is taken to go to `default`. The object itself is left as it
+    /// is: no defaults are filled in.
+    pub fn for_object(object: Json, resources: &Resources, operation: Operation) -> Self {
+        let text = |path: &str| object.pointer(path).and_then(Json::as_str).unwrap_or_default();
+        let kind = GroupVersionKind::from_api_version(text("/apiVersion"), text("/kind"));
+        let name = text("/metadata/name").to_owned();
+        let namespace = text("/metadata/namespace");
+        let resource = resources.find(&kind.group, &kind.kind);
+        let namespace = match resource {
+            Some(Resource { namespaced: true, .. }) if namespace.is_empty() => "default",
+            Some(Resource { namespaced: true, .. }) | None => namespace,
+            Some(_) if kind.group.is_empty() && kind.kind == "Namespace" => &name,
+            Some(_) => "",
+        }
+        .to_owned();
+        let (object, old_object) = match operation {
+            Operation::Delete => (Json::Null, object),
+            Operation::Create | Operation::Update | Operation::Connect => (object, Json::Null),
+        };
+        Self {
+            resource: resource.map(|resource| GroupVersionResource {
+                group: kind.group.clone(),
+                version: kind.version.clone(),
+                resource: resource.plural.to_owned(),
+            }),
+            kind,
+            sub_resource: String::new(),
+            request_kind: None,
+            request_resource: None,
+            request_sub_resource: None,
+            name,
+            namespace,
+            operation,
+            user: None,
+            old_object_known: operation == Operation::Delete,
+            object,
+            old_object,
+            options: Json::Null,
+            dry_run: false,
+        }
+    }
+}
+
+/// Whether Kubernetes itself owns every kind of this group.
+pub(crate) fn is_built_in_group(group: &str) -> bool {
+    BUILT_IN.iter().any(|(known, _)| *known == group)
+}
+
+/// The kinds that belong to a built-in resource.
+pub(crate) fn built_in_kinds(group: &str, plural: &str) -> impl Iterator<Item = &'static str> {
+    kinds_of(group).filter(move |(_, known, _)| *known == plural).map(|(kind, _, _)| *kind)
+}
+
+fn built_in(group: &str, kind: &str) -> Option<Resource<'static>> {
+    kinds_of(group)
+        .find(|(known, _, _)| *known == kind)
+        .map(|&(_, plural, scope)| Resource { plural, namespaced: scope == NAMESPACED })
+}
+
+fn kinds_of(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static str, bool)> {
+    BUILT_IN.iter().filter(move |(known, _)| *known == group).flat_map(|(_, kinds)| kinds.iter())
+}
+
+const NAMESPACED: bool = true;
+const CLUSTER: bool = false;
+
+/// Every kind with a resource of its own in the groups that kube-apiserver serves up to 1.37: group, then
+/// kind, plural and scope. All versions of a kind share them.
+#[rustfmt::skip]
+const BUILT_IN: &[(&str, &[(&str, &str, bool)])] = &[
+    ("", &[
+        ("Binding", "bindings", NAMESPACED),
+        ("ComponentStatus", "componentstatuses", CLUSTER),
+        ("ConfigMap", "configmaps", NAMESPACED),
+        ("Endpoints", "endpoints", NAMESPACED),
+        ("Event", "events", NAMESPACED),
+        ("LimitRange", "limitranges", NAMESPACED),
+        ("Namespace", "namespaces", CLUSTER),
+        ("Node", "nodes", CLUSTER),
+        ("PersistentVolume", "persistentvolumes", CLUSTER),
+        ("PersistentVolumeClaim", "persistentvolumeclaims", NAMESPACED),
+        ("Pod", "pods", NAMESPACED),
+        ("PodTemplate", "podtemplates", NAMESPACED),
+        ("ReplicationController", "replicationcontrollers", NAMESPACED),
+        ("ResourceQuota", "resourcequotas", NAMESPACED),
+        ("Secret", "secrets", NAMESPACED),
+        ("Service", "services", NAMESPACED),
+        ("ServiceAccount", "serviceaccounts", NAMESPACED),
+    ]),
+    ("admissionregistration.k8s.io", &[
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", CLUSTER),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", CLUSTER),
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", CLUSTER),
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", CLUSTER),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", CLUSTER),
+        ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", CLUSTER),
+    ]),
+    ("apiextensions.k8s.io", &[("CustomResourceDefinition", "customresourcedefinitions", CLUSTER)]),
+    ("apiregistration.k8s.io", &[("APIService", "apiservices", CLUSTER)]),
+    ("apps", &[
+        ("ControllerRevision", "controllerrevisions", NAMESPACED),
+        ("DaemonSet", "daemonsets", NAMESPACED),
+        ("Deployment", "deployments", NAMESPACED),
+        ("ReplicaSet", "replicasets", NAMESPACED),
+        ("StatefulSet", "statefulsets", NAMESPACED),
+    ]),
+    ("authentication.k8s.io", &[
+        ("SelfSubjectReview", "selfsubjectreviews", CLUSTER),
+        ("TokenReview", "tokenreviews", CLUSTER),
+    ]),
+    ("authorization.k8s.io", &[
+        ("LocalSubjectAccessReview", "localsubjectaccessreviews", NAMESPACED),
+        ("SelfSubjectAccessReview", "selfsubjectaccessreviews", CLUSTER),
+        ("SelfSubjectRulesReview", "selfsubjectrulesreviews", CLUSTER),
+        ("SubjectAccessReview", "subjectaccessreviews", CLUSTER),
+    ]),
+    ("autoscaling", &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", NAMESPACED)]),
+    ("batch", &[
+        ("CronJob", "cronjobs", NAMESPACED),
+        ("Job", "jobs", NAMESPACED),
+    ]),
+    ("certificates.k8s.io", &[
+        ("CertificateSigningRequest", "certificatesigningrequests", CLUSTER),
+        ("ClusterTrustBundle", "clustertrustbundles", CLUSTER),
+        ("PodCertificateRequest", "podcertificaterequests", NAMESPACED),
+    ]),
+    ("coordination.k8s.io", &[
+        ("Lease", "leases", NAMESPACED),
+        ("LeaseCandidate", "leasecandidates", NAMESPACED),
+    ]),
+    ("discovery.k8s.io", &[("EndpointSlice", "endpointslices", NAMESPACED)]),
+    ("events.k8s.io", &[("Event", "events", NAMESPACED)]),
+    ("flowcontrol.apiserver.k8s.io", &[
+        ("FlowSchema", "flowschemas", CLUSTER),
+        ("PriorityLevelConfiguration", "prioritylevelconfigurations", CLUSTER),
+    ]),
+    ("internal.apiserver.k8s.io", &[("StorageVersion", "storageversions", CLUSTER)]),
+    ("networking.k8s.io", &[
+        ("IPAddress", "ipaddresses", CLUSTER),
+        ("Ingress", "ingresses", NAMESPACED),
+        ("IngressClass", "ingressclasses", CLUSTER),
+        ("NetworkPolicy", "networkpolicies", NAMESPACED),
+        ("ServiceCIDR", "servicecidrs", CLUSTER),
+    ]),
+    ("node.k8s.io", &[("RuntimeClass", "runtimeclasses", CLUSTER)]),
+    ("policy", &[("PodDisruptionBudget", "poddisruptionbudgets", NAMESPACED)]),
+    ("rbac.authorization.k8s.io", &[
+        ("ClusterRole", "clusterroles", CLUSTER),
+        ("ClusterRoleBinding", "clusterrolebindings", CLUSTER),
+        ("Role", "roles", NAMESPACED),
+        ("RoleBinding", "rolebindings", NAMESPACED),
+    ]),
+    ("resource.k8s.io", &[
+        ("DeviceClass", "deviceclasses", CLUSTER),
+        ("DeviceTaintRule", "devicetaintrules", CLUSTER),
+        ("ResourceClaim", "resourceclaims", NAMESPACED),
+        ("ResourceClaimTemplate", "resourceclaimtemplates", NAMESPACED),
+        ("ResourceSlice", "resourceslices", CLUSTER),
+    ]),
+    ("scheduling.k8s.io", &[
+        ("PriorityClass", "priorityclasses", CLUSTER),
+        ("Workload", "workloads", NAMESPACED),
+    ]),
+    ("storage.k8s.io", &[
+        ("CSIDriver", "csidrivers", CLUSTER),
+        ("CSINode", "csinodes", CLUSTER),
+        ("CSIStorageCapacity", "csistoragecapacities", NAMESPACED),
+        ("StorageClass", "storageclasses", CLUSTER),
+        ("VolumeAttachment", "volumeattachments", CLUSTER),
+        ("VolumeAttributesClass", "volumeattributesclasses", CLUSTER),
+    ]),
+    ("storagemigration.k8s.io", &[("StorageVersionMigration", "storageversionmigrations", CLUSTER)]),
+];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::pod::POD_KINDS;
+    use serde_json::json;
+
+    /// A request from `group/version/resource[/subresource] OPERATION`, `?` for an unknown plural. It is in
+    /// the namespace `shop`, about an object without labels.
+    pub(crate) fn request(text: &str) -> Request {
+        let (path, operation) = text.split_once(' ').unwrap();
+        let mut parts = path.splitn(4, '/').map(str::to_owned);
+        let (group, version, resource) =
+            (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        let object = json!({"metadata": {"name": "web"}});
+        let mut request =
+            Request::for_object(object, &Resources::new(), Operation::parse(operation).unwrap());
+        let kind = built_in_kinds(&group, &resource).next().unwrap_or("Widget").to_owned();
+        request.kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind };
+        request.resource = (resource != "?").then_some(GroupVersionResource { group, version, resource });
+        request.sub_resource = parts.next().unwrap_or_default();
+        request.namespace = "shop".to_owned();
+        request
+    }
+
+    fn widgets() -> Resources {
+        let mut resources = Resources::new();
+        assert!(resources.add_crd(&json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget", "plural": "widgets"}}
+        })));
+        resources
+    }
+
+    #[test]
+    fn built_in_kinds_are_known() {
+        let resources = Resources::new();
+        for (group, kind, expect) in [
+            ("", "Pod", Some(("pods", true))),
+            ("", "Endpoints", Some(("endpoints", true))),
+            ("", "Namespace", Some(("namespaces", false))),
+            ("networking.k8s.io", "Ingress", Some(("ingresses", true))),
+            ("networking.k8s.io", "NetworkPolicy", Some(("networkpolicies", true))),
+            ("rbac.authorization.k8s.io", "ClusterRole", Some(("clusterroles", false))),
+            ("events.k8s.io", "Event", Some(("events", true))),
+            ("apps", "Pod", None),
+            ("", "pod", None),
+            ("example.com", "Widget", None),
+        ] {
+            let found = resources.find(group, kind).map(|found| (found.plural, found.namespaced));
+            assert_eq!(found, expect, "{group}/{kind}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_no_duplicates_and_no_typing_errors() {
+        let mut seen = std::collections::HashSet::new();
+        for (group, kinds) in BUILT_IN {
+            for (kind, plural, _) in *kinds {
+                assert!(seen.insert((group, kind)), "{group}/{kind} twice");
+                let stem = kind.to_lowercase();
+                let stem = stem.trim_end_matches(['y', 's']);
+                assert!(plural.starts_with(stem) && plural.ends_with('s'), "{kind}: {plural}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_with_a_pod_template_is_in_the_table() {
+        for known in POD_KINDS {
+            let resources = Resources::new();
+            let resource = resources.find(known.group, known.kind).unwrap();
+            assert_eq!(Some(&resource.plural), known.resources.first());
+        }
+    }
+
+    #[test]
+    fn custom_kinds_are_added_but_replace_nothing() {
+        let mut resources = widgets();
+        assert_eq!(
+            resources.find("example.com", "Widget"),
+            Some(Resource { plural: "widgets", namespaced: true })
+        );
+        assert_eq!(resources.find("example.org", "Widget"), None);
+        resources.add_crd(&json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "spec": {"group": "apps", "scope": "Cluster", "names": {"kind": "Deployment", "plural": "x"}}
+        }));
+        assert_eq!(
+            resources.find("apps", "Deployment"),
+            Some(Resource { plural: "deployments", namespaced: true })
+        );
+    }
+
+    #[test]
+    fn what_is_no_definition_is_left_out() {
+        for object in [
+            json!(null),
+            json!({"kind": "CustomResourceDefinition"}),
+            json!({"apiVersion": "v1", "kind": "CustomResourceDefinition",
+                "spec": {"group": "g", "scope": "Cluster", "names": {"kind": "K", "plural": "ks"}}}),
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": {"group": "g", "scope": "Cluster", "names": {"kind": "K", "plural": ""}}}),
+            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "spec": {"group": "g", "names": []}}),
+        ] {
+            assert!(!Resources::new().add_crd(&object), "{object}");
+        }
+    }
+
+    #[test]
+    fn requests_for_objects() {
+        for (object, resource, namespace) in [
+            (json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}), Some("pods"), "default"),
+            (
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "shop"}}),
+                Some("pods"),
+                "shop",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}),
+                Some("namespaces"),
+                "a",
+            ),
+            (
+                json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a", "namespace": "shop"}}),
+                Some("nodes"),
+                "",
+            ),
+            (
+                json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}}),
+                Some("widgets"),
+                "default",
+            ),
+            (json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a"}}), None, ""),
+            (
+                json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "a", "namespace": "shop"}}),
+                None,
+                "shop",
+            ),
+        ] {
+            let request = Request::for_object(object.clone(), &widgets(), Operation::Create);
+            assert_eq!(request.resource.map(|known| known.resource).as_deref(), resource, "{object}");
+            assert_eq!(request.namespace, namespace, "{object}");
+            assert_eq!(request.name, "a");
+            assert!(request.user.is_none() && !request.old_object_known);
+        }
+    }
+
+    #[test]
+    fn a_deletion_has_only_an_old_object() {
+        let object =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generateName": "a-"}});
+        let request = Request::for_object(object.clone(), &Resources::new(), Operation::Delete);
+        assert_eq!((request.object, request.old_object), (Json::Null, object));
+        assert!(request.old_object_known && request.name.is_empty());
+        assert_eq!(request.kind.api_version(), "apps/v1");
+    }
+
+    #[test]
+    fn garbage_gives_an_unknown_kind() {
+        for object in [json!(null), json!([]), json!("x"), json!({"kind": 5, "metadata": "x"})] {
+            let request = Request::for_object(object, &Resources::new(), Operation::Create);
+            assert_eq!((request.resource, request.kind.kind.as_str()), (None, ""));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Label selectors, as `k8s.io/apimachinery/pkg/labels` evaluates them.
+
+use crate::document::{LabelSelector, Requirement, SelectorOperator};
+use serde_json::Value as Json;
+
+impl LabelSelector {
+    /// Whether everything is selected, even what can have no labels.
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// Whether labels satisfy every requirement. `labels` is `metadata.labels`; what is not an object
+    /// counts as no labels.
+    pub fn matches(&self, labels: Option<&Json>) -> bool {
+        self.requirements.iter().all(|requirement| requirement.matches(label(labels, &requirement.key)))
+    }
+
+    /// Whether an object is selected. Only an empty selector selects what has no `metadata`, such as the
+    /// options of `pods/exec`, or no object at all.
+    pub fn matches_object(&self, object: &Json) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        match object.get("metadata") {
+            Some(Json::Object(metadata)) => self.matches(metadata.get("labels")),
+            _ => false,
+        }
+    }
+}
+
+impl Requirement {
+    /// Whether the value of the label `key` satisfies this; `None` where there is no such label.
+    pub fn matches(&self, value: Option<&str>) -> bool {
+        let is_one_of = |values: &[String]| value.is_some_and(|value| values.iter().any(|v| v == value));
+        match &self.operator {
+            SelectorOperator::In(values) => is_one_of(values),
+            SelectorOperator::NotIn(values) => !is_one_of(values),
+            SelectorOperator::Exists => value.is_some(),
+            SelectorOperator::DoesNotExist => value.is_none(),
+        }
+    }
+}
+
+/// One label. A null value is the empty string, as Go's decoder reads it; other values that are not
+/// strings, which the API server refuses, count as absent.
+pub(crate) fn label<'a>(labels: Option<&'a Json>, key: &str) -> Option<&'a str> {
+    match labels?.get(key)? {
+        Json::String(value) => Some(value),
+        Json::Null => Some(""),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn selector(key: &str, operator: SelectorOperator) -> LabelSelector {
+        LabelSelector { requirements: vec![Requirement { key: key.to_owned(), operator }] }
+    }
+
+    fn check(operator: SelectorOperator, labels: Json, expect: bool) {
+        let selector = selector("app", operator);
+        assert_eq!(selector.matches(Some(&labels)), expect, "{selector:?} on {labels}");
+    }
+
+    fn values(values: &[&str]) -> Vec<String> {
+        values.iter().map(|&value| value.to_owned()).collect()
+    }
+
+    #[test]
+    fn operators_follow_kubernetes() {
+        use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
+        check(In(values(&["a", "b"])), json!({"app": "b"}), true);
+        check(In(values(&["a", "b"])), json!({"app": "c"}), false);
+        check(In(values(&["a"])), json!({}), false);
+        check(In(values(&[""])), json!({"app": ""}), true);
+        check(In(values(&[""])), json!({"app": null}), true);
+        check(In(values(&[""])), json!({}), false);
+        check(NotIn(values(&["a"])), json!({"app": "a"}), false);
+        check(NotIn(values(&["a"])), json!({"app": "b"}), true);
+        check(NotIn(values(&["a"])), json!({"other": "a"}), true);
+        check(Exists, json!({"app": ""}), true);
+        check(Exists, json!({"App": "x"}), false);
+        check(DoesNotExist, json!({}), true);
+        check(DoesNotExist, json!({"app": "x"}), false);
+    }
+
+    #[test]
+    fn odd_labels_are_no_labels() {
+        for labels in [json!(null), json!([]), json!("app"), json!(5), json!({"app": 5}), json!({"app": {}})]
+        {
+            check(SelectorOperator::Exists, labels.clone(), false);
+            check(SelectorOperator::NotIn(values(&["a"])), labels, true);
+        }
+        assert!(!selector("app", SelectorOperator::Exists).matches(None));
+        assert!(selector("app", SelectorOperator::DoesNotExist).matches(None));
+    }
+
+    #[test]
+    fn every_requirement_must_hold() {
+        let mut both = selector("app", SelectorOperator::Exists);
+        both.requirements.extend(selector("tier", SelectorOperator::In(values(&["web"]))).requirements);
+        assert!(both.matches(Some(&json!({"app": "x", "tier": "web"}))));
+        assert!(!both.matches(Some(&json!({"app": "x", "tier": "db"}))));
+        assert!(!both.matches(Some(&json!({"tier": "web"}))));
+    }
+
+    #[test]
+    fn only_an_empty_selector_selects_what_has_no_metadata() {
+        let absent = selector("app", SelectorOperator::DoesNotExist);
+        assert!(absent.matches_object(&json!({"metadata": {}})));
+        for object in [json!(null), json!({"kind": "PodExecOptions"}), json!({"metadata": null}), json!([])] {
+            assert!(!absent.matches_object(&object), "{object}");
+            assert!(LabelSelector::default().matches_object(&object), "{object}");
+        }
+    }
+}
