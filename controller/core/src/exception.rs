@@ -137,3 +137,225 @@ fn glob_matches(glob: &str, name: &str) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Place;
+    use crate::matching::Resources;
+    use crate::request::Operation;
+    use crate::yaml::Position;
+    use serde_json::json;
+
+    const POLICY: &str = "no-root";
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    /// An exception of every policy for everything.
+    fn document() -> ExceptionDocument {
+        ExceptionDocument {
+            name: "legacy".to_owned(),
+            place: Place { field: "metadata.name".to_owned(), position: Position { line: 1, column: 1 } },
+            policies: strings(&["*"]),
+            kinds: Vec::new(),
+            namespaces: Vec::new(),
+            names: Vec::new(),
+            images: Vec::new(),
+            subjects: Vec::new(),
+            reason: "until it is rebuilt".to_owned(),
+            expires_at: None,
+        }
+    }
+
+    /// The Deployment `shop/web`, changed by the service account `shop/deployer`.
+    fn request() -> Request {
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}
+        });
+        let mut request = Request::for_object(object, &Resources::new(), Operation::Create);
+        request.user = Some(UserInfo {
+            username: "system:serviceaccount:shop:deployer".to_owned(),
+            groups: strings(&["system:serviceaccounts", "system:serviceaccounts:shop"]),
+            ..UserInfo::default()
+        });
+        request
+    }
+
+    fn now() -> jiff::Timestamp {
+        "2026-07-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn check_on(document: ExceptionDocument, request: &Request, expect: bool) {
+        let exception = Exception::new(Arc::new(document));
+        let expect = if expect { Coverage::Whole } else { Coverage::None };
+        assert_eq!(exception.covers(POLICY, request, now()), expect, "{:?}", exception.document());
+    }
+
+    fn check(document: ExceptionDocument, expect: bool) {
+        check_on(document, &request(), expect);
+    }
+
+    #[test]
+    fn policies() {
+        for (policies, expect) in [
+            (&["*"][..], true),
+            (&["no-root"], true),
+            (&["other", "no-root"], true),
+            (&["other"], false),
+            (&["no-*"], false),
+            (&[], false),
+        ] {
+            check(ExceptionDocument { policies: strings(policies), ..document() }, expect);
+        }
+    }
+
+    #[test]
+    fn kinds_by_group_never_by_version() {
+        for (kinds, expect) in [
+            (&["Deployment.apps"][..], true),
+            (&["Pod", "Deployment.apps"], true),
+            (&["Deployment"], false),
+            (&["Deployment.extensions"], false),
+            (&["deployment.apps"], false),
+            (&["Deployment.v1.apps"], false),
+            (&["*"], false),
+        ] {
+            check(ExceptionDocument { kinds: strings(kinds), ..document() }, expect);
+        }
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}});
+        let pod = Request::for_object(pod, &Resources::new(), Operation::Create);
+        check_on(ExceptionDocument { kinds: strings(&["Pod"]), ..document() }, &pod, true);
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"});
+        let role = Request::for_object(role, &Resources::new(), Operation::Create);
+        let kinds = strings(&["Role.rbac.authorization.k8s.io"]);
+        check_on(ExceptionDocument { kinds, ..document() }, &role, true);
+    }
+
+    #[test]
+    fn namespaces_and_names() {
+        for (globs, namespace, name) in [
+            (&["shop"][..], true, false),
+            (&["web"], false, true),
+            (&["sh*", "w?b"], true, true),
+            (&["*"], true, true),
+            (&["s"], false, false),
+            (&[""], false, false),
+        ] {
+            check(ExceptionDocument { namespaces: strings(globs), ..document() }, namespace);
+            check(ExceptionDocument { names: strings(globs), ..document() }, name);
+        }
+    }
+
+    #[test]
+    fn what_has_no_name_or_namespace() {
+        let mut request = request();
+        request.name.clear();
+        request.namespace.clear();
+        check_on(document(), &request, true);
+        for (globs, name) in [(&["*"][..], true), (&["web-*"], false), (&["**"], false), (&[""], false)] {
+            check_on(ExceptionDocument { names: strings(globs), ..document() }, &request, name);
+            check_on(ExceptionDocument { namespaces: strings(globs), ..document() }, &request, false);
+        }
+    }
+
+    #[test]
+    fn subjects() {
+        let user = |name: &str| Subject::User(name.to_owned());
+        let group = |name: &str| Subject::Group(name.to_owned());
+        let account = |namespace: &str, name: &str| Subject::ServiceAccount {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        for (subjects, expect) in [
+            (vec![user("system:serviceaccount:shop:deployer")], true),
+            (vec![user("deployer")], false),
+            (vec![user("*")], false),
+            (vec![group("system:serviceaccounts:shop")], true),
+            (vec![group("system:masters")], false),
+            (vec![account("shop", "deployer")], true),
+            (vec![account("shop", "other"), group("system:serviceaccounts")], true),
+            (vec![account("shop:deployer", "")], false),
+            (vec![account("", "shop:deployer")], false),
+        ] {
+            let document = ExceptionDocument { subjects, ..document() };
+            check_on(document.clone(), &Request { user: None, ..request() }, false);
+            check(document, expect);
+        }
+    }
+
+    #[test]
+    fn expiry() {
+        for (expires_at, expect) in [
+            ("2026-07-01T12:00:01Z", true),
+            ("2026-07-01T12:00:00Z", false),
+            ("2025-07-01T12:00:00Z", false),
+            ("2026-07-01T14:00:00.5+02:00", true),
+        ] {
+            check(ExceptionDocument { expires_at: Some(expires_at.parse().unwrap()), ..document() }, expect);
+        }
+    }
+
+    #[test]
+    fn fields_are_a_conjunction() {
+        let all = ExceptionDocument {
+            kinds: strings(&["Deployment.apps"]),
+            namespaces: strings(&["shop"]),
+            names: strings(&["web"]),
+            subjects: vec![Subject::Group("system:serviceaccounts".to_owned())],
+            ..document()
+        };
+        check(all.clone(), true);
+        check(ExceptionDocument { kinds: strings(&["Pod"]), ..all.clone() }, false);
+        check(ExceptionDocument { namespaces: strings(&["other"]), ..all.clone() }, false);
+        check(ExceptionDocument { names: strings(&["other"]), ..all.clone() }, false);
+        check(ExceptionDocument { subjects: vec![Subject::User("x".to_owned())], ..all }, false);
+    }
+
+    #[test]
+    fn images_cover_elements_only() {
+        let images = strings(&["r.io/legacy"]);
+        let some = ExceptionDocument { images: images.clone(), ..document() };
+        let exception = Exception::new(Arc::new(some.clone()));
+        assert_eq!(exception.covers(POLICY, &request(), now()), Coverage::Images(&images));
+        check(ExceptionDocument { names: strings(&["other"]), ..some }, false);
+    }
+
+    #[test]
+    fn globs() {
+        for (glob, name, expect) in [
+            ("web", "web", true),
+            ("web", "webs", false),
+            ("web*", "web", true),
+            ("*web", "my-web", true),
+            ("*e*", "web", true),
+            ("w?b", "web", true),
+            ("w?b", "wb", false),
+            ("???", "web", true),
+            ("??", "web", false),
+            ("*?", "", false),
+            ("", "", true),
+            ("", "web", false),
+            ("**", "web", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*-?-*", "x-y-z", true),
+            ("a*ab", "aaab", true),
+            ("a.b", "axb", false),
+            ("[a]", "a", false),
+            ("?", "é", true),
+        ] {
+            assert_eq!(glob_matches(glob, name), expect, "`{glob}` on `{name}`");
+        }
+    }
+
+    #[test]
+    fn globs_that_defeat_backtracking_are_quick() {
+        let name = "a".repeat(MAX_NAME);
+        assert!(!glob_matches(&format!("{}b", "*a".repeat(250)), &name));
+        assert!(!glob_matches(&"a*".repeat(1_000_000), &name));
+        assert!(!glob_matches("a*", &"a".repeat(1_000_000)));
+        assert!(glob_matches("*", &"a".repeat(1_000_000)));
+    }
+}

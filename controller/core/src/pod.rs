@@ -223,3 +223,176 @@ fn text<'a>(value: &'a Json, field: &str) -> Option<&'a str> {
 fn name(value: &Json) -> &str {
     text(value, "name").unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::Resources;
+    use crate::request::{Operation, UserInfo};
+
+    fn kind(api_version: &str, kind: &str) -> GroupVersionKind {
+        GroupVersionKind::from_api_version(api_version, kind)
+    }
+
+    fn pod(spec: Json) -> Json {
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": spec})
+    }
+
+    #[test]
+    fn the_pod_inside_each_kind() {
+        let template = pod(json!({"hostNetwork": true}));
+        let workload = json!({"metadata": {"name": "own"}, "spec": {"template": template}});
+        for (api_version, name, object, path) in [
+            ("v1", "Pod", template.clone(), "spec"),
+            ("v1", "PodTemplate", json!({"template": template}), "template.spec"),
+            ("v1", "ReplicationController", workload.clone(), "spec.template.spec"),
+            ("apps/v1", "Deployment", workload.clone(), "spec.template.spec"),
+            ("apps/v1", "ReplicaSet", workload.clone(), "spec.template.spec"),
+            ("apps/v1", "StatefulSet", workload.clone(), "spec.template.spec"),
+            ("apps/v1", "DaemonSet", workload.clone(), "spec.template.spec"),
+            ("batch/v1", "Job", workload.clone(), "spec.template.spec"),
+            (
+                "batch/v1",
+                "CronJob",
+                json!({"spec": {"jobTemplate": workload}}),
+                "spec.jobTemplate.spec.template.spec",
+            ),
+        ] {
+            let view = PodView::new(&kind(api_version, name), &object).unwrap();
+            assert_eq!(view.spec, &json!({"hostNetwork": true}), "{name}");
+            assert_eq!(view.metadata, &json!({"labels": {"app": "web"}}), "{name}");
+            assert_eq!(view.spec_path, path);
+        }
+    }
+
+    #[test]
+    fn kinds_and_objects_without_a_pod() {
+        for (api_version, name, object) in [
+            ("v1", "Service", pod(json!({}))),
+            ("apps/v1", "Pod", pod(json!({}))),
+            ("example.com/v1", "Deployment", pod(json!({}))),
+            ("v1", "Pod", Json::Null),
+            ("v1", "Pod", json!("pod")),
+            ("v1", "Pod", json!([pod(json!({}))])),
+        ] {
+            assert!(PodView::new(&kind(api_version, name), &object).is_none(), "{api_version} {name}");
+        }
+    }
+
+    #[test]
+    fn containers_and_images_with_their_places() {
+        let object = json!({"spec": {"template": pod(json!({
+            "containers": [{"name": "web", "image": "r.io/web:1", "kind": "forged"}, {"name": "bare"}],
+            "initContainers": [{"name": "init", "image": "r.io/init"}, {"name": "sidecar", "image": "", "restartPolicy": "Always"}],
+            "ephemeralContainers": [{"image": "r.io/debug"}],
+            "volumes": [
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "model", "image": {"reference": "r.io/model:2"}},
+                {"name": "later", "image": {}}
+            ]
+        }))}});
+        let view = PodView::new(&kind("apps/v1", "Deployment"), &object).unwrap();
+
+        let containers = BoundList::containers(&view);
+        assert_eq!(
+            containers.list,
+            json!([
+                {"name": "web", "image": "r.io/web:1", "kind": "container"},
+                {"name": "bare", "kind": "container"},
+                {"name": "init", "image": "r.io/init", "kind": "init"},
+                {"name": "sidecar", "image": "", "restartPolicy": "Always", "kind": "init"},
+                {"image": "r.io/debug", "kind": "ephemeral"},
+            ])
+        );
+        assert_eq!(
+            containers.paths,
+            [
+                "spec.template.spec.containers[0]",
+                "spec.template.spec.containers[1]",
+                "spec.template.spec.initContainers[0]",
+                "spec.template.spec.initContainers[1]",
+                "spec.template.spec.ephemeralContainers[0]",
+            ]
+        );
+
+        let images = BoundList::images(&view);
+        assert_eq!(
+            images.list,
+            json!([
+                {"reference": "r.io/web:1", "source": "container", "container": "web"},
+                {"reference": "r.io/init", "source": "init", "container": "init"},
+                {"reference": "r.io/debug", "source": "ephemeral", "container": ""},
+                {"reference": "r.io/model:2", "source": "volume", "container": "model"},
+            ])
+        );
+        assert_eq!(
+            images.paths,
+            [
+                "spec.template.spec.containers[0].image",
+                "spec.template.spec.initContainers[0].image",
+                "spec.template.spec.ephemeralContainers[0].image",
+                "spec.template.spec.volumes[1].image.reference",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_skipped_but_counted() {
+        let object = pod(json!({
+            "containers": [null, "web", {"name": 5, "image": 7}, {"image": "r.io/web"}],
+            "volumes": [[], {"image": "r.io/model"}, {"image": {"reference": "r.io/model"}}]
+        }));
+        let view = PodView::new(&kind("v1", "Pod"), &object).unwrap();
+        assert_eq!(BoundList::containers(&view).paths, ["spec.containers[2]", "spec.containers[3]"]);
+        assert_eq!(
+            BoundList::images(&view).paths,
+            ["spec.containers[3].image", "spec.volumes[2].image.reference"]
+        );
+    }
+
+    #[test]
+    fn odd_shapes_have_neither_containers_nor_images() {
+        for object in [
+            json!({}),
+            json!({"spec": null}),
+            json!({"spec": "x", "metadata": []}),
+            json!({"spec": [{"containers": [{"image": "x"}]}]}),
+            pod(json!({"containers": {"image": "x"}, "initContainers": null, "volumes": "x"})),
+            pod(json!({"containers": [[{"image": "x"}]]})),
+        ] {
+            let view = PodView::new(&kind("v1", "Pod"), &object).unwrap();
+            assert!(view.images().is_empty() && view.containers().is_empty(), "{object}");
+        }
+    }
+
+    #[test]
+    fn mirror_pods_are_known_by_their_requester() {
+        let mirrored = json!({"kubernetes.io/config.mirror": "hash"});
+        for (username, group, annotations, node, expect) in [
+            ("system:node:worker", "system:nodes", mirrored.clone(), json!("worker"), true),
+            ("system:node:worker", "system:nodes", mirrored.clone(), json!("other"), false),
+            ("system:node:worker", "system:nodes", json!({}), json!("worker"), false),
+            ("system:node:worker", "system:nodes", json!(null), json!("worker"), false),
+            ("system:node:worker", "system:authenticated", mirrored.clone(), json!("worker"), false),
+            ("worker", "system:nodes", mirrored.clone(), json!("worker"), false),
+            ("system:node:", "system:nodes", mirrored.clone(), json!(""), false),
+            ("system:node:", "system:nodes", mirrored.clone(), json!(null), false),
+        ] {
+            let object = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "kube-proxy-worker", "annotations": annotations},
+                "spec": {"nodeName": node}
+            });
+            let mut request = Request::for_object(object, &Resources::new(), Operation::Create);
+            assert!(!is_mirror_pod_of_requester(&request), "nobody asks");
+            request.user = Some(UserInfo {
+                username: username.to_owned(),
+                groups: vec!["system:authenticated".to_owned(), group.to_owned()],
+                ..UserInfo::default()
+            });
+            assert_eq!(is_mirror_pod_of_requester(&request), expect, "{username} {group} {node}");
+            request.kind.group = "example.com".to_owned();
+            assert!(!is_mirror_pod_of_requester(&request), "another kind of Pod");
+        }
+    }
+}

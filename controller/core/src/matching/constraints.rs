@@ -100,3 +100,240 @@ impl MatchResources {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{LabelSelector, Requirement, SelectorOperator};
+    use crate::matching::resources::tests::request;
+    use crate::matching::rules::tests::rule;
+    use serde_json::json;
+
+    /// A selector from requirements such as `env=prod`, `env!=prod`, `env`, `!env`.
+    fn selector(text: &str) -> LabelSelector {
+        let one = |value: &str| vec![value.to_owned()];
+        let parse = |text: &str| {
+            let (key, operator) = if let Some((key, value)) = text.split_once("!=") {
+                (key, SelectorOperator::NotIn(one(value)))
+            } else if let Some((key, value)) = text.split_once('=') {
+                (key, SelectorOperator::In(one(value)))
+            } else if let Some(key) = text.strip_prefix('!') {
+                (key, SelectorOperator::DoesNotExist)
+            } else {
+                (text, SelectorOperator::Exists)
+            };
+            Requirement { key: key.to_owned(), operator }
+        };
+        LabelSelector { requirements: text.split_whitespace().map(parse).collect() }
+    }
+
+    fn namespace(name: &str, labels: Json) -> Json {
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    }
+
+    fn facts(complete: bool) -> Facts {
+        let mut facts = Facts::new(complete);
+        facts.add(namespace("shop", json!({"env": "prod"})));
+        facts
+    }
+
+    fn by_namespace(text: &str) -> MatchResources {
+        MatchResources {
+            namespace_selector: selector(text),
+            resource_rules: vec![rule("* * */* *")],
+            ..MatchResources::default()
+        }
+    }
+
+    fn in_namespace(text: &str, namespace: &str) -> Request {
+        Request { namespace: namespace.to_owned(), ..request(text) }
+    }
+
+    #[test]
+    fn namespace_selector() {
+        for (text, namespace, expect) in [
+            ("env=prod", "shop", true),
+            ("env=dev", "shop", false),
+            ("!env", "shop", false),
+            ("kubernetes.io/metadata.name=shop", "shop", true),
+            ("kubernetes.io/metadata.name!=shop", "shop", false),
+            ("kubernetes.io/metadata.name!=shop", "unknown", true),
+            ("kubernetes.io/metadata.name=shop", "unknown", false),
+            ("kubernetes.io/metadata.name=shop env=prod", "unknown", false),
+            ("kubernetes.io/metadata.name", "unknown", true),
+        ] {
+            for complete in [true, false] {
+                let result =
+                    by_namespace(text).matches(&in_namespace("/v1/pods CREATE", namespace), &facts(complete));
+                assert_eq!(result, Match::from(expect), "{text} on {namespace}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_is_not_known() {
+        let request = in_namespace("/v1/pods CREATE", "other");
+        for text in ["env=prod", "!env", "kubernetes.io/metadata.name=other env=prod"] {
+            assert_eq!(
+                by_namespace(text).matches(&request, &facts(true)),
+                Match::Error(
+                    "namespace `other` is not known, so namespaceSelector cannot be evaluated".to_owned()
+                )
+            );
+            assert_eq!(
+                by_namespace(text).matches(&request, &facts(false)),
+                Match::Undecidable("namespace `other` is not among the files".to_owned())
+            );
+        }
+        let mut elsewhere = by_namespace("env=prod");
+        elsewhere.resource_rules = vec![rule("apps v1 deployments *")];
+        assert_eq!(elsewhere.matches(&request, &facts(true)), Match::No, "errors need matching rules");
+        let mut excluded = by_namespace("env=prod");
+        excluded.exclude_resource_rules = vec![rule("\"\" v1 pods *")];
+        assert_eq!(excluded.matches(&request, &facts(true)), Match::No, "errors need matching rules");
+        let mut by_object = by_namespace("env=prod");
+        by_object.object_selector = selector("app");
+        assert_eq!(by_object.matches(&request, &facts(true)), Match::No, "errors need a selected object");
+    }
+
+    #[test]
+    fn cluster_scoped_objects_pass_the_namespace_selector() {
+        let role = in_namespace("rbac.authorization.k8s.io/v1/clusterroles CREATE", "");
+        assert_eq!(by_namespace("env=dev").matches(&role, &facts(true)), Match::Yes);
+        let unknown = in_namespace("example.com/v1/? CREATE", "");
+        assert!(matches!(by_namespace("env=dev").matches(&unknown, &facts(true)), Match::Undecidable(_)));
+        let inside = in_namespace("example.com/v1/? CREATE", "shop");
+        assert_eq!(by_namespace("env=prod").matches(&inside, &facts(true)), Match::Yes);
+    }
+
+    #[test]
+    fn namespaces_bring_their_own_labels_or_the_stored_ones() {
+        for (text, own_expected) in [
+            ("/v1/namespaces CREATE", true),
+            ("/v1/namespaces UPDATE", true),
+            ("/v1/namespaces DELETE", false),
+            ("/v1/namespaces/finalize UPDATE", false),
+            ("/v1/namespaces/status UPDATE", false),
+        ] {
+            let mut request = in_namespace(text, "shop");
+            request.object = match request.operation {
+                Operation::Delete => Json::Null,
+                _ => namespace("shop", json!({"env": "dev"})),
+            };
+            let own = by_namespace("env=dev").matches(&request, &facts(true));
+            let stored = by_namespace("env=prod").matches(&request, &facts(true));
+            assert_eq!((own, stored), (own_expected.into(), (!own_expected).into()), "{text}");
+
+            request.old_object = namespace("new", json!({"env": "old"}));
+            request.namespace = "new".to_owned();
+            let old = by_namespace("env=old").matches(&request, &facts(true));
+            assert_eq!(old, (!own_expected).into(), "{text}: the old object where nothing is stored");
+        }
+        let mut created = in_namespace("/v1/namespaces CREATE", "new");
+        created.object = namespace("new", json!(null));
+        let named = by_namespace("kubernetes.io/metadata.name=new !env");
+        assert_eq!(named.matches(&created, &facts(true)), Match::Yes, "the name is an implied label");
+    }
+
+    #[test]
+    fn object_selector_takes_either_object() {
+        let labelled = json!({"metadata": {"labels": {"app": "web"}}});
+        let bare = json!({"metadata": {"name": "web"}});
+        for (object, old_object, expect) in [
+            (&labelled, &Json::Null, true),
+            (&bare, &labelled, true),
+            (&labelled, &bare, true),
+            (&Json::Null, &labelled, true),
+            (&bare, &bare, false),
+            (&json!({"kind": "PodExecOptions"}), &Json::Null, false),
+        ] {
+            let constraints = MatchResources {
+                object_selector: selector("app=web"),
+                resource_rules: vec![rule("* * */* *")],
+                ..MatchResources::default()
+            };
+            let request = Request {
+                object: object.clone(),
+                old_object: old_object.clone(),
+                ..request("/v1/pods UPDATE")
+            };
+            assert_eq!(constraints.matches(&request, &facts(true)), Match::from(expect), "{object}");
+        }
+        let absent = MatchResources { object_selector: selector("!app"), ..MatchResources::default() };
+        let exec = Request {
+            object: json!({"kind": "PodExecOptions", "command": ["sh"]}),
+            ..request("/v1/pods/exec CONNECT")
+        };
+        assert_eq!(absent.matches(&exec, &facts(true)), Match::No, "options have no metadata");
+    }
+
+    #[test]
+    fn rules_and_exclusions() {
+        for (rules, excluded, expect) in [
+            (&["\"\" v1 pods *"][..], &[][..], true),
+            (&["\"\" v1 pods *"], &["* * * DELETE"], true),
+            (&["\"\" v1 pods *"], &["* * * CREATE"], false),
+            (&["apps v1 * *"], &[], false),
+            (&["apps v1 * *", "\"\" v1 pods *"], &[], true),
+            (&[], &[], true),
+            (&[], &["\"\" v1 pods *"], false),
+        ] {
+            let parse = |texts: &[&str]| texts.iter().map(|text| rule(text)).collect::<Vec<_>>();
+            let constraints = MatchResources {
+                resource_rules: parse(rules),
+                exclude_resource_rules: parse(excluded),
+                ..MatchResources::default()
+            };
+            let result = constraints.matches(&request("/v1/pods CREATE"), &facts(true));
+            assert_eq!(result, Match::from(expect), "{rules:?} but {excluded:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_plural_in_exclusions() {
+        let request = request("example.com/v1/? CREATE");
+        for (rules, excluded, expect) in [
+            ("* * * *", "* * widgets *", None),
+            ("* * * *", "apps * widgets *", Some(true)),
+            ("* * widgets *", "* * * *", Some(false)),
+            ("apps * * *", "* * widgets *", Some(false)),
+        ] {
+            let constraints = MatchResources {
+                resource_rules: vec![rule(rules)],
+                exclude_resource_rules: vec![rule(excluded)],
+                ..MatchResources::default()
+            };
+            match (constraints.matches(&request, &facts(true)), expect) {
+                (Match::Undecidable(_), None) => {}
+                (result, expect) => assert_eq!(Some(result), expect.map(Match::from), "{rules}"),
+            }
+        }
+    }
+
+    #[test]
+    fn match_policy_exact_compares_what_was_sent() {
+        let mut converted = request("apps/v1/deployments UPDATE");
+        converted.request_resource = request("extensions/v1beta1/deployments UPDATE").resource;
+        for (rules, exact, expect) in [
+            ("apps v1 deployments *", false, true),
+            ("apps v1 deployments *", true, false),
+            ("extensions v1beta1 deployments *", false, false),
+            ("extensions v1beta1 deployments *", true, true),
+        ] {
+            let constraints =
+                MatchResources { resource_rules: vec![rule(rules)], exact, ..MatchResources::default() };
+            let result = constraints.matches(&converted, &facts(true));
+            assert_eq!(result, Match::from(expect), "{rules} exact: {exact}");
+        }
+        let mut scaled = request("apps/v1/deployments UPDATE");
+        scaled.request_resource = scaled.resource.clone();
+        scaled.request_sub_resource = Some("scale".to_owned());
+        let exact = |resources: &str| MatchResources {
+            resource_rules: vec![rule(&format!("apps v1 {resources} *"))],
+            exact: true,
+            ..MatchResources::default()
+        };
+        assert_eq!(exact("deployments/scale").matches(&scaled, &facts(true)), Match::Yes);
+        assert_eq!(exact("deployments").matches(&scaled, &facts(true)), Match::No);
+    }
+}

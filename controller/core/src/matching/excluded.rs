@@ -3,7 +3,7 @@
 //! Objects only, never users. The webhook, `check` and audits share this list.
 
 use crate::document::ResourceRule;
-use crate::matching::resources::{built_in_kinds, is_built_in_group};
+use crate::matching::built_in;
 use crate::matching::rules::split_resource;
 use crate::request::Request;
 
@@ -44,10 +44,10 @@ enum Cover {
 
 fn cover(group: &str, entry: &str) -> Cover {
     let (resource, sub_resource) = split_resource(entry);
-    if resource == "*" || !is_built_in_group(group) {
+    if resource == "*" || !built_in::is_group(group) {
         return Cover::Others;
     }
-    match built_in_kinds(group, resource).next() {
+    match built_in::kinds_of(group, resource).next() {
         // The proxy's requests carry options, not the Node.
         Some("Node") if matches!(sub_resource, "proxy" | "*") => Cover::Others,
         Some(kind) if is_excluded_kind(group, kind) => Cover::Excluded,

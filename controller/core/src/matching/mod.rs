@@ -2,13 +2,14 @@
 //!
 //! [`RuleIndex`] finds the few policies whose rules may match, [`Matcher`] tells whether one really does.
 
-pub mod constraints;
-pub mod excluded;
-pub mod index;
-pub mod pods;
-pub mod resources;
+mod built_in;
+mod constraints;
+mod excluded;
+mod index;
+mod pods;
+mod resources;
 pub mod rules;
-pub mod selector;
+mod selector;
 
 pub use excluded::{covers_only_excluded, is_excluded};
 pub use index::RuleIndex;

@@ -1,5 +1,6 @@
 //! Which resource a kind belongs to, and requests for objects that come without one.
 
+use crate::matching::built_in;
 use crate::request::{GroupVersionKind, GroupVersionResource, Operation, Request};
 use serde_json::Value as Json;
 use std::collections::HashMap;
@@ -54,7 +55,7 @@ impl Resources {
 
     /// The resource of a kind, in whatever version. A definition cannot change what is built in.
     pub fn find(&self, group: &str, kind: &str) -> Option<Resource<'_>> {
-        built_in(group, kind).or_else(|| {
+        built_in::find(group, kind).or_else(|| {
             let Custom { plural, namespaced } = self.custom.get(group)?.get(kind)?;
             Some(Resource { plural, namespaced: *namespaced })
         })
@@ -108,137 +109,6 @@ impl Request {
     }
 }
 
-/// Whether Kubernetes itself owns every kind of this group.
-pub(crate) fn is_built_in_group(group: &str) -> bool {
-    BUILT_IN.iter().any(|(known, _)| *known == group)
-}
-
-/// The kinds that belong to a built-in resource.
-pub(crate) fn built_in_kinds(group: &str, plural: &str) -> impl Iterator<Item = &'static str> {
-    kinds_of(group).filter(move |(_, known, _)| *known == plural).map(|(kind, _, _)| *kind)
-}
-
-fn built_in(group: &str, kind: &str) -> Option<Resource<'static>> {
-    kinds_of(group)
-        .find(|(known, _, _)| *known == kind)
-        .map(|&(_, plural, scope)| Resource { plural, namespaced: scope == NAMESPACED })
-}
-
-fn kinds_of(group: &str) -> impl Iterator<Item = &'static (&'static str, &'static str, bool)> {
-    BUILT_IN.iter().filter(move |(known, _)| *known == group).flat_map(|(_, kinds)| kinds.iter())
-}
-
-const NAMESPACED: bool = true;
-const CLUSTER: bool = false;
-
-/// Every kind with a resource of its own in the groups that kube-apiserver serves up to 1.37: group, then
-/// kind, plural and scope. All versions of a kind share them.
-#[rustfmt::skip]
-const BUILT_IN: &[(&str, &[(&str, &str, bool)])] = &[
-    ("", &[
-        ("Binding", "bindings", NAMESPACED),
-        ("ComponentStatus", "componentstatuses", CLUSTER),
-        ("ConfigMap", "configmaps", NAMESPACED),
-        ("Endpoints", "endpoints", NAMESPACED),
-        ("Event", "events", NAMESPACED),
-        ("LimitRange", "limitranges", NAMESPACED),
-        ("Namespace", "namespaces", CLUSTER),
-        ("Node", "nodes", CLUSTER),
-        ("PersistentVolume", "persistentvolumes", CLUSTER),
-        ("PersistentVolumeClaim", "persistentvolumeclaims", NAMESPACED),
-        ("Pod", "pods", NAMESPACED),
-        ("PodTemplate", "podtemplates", NAMESPACED),
-        ("ReplicationController", "replicationcontrollers", NAMESPACED),
-        ("ResourceQuota", "resourcequotas", NAMESPACED),
-        ("Secret", "secrets", NAMESPACED),
-        ("Service", "services", NAMESPACED),
-        ("ServiceAccount", "serviceaccounts", NAMESPACED),
-    ]),
-    ("admissionregistration.k8s.io", &[
-        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", CLUSTER),
-        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", CLUSTER),
-        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", CLUSTER),
-        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", CLUSTER),
-        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", CLUSTER),
-        ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", CLUSTER),
-    ]),
-    ("apiextensions.k8s.io", &[("CustomResourceDefinition", "customresourcedefinitions", CLUSTER)]),
-    ("apiregistration.k8s.io", &[("APIService", "apiservices", CLUSTER)]),
-    ("apps", &[
-        ("ControllerRevision", "controllerrevisions", NAMESPACED),
-        ("DaemonSet", "daemonsets", NAMESPACED),
-        ("Deployment", "deployments", NAMESPACED),
-        ("ReplicaSet", "replicasets", NAMESPACED),
-        ("StatefulSet", "statefulsets", NAMESPACED),
-    ]),
-    ("authentication.k8s.io", &[
-        ("SelfSubjectReview", "selfsubjectreviews", CLUSTER),
-        ("TokenReview", "tokenreviews", CLUSTER),
-    ]),
-    ("authorization.k8s.io", &[
-        ("LocalSubjectAccessReview", "localsubjectaccessreviews", NAMESPACED),
-        ("SelfSubjectAccessReview", "selfsubjectaccessreviews", CLUSTER),
-        ("SelfSubjectRulesReview", "selfsubjectrulesreviews", CLUSTER),
-        ("SubjectAccessReview", "subjectaccessreviews", CLUSTER),
-    ]),
-    ("autoscaling", &[("HorizontalPodAutoscaler", "horizontalpodautoscalers", NAMESPACED)]),
-    ("batch", &[
-        ("CronJob", "cronjobs", NAMESPACED),
-        ("Job", "jobs", NAMESPACED),
-    ]),
-    ("certificates.k8s.io", &[
-        ("CertificateSigningRequest", "certificatesigningrequests", CLUSTER),
-        ("ClusterTrustBundle", "clustertrustbundles", CLUSTER),
-        ("PodCertificateRequest", "podcertificaterequests", NAMESPACED),
-    ]),
-    ("coordination.k8s.io", &[
-        ("Lease", "leases", NAMESPACED),
-        ("LeaseCandidate", "leasecandidates", NAMESPACED),
-    ]),
-    ("discovery.k8s.io", &[("EndpointSlice", "endpointslices", NAMESPACED)]),
-    ("events.k8s.io", &[("Event", "events", NAMESPACED)]),
-    ("flowcontrol.apiserver.k8s.io", &[
-        ("FlowSchema", "flowschemas", CLUSTER),
-        ("PriorityLevelConfiguration", "prioritylevelconfigurations", CLUSTER),
-    ]),
-    ("internal.apiserver.k8s.io", &[("StorageVersion", "storageversions", CLUSTER)]),
-    ("networking.k8s.io", &[
-        ("IPAddress", "ipaddresses", CLUSTER),
-        ("Ingress", "ingresses", NAMESPACED),
-        ("IngressClass", "ingressclasses", CLUSTER),
-        ("NetworkPolicy", "networkpolicies", NAMESPACED),
-        ("ServiceCIDR", "servicecidrs", CLUSTER),
-    ]),
-    ("node.k8s.io", &[("RuntimeClass", "runtimeclasses", CLUSTER)]),
-    ("policy", &[("PodDisruptionBudget", "poddisruptionbudgets", NAMESPACED)]),
-    ("rbac.authorization.k8s.io", &[
-        ("ClusterRole", "clusterroles", CLUSTER),
-        ("ClusterRoleBinding", "clusterrolebindings", CLUSTER),
-        ("Role", "roles", NAMESPACED),
-        ("RoleBinding", "rolebindings", NAMESPACED),
-    ]),
-    ("resource.k8s.io", &[
-        ("DeviceClass", "deviceclasses", CLUSTER),
-        ("DeviceTaintRule", "devicetaintrules", CLUSTER),
-        ("ResourceClaim", "resourceclaims", NAMESPACED),
-        ("ResourceClaimTemplate", "resourceclaimtemplates", NAMESPACED),
-        ("ResourceSlice", "resourceslices", CLUSTER),
-    ]),
-    ("scheduling.k8s.io", &[
-        ("PriorityClass", "priorityclasses", CLUSTER),
-        ("Workload", "workloads", NAMESPACED),
-    ]),
-    ("storage.k8s.io", &[
-        ("CSIDriver", "csidrivers", CLUSTER),
-        ("CSINode", "csinodes", CLUSTER),
-        ("CSIStorageCapacity", "csistoragecapacities", NAMESPACED),
-        ("StorageClass", "storageclasses", CLUSTER),
-        ("VolumeAttachment", "volumeattachments", CLUSTER),
-        ("VolumeAttributesClass", "volumeattributesclasses", CLUSTER),
-    ]),
-    ("storagemigration.k8s.io", &[("StorageVersionMigration", "storageversionmigrations", CLUSTER)]),
-];
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -255,7 +125,7 @@ pub(crate) mod tests {
         let object = json!({"metadata": {"name": "web"}});
         let mut request =
             Request::for_object(object, &Resources::new(), Operation::parse(operation).unwrap());
-        let kind = built_in_kinds(&group, &resource).next().unwrap_or("Widget").to_owned();
+        let kind = built_in::kinds_of(&group, &resource).next().unwrap_or("Widget").to_owned();
         request.kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind };
         request.resource = (resource != "?").then_some(GroupVersionResource { group, version, resource });
         request.sub_resource = parts.next().unwrap_or_default();
@@ -289,19 +159,6 @@ pub(crate) mod tests {
         ] {
             let found = resources.find(group, kind).map(|found| (found.plural, found.namespaced));
             assert_eq!(found, expect, "{group}/{kind}");
-        }
-    }
-
-    #[test]
-    fn the_table_has_no_duplicates_and_no_typing_errors() {
-        let mut seen = std::collections::HashSet::new();
-        for (group, kinds) in BUILT_IN {
-            for (kind, plural, _) in *kinds {
-                assert!(seen.insert((group, kind)), "{group}/{kind} twice");
-                let stem = kind.to_lowercase();
-                let stem = stem.trim_end_matches(['y', 's']);
-                assert!(plural.starts_with(stem) && plural.ends_with('s'), "{kind}: {plural}");
-            }
         }
     }
 
