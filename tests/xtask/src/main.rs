@@ -1,2 +1,48 @@
-//! The one list of commands.
-fn main() {}
+//! The one list of commands: `cargo xtask <command>`. Nothing but cargo need be installed.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to its terminal")]
+#![allow(clippy::indexing_slicing, reason = "JSON is indexed, and yields null where there is nothing")]
+
+mod deny;
+mod house;
+mod purity;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Tests, checks and benchmarks of Portcullis
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Xtask {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Test(test::Args),
+    /// Check that the core stays pure and that crates depend on each other as the design says
+    Purity,
+    /// Check the house rules: file length, module docs, no loose ends
+    House,
+    /// Check licences, advisories and sources of all dependencies with cargo-deny
+    Deny,
+}
+
+fn main() -> ExitCode {
+    let result = match Xtask::parse().command {
+        Command::Test(args) => test::run(&args),
+        Command::Purity => workspace::verdict("purity", purity::check()),
+        Command::House => workspace::verdict("house rules", house::check()),
+        Command::Deny => deny::run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
+
+use crate::workspace::{build_portcullis, cargo, root};
+use crate::{house, purity};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::io::{BufRead, BufReader, Write};
+use std::ops::AddAssign;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+/// Run every test and check: what CI does
+///
+/// The last line says how many passed and failed. Phases after a failed one still run, so that one run shows
+/// all there is to fix.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these phases, in their usual order; all if none is named
+    #[arg(value_enum, value_name = "PHASE")]
+    phases: Vec<Phase>,
+}
+
+/// A part of `cargo xtask test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    /// rustfmt
+    Fmt,
+    /// House rules: file length, module docs, no loose ends
+    House,
+    /// The core stays pure, and crates depend on each other as the design says
+    Purity,
+    /// Clippy without warnings, tests included
+    Clippy,
+    /// Unit and integration tests of all crates
+    Unit,
+    /// The suites of the policy library
+    Suites,
+}
+
+impl Phase {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "formatting",
+            Self::House => "house rules",
+            Self::Purity => "purity of the core",
+            Self::Clippy => "clippy",
+            Self::Unit => "unit and integration tests",
+            Self::Suites => "suites of the policy library",
+        }
+    }
+
+    fn run(self) -> Result<Tally> {
+        match self {
+            Self::Fmt => status(&mut cargo(["fmt", "--all", "--check"])?),
+            Self::House => problems(house::check()?),
+            Self::Purity => problems(purity::check()?),
+            Self::Clippy => status(&mut cargo([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ])?),
+            Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
+            Self::Suites => {
+                status(Command::new(build_portcullis(false)?).arg("test").arg(root()?.join("policies")))
+            }
+        }
+    }
+}
+
+/// How many tests passed and failed; a check without tests of its own counts as one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+impl Tally {
+    /// One check that holds, or does not.
+    pub(crate) fn one(holds: bool) -> Self {
+        Self { passed: usize::from(holds), failed: usize::from(!holds) }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut total = Tally::default();
+    for phase in Phase::value_variants() {
+        if !args.phases.is_empty() && !args.phases.contains(phase) {
+            continue;
+        }
+        println!("== {}", phase.title());
+        let start = Instant::now();
+        let tally = phase.run().unwrap_or_else(|error| {
+            println!("error: {error:#}");
+            Tally::one(false)
+        });
+        let seconds = start.elapsed().as_secs_f64();
+        println!("   {} passed, {} failed in {seconds:.1} s\n", tally.passed, tally.failed);
+        total += tally;
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A command that holds if it ends with 0.
+fn status(command: &mut Command) -> Result<Tally> {
+    Ok(Tally::one(command.status().context("cannot start it")?.success()))
+}
+
+/// A check that holds if it finds no problem.
+fn problems(problems: Vec<String>) -> Result<Tally> {
+    for problem in &problems {
+        println!("{problem}");
+    }
+    Ok(Tally { passed: usize::from(problems.is_empty()), failed: problems.len() })
+}
+
+/// Runs `cargo test` and counts; its output is shown only where something fails. Compilation is shown as it
+/// goes on, because it can take minutes.
+fn cargo_tests(command: &mut Command) -> Result<Tally> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let stdout = BufReader::new(child.stdout.take().context("cargo has no standard output")?);
+    let mut tally = Tally::default();
+    let mut binary = Vec::new();
+    for line in stdout.lines() {
+        let line = line.context("cargo's output cannot be read")?;
+        let result = result_line(&line);
+        binary.push(line);
+        if let Some(result) = result {
+            tally += result;
+            show_failures(&binary, result)?;
+            binary.clear();
+        }
+    }
+    let succeeded = child.wait().context("cargo's end cannot be awaited")?.success();
+    if !succeeded && tally.failed == 0 {
+        // Tests do not compile, or a test binary died: then what it printed last is all there is.
+        show_failures(&binary, Tally::one(false))?;
+        tally += Tally::one(false);
+    }
+    Ok(tally)
+}
+
+fn show_failures(output: &[String], result: Tally) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if result.failed > 0 {
+        for line in output.iter().filter(|line| !line.ends_with(" ... ok")) {
+            writeln!(stdout, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; …`; `None` for any other line.
+fn result_line(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |what: &str| {
+        counts.split("; ").find_map(|part| part.strip_suffix(what)?.trim().parse::<usize>().ok())
+    };
+    Some(Tally { passed: count("passed")?, failed: count("failed")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, result_line};
+
+    #[test]
+    fn cargos_result_lines_are_counted() {
+        let check = |line: &str, expect: Option<(usize, usize)>| {
+            assert_eq!(result_line(line), expect.map(|(passed, failed)| Tally { passed, failed }), "{line}");
+        };
+        check(
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            Some((12, 0)),
+        );
+        check("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", Some((3, 2)));
+        check("test yaml::tests::a ... ok", None);
+    }
+}
