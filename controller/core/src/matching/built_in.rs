@@ -141,6 +141,11 @@ const GROUPS: &[Group] = &[
         cluster: &[("StorageVersion", "storageversions")],
     },
     Group {
+        name: "lifecycle.k8s.io",
+        namespaced: &[("Eviction", "evictions"), ("EvictionRequest", "evictionrequests")],
+        cluster: &[],
+    },
+    Group {
         name: "networking.k8s.io",
         namespaced: &[("Ingress", "ingresses"), ("NetworkPolicy", "networkpolicies")],
         cluster: &[
@@ -165,12 +170,17 @@ const GROUPS: &[Group] = &[
         cluster: &[
             ("DeviceClass", "deviceclasses"),
             ("DeviceTaintRule", "devicetaintrules"),
+            ("ResourcePoolStatusRequest", "resourcepoolstatusrequests"),
             ("ResourceSlice", "resourceslices"),
         ],
     },
     Group {
         name: "scheduling.k8s.io",
-        namespaced: &[("Workload", "workloads")],
+        namespaced: &[
+            ("CompositePodGroup", "compositepodgroups"),
+            ("PodGroup", "podgroups"),
+            ("Workload", "workloads"),
+        ],
         cluster: &[("PriorityClass", "priorityclasses")],
     },
     Group {
