@@ -1,1 +1,30 @@
-//! CEL for policies: compile once, evaluate many.
+#![doc = include_str!("../README.md")]
+
+mod bindings;
+mod budget;
+mod check;
+mod container;
+mod environment;
+mod equality;
+mod error;
+mod functions;
+pub mod image;
+mod image_functions;
+mod limits;
+mod node;
+mod parse;
+mod program;
+mod reads;
+mod rewrite;
+mod session;
+mod value;
+
+pub use bindings::Bindings;
+pub use budget::Budget;
+pub use environment::Environment;
+pub use error::{CompileError, EvaluationError, EvaluationErrorKind};
+pub use image::{ImageError, ImageReference};
+pub use limits::with_large_stack;
+pub use program::Program;
+pub use reads::Path;
+pub use value::Value;
