@@ -2,6 +2,7 @@
 
 use crate::document::{ExceptionDocument, Subject};
 use crate::request::{GroupVersionKind, Request, UserInfo};
+use portcullis_cel::ImageReference;
 use std::sync::Arc;
 
 /// A PolicyException, ready to be asked.
@@ -21,6 +22,18 @@ pub enum Coverage<'a> {
     Whole,
     /// Only those elements whose image is under one of these prefixes.
     Images(&'a [String]),
+}
+
+impl Coverage<'_> {
+    /// Whether an element with this image is covered. What is no valid reference is under no prefix.
+    pub fn includes(&self, reference: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Whole => true,
+            Self::Images(prefixes) => ImageReference::parse(reference)
+                .is_ok_and(|image| prefixes.iter().any(|prefix| image.is_under(prefix) == Ok(true))),
+        }
+    }
 }
 
 impl Exception {
@@ -320,6 +333,25 @@ mod tests {
         let exception = Exception::new(Arc::new(some.clone()));
         assert_eq!(exception.covers(POLICY, &request(), now()), Coverage::Images(&images));
         check(ExceptionDocument { names: strings(&["other"]), ..some }, false);
+    }
+
+    #[test]
+    fn images_by_prefix() {
+        let prefixes = strings(&["not/a registry", "r.io/legacy", "ghcr.io"]);
+        for (reference, expect) in [
+            ("r.io/legacy/app:1", true),
+            ("r.io/legacy@sha256:0000000000000000000000000000000000000000000000000000000000000000", true),
+            ("ghcr.io/any/thing", true),
+            ("r.io/legacy-not/app", false),
+            ("r.io/other", false),
+            ("ghcr.io.evil.com/any", false),
+            ("R.io/LEGACY", false),
+            ("", false),
+        ] {
+            assert_eq!(Coverage::Images(&prefixes).includes(reference), expect, "{reference}");
+            assert!(Coverage::Whole.includes(reference) && !Coverage::None.includes(reference));
+        }
+        assert!(!Coverage::Images(&[]).includes("r.io/legacy/app"));
     }
 
     #[test]
