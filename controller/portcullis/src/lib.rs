@@ -3,6 +3,7 @@
 //! The core decides; everything here reads inputs, calls it and says what came out.
 
 pub mod cli;
+pub mod client;
 pub mod exit;
 pub mod verbs;
 
