@@ -28,17 +28,26 @@ impl Text {
     /// Exact in literal blocks, and in the first line of other styles as far as nothing is escaped; for
     /// what cannot be told, where the string begins.
     pub fn position(&self, line: u32, column: u32) -> Position {
-        match self.block_indent {
-            Some(indent) => Position {
-                line: self.content_at.line.saturating_add(line.saturating_sub(1)),
-                column: column.saturating_add(indent),
-            },
-            None if line <= 1 => Position {
-                column: self.content_at.column.saturating_add(column.saturating_sub(1)),
-                ..self.content_at
-            },
-            None => self.content_at,
+        position_within(self.content_at, self.block_indent, line, column)
+    }
+}
+
+/// What [`Text::position`] says of a string that begins at `content_at`.
+pub(crate) fn position_within(
+    content_at: Position,
+    block_indent: Option<u32>,
+    line: u32,
+    column: u32,
+) -> Position {
+    match block_indent {
+        Some(indent) => Position {
+            line: content_at.line.saturating_add(line.saturating_sub(1)),
+            column: column.saturating_add(indent),
+        },
+        None if line <= 1 => {
+            Position { column: content_at.column.saturating_add(column.saturating_sub(1)), ..content_at }
         }
+        None => content_at,
     }
 }
 

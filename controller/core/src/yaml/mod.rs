@@ -13,6 +13,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use locate::position_within;
 pub use stream::read;
 
 use serde_json::{Number, Value as Json};

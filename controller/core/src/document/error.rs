@@ -1,0 +1,132 @@
+//! What is wrong with a document: where it came from, where in it, and what to do.
+
+use super::{Expression, Place};
+use crate::yaml::{self, Position, YamlError};
+use std::fmt;
+
+/// Where a document came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The file, as the user named it; `None` for a ConfigMap from a cluster.
+    pub file: Option<String>,
+    /// The ConfigMap's namespace.
+    pub namespace: String,
+    /// The ConfigMap's name; empty for what is not in a ConfigMap.
+    pub config_map: String,
+    /// The key in `data`; empty for what concerns the whole ConfigMap.
+    pub key: String,
+    /// Which document of the key, from 1; 0 for what concerns the whole key.
+    pub document: usize,
+    /// Where the key's text stands in the file; `None` without a file.
+    pub text: Option<TextPlace>,
+}
+
+/// Where a text stands in the file around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TextPlace {
+    /// Where its first character stands.
+    pub content_at: Position,
+    /// For a literal block, the columns by which its lines are indented.
+    pub block_indent: Option<u32>,
+}
+
+/// What is wrong with a document, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentError {
+    /// File, ConfigMap, key and document.
+    pub origin: Origin,
+    /// The policy, binding or exception concerned, where its name could be read.
+    pub name: Option<String>,
+    /// Field and position in the key's text, where there is one.
+    pub place: Option<Place>,
+    /// Line and column in `origin.file`: exact where the key is a literal block, else where it begins.
+    pub file_position: Option<Position>,
+    /// What is wrong: lower case, one line, no final period.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Origin {
+    /// Where a position in the key's text stands in the file.
+    pub fn file_position(&self, in_key: Position) -> Option<Position> {
+        let text = self.text?;
+        Some(yaml::position_within(text.content_at, text.block_indent, in_key.line, in_key.column))
+    }
+}
+
+impl DocumentError {
+    /// An error at a place in a document.
+    pub fn at(origin: &Origin, name: Option<&str>, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            file_position: origin.file_position(place.position),
+            origin: origin.clone(),
+            name: name.map(str::to_owned),
+            place: Some(place),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// An error at a place inside an expression's source, whose lines and columns count from 1.
+    pub fn in_expression(
+        origin: &Origin,
+        name: Option<&str>,
+        expression: &Expression,
+        inside: Position,
+        message: impl Into<String>,
+    ) -> Self {
+        let position =
+            yaml::position_within(expression.content_at, expression.block_indent, inside.line, inside.column);
+        let place = Place { field: expression.place.field.clone(), position };
+        Self::at(origin, name, place, message)
+    }
+
+    /// The same error with a hint.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// A text that cannot be read as YAML.
+    pub(super) fn unreadable(origin: &Origin, error: YamlError) -> Self {
+        Self::at(origin, None, Place { field: String::new(), position: error.position }, error.message)
+    }
+}
+
+/// One line: `file:line:column: ConfigMap namespace/name, key k, document 1, line 12, column 5, field: what
+/// is wrong`, without what is not known.
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin { file, namespace, config_map, key, document, .. } = &self.origin;
+        let mut parts = Vec::new();
+        if !config_map.is_empty() {
+            parts.push(format!("ConfigMap {namespace}/{config_map}"));
+        }
+        if !key.is_empty() {
+            parts.push(format!("key {key}"));
+        }
+        if *document > 0 {
+            parts.push(format!("document {document}"));
+        }
+        if let Some(Place { field, position }) = &self.place {
+            if !key.is_empty() {
+                parts.push(format!("line {}, column {}", position.line, position.column));
+            }
+            if !field.is_empty() {
+                parts.push(field.clone());
+            }
+        }
+        if let Some(file) = file {
+            write!(f, "{file}:")?;
+            if let Some(Position { line, column }) = self.file_position {
+                write!(f, "{line}:{column}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        if !parts.is_empty() {
+            write!(f, "{}: ", parts.join(", "))?;
+        }
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,80 @@
+//! `metadata` of a document: its name and the annotations that reports show.
+
+use super::fields::{Fields, near_miss};
+use super::{GROUP, Place, names};
+use crate::yaml::Value;
+use std::collections::BTreeMap;
+
+/// What is kept of `metadata`.
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) place: Place,
+    pub(super) annotations: BTreeMap<String, String>,
+}
+
+/// Our annotations, without their prefix.
+const ANNOTATIONS: [&str; 5] = ["title", "severity", "category", "remediation", "description"];
+
+const SEVERITIES: [(&str, ()); 4] = [("low", ()), ("medium", ()), ("high", ()), ("critical", ())];
+
+/// What an API server writes, which Kubernetes' own documents may carry when they were dumped.
+const SERVER_FIELDS: [&str; 9] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "managedFields",
+    "ownerReferences",
+    "finalizers",
+    "selfLink",
+];
+
+/// Reads `metadata`; `None` if it has no usable name. `from_server` lets pass what an API server adds.
+pub(super) fn read(root: &Fields<'_>, from_server: bool) -> Option<Metadata> {
+    let metadata = root.required("metadata")?.fields()?;
+    let name = metadata.required("name").and_then(|field| {
+        let name = field.string()?;
+        field.require(names::dns_subdomain(name));
+        Some((name.to_owned(), field.place()))
+    });
+    if let Some(namespace) = metadata.optional("namespace") {
+        namespace.refuse_with_hint(
+            "a document has no namespace of its own",
+            "the ConfigMap's namespace tells what it governs",
+        );
+    }
+    let annotations = metadata.optional("annotations").and_then(|field| field.fields()).map(read_annotations);
+    if let Some(labels) = metadata.optional("labels").and_then(|field| field.fields()) {
+        for (_, _, value) in labels.all() {
+            value.text();
+        }
+    }
+    if from_server {
+        metadata.ignore(&SERVER_FIELDS);
+    }
+    metadata.finish();
+    let (name, place) = name?;
+    Some(Metadata { name, place, annotations: annotations.unwrap_or_default() })
+}
+
+fn read_annotations(fields: Fields<'_>) -> BTreeMap<String, String> {
+    let mut annotations = BTreeMap::new();
+    for (key, key_at, value) in fields.all() {
+        if let Some(ours) = key.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/')) {
+            if !ANNOTATIONS.contains(&ours) {
+                let known = ANNOTATIONS.map(|name| format!("{GROUP}/{name}"));
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                fields.refuse_key(key, key_at, "unknown annotation", near_miss(key, &known));
+                continue;
+            }
+            if ours == "severity" && matches!(value.node().value, Value::String(_)) {
+                value.one_of(&SEVERITIES);
+            }
+        }
+        if let Some(text) = value.text() {
+            annotations.insert(key.to_owned(), text.text.clone());
+        }
+    }
+    annotations
+}
