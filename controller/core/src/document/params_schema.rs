@@ -37,8 +37,10 @@ const TYPES: [(&str, Type); 6] = [
 pub(super) struct Schema {
     kind: Type,
     properties: Vec<(String, Schema)>,
-    /// What properties beside the listed ones must look like; `None` refuses them.
-    additional: Option<Additional>,
+    /// What properties beside the listed ones must look like.
+    additional: Option<Box<Schema>>,
+    /// Whether other properties may be there, whatever they hold.
+    open: bool,
     required: Vec<String>,
     items: Option<Box<Schema>>,
     allowed: Vec<Json>,
@@ -47,12 +49,6 @@ pub(super) struct Schema {
     length_range: Range,
     items_range: Range,
     default: Option<Json>,
-}
-
-#[derive(Debug)]
-enum Additional {
-    Anything,
-    Like(Box<Schema>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -120,10 +116,10 @@ impl Schema {
     fn check_properties(&self, field: &Field<'_>) {
         let Some(fields) = field.fields() else { return };
         for (key, key_at, value) in fields.all() {
-            match (self.property(key), self.additional.as_ref()) {
-                (Some(schema), _) | (None, Some(Additional::Like(schema))) => schema.check_value(&value),
-                (None, Some(Additional::Anything)) => {}
-                (None, None) => {
+            match self.below(key) {
+                Some(schema) => schema.check_value(&value),
+                None if self.open => {}
+                None => {
                     let known: Vec<&str> = self.properties.iter().map(|(name, _)| name.as_str()).collect();
                     fields.refuse_key(key, key_at, "not in `paramsSchema`", near_miss(key, &known));
                 }
@@ -148,9 +144,8 @@ impl Schema {
                     }
                 }
                 for (name, value) in object {
-                    match (self.property(name), self.additional.as_ref()) {
-                        (Some(schema), _) | (None, Some(Additional::Like(schema))) => schema.fill(value),
-                        _ => {}
+                    if let Some(schema) = self.below(name) {
+                        schema.fill(value);
                     }
                 }
             }
@@ -165,6 +160,11 @@ impl Schema {
 
     fn property(&self, name: &str) -> Option<&Self> {
         self.properties.iter().find(|(property, _)| property == name).map(|(_, schema)| schema)
+    }
+
+    /// The schema of a property, listed or not.
+    fn below(&self, name: &str) -> Option<&Self> {
+        self.property(name).or(self.additional.as_deref())
     }
 
     fn fits(&self, value: &Value) -> bool {
@@ -210,7 +210,7 @@ fn read_schema(field: &Field<'_>, depth: usize) -> Option<Schema> {
     let fields = field.fields()?;
     let kind = fields.required("type").and_then(|field| field.one_of(&TYPES));
     let properties = properties(&fields, depth);
-    let additional = additional(&fields, depth, properties.is_empty());
+    let (additional, open) = additional(&fields, depth, properties.is_empty());
     let required = fields.optional("required").map(|field| field.strings()).unwrap_or_default();
     let items = fields.optional("items").and_then(|field| read_schema(&field, depth + 1)).map(Box::new);
     let allowed = fields.optional("enum").and_then(|field| field.filled_list()).unwrap_or_default();
@@ -228,6 +228,7 @@ fn read_schema(field: &Field<'_>, depth: usize) -> Option<Schema> {
         kind: kind?,
         properties,
         additional,
+        open,
         required: required.into_iter().map(|(name, _)| name.to_owned()).collect(),
         items,
         allowed: allowed.iter().map(|item| item.node().to_json()).collect(),
@@ -253,13 +254,13 @@ fn properties(fields: &Fields<'_>, depth: usize) -> Vec<(String, Schema)> {
 }
 
 /// `additionalProperties`; an object without `properties` may hold anything.
-fn additional(fields: &Fields<'_>, depth: usize, free: bool) -> Option<Additional> {
-    let Some(field) = fields.optional("additionalProperties") else {
-        return free.then_some(Additional::Anything);
-    };
-    match field.node().value {
-        Value::Bool(allowed) => allowed.then_some(Additional::Anything),
-        _ => read_schema(&field, depth + 1).map(|schema| Additional::Like(Box::new(schema))),
+fn additional(fields: &Fields<'_>, depth: usize, free: bool) -> (Option<Box<Schema>>, bool) {
+    match fields.optional("additionalProperties") {
+        None => (None, free),
+        Some(field) => match field.node().value {
+            Value::Bool(open) => (None, open),
+            _ => (read_schema(&field, depth + 1).map(Box::new), false),
+        },
     }
 }
 
