@@ -9,6 +9,7 @@
 pub mod decision;
 pub mod document;
 pub mod enforcement;
+mod evaluation;
 pub mod exception;
 pub mod facts;
 pub mod matching;
@@ -16,6 +17,8 @@ pub mod pod;
 pub mod policy;
 pub mod request;
 pub mod set;
+#[cfg(test)]
+mod testing;
 pub mod yaml;
 
 pub use decision::Decision;

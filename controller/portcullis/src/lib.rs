@@ -5,10 +5,7 @@
 pub mod cli;
 pub mod client;
 pub mod exit;
-pub mod ops;
-pub mod source;
 pub mod verbs;
-pub mod webhook;
 
 use clap::Parser;
 use cli::Cli;

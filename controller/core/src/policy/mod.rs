@@ -1,6 +1,14 @@
 //! Compiled policies: what a document becomes once its expressions are programs.
 
-use crate::document::Dialect;
+mod compile;
+mod expression;
+mod reads;
+
+pub(crate) use compile::{CompiledBinding, CompiledPolicy, CompiledValidation, Programs, compile, compile_binding, frame};
+pub(crate) use expression::CompiledExpression;
+pub(crate) use reads::Reads;
+
+use crate::document::{Dialect, Origin};
 
 /// What a failure leads to. Deny and Warn together are refused when a document is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,14 +31,29 @@ pub enum FailurePolicy {
     Ignore,
 }
 
-/// Who asks a pair (policy, binding) at admission, and what happens when nobody answers
-/// (DESIGN: the entries of the webhook configuration).
+/// Who asks a pair (policy, binding) at admission, and what happens when nobody answers: each class has
+/// its own entry in the webhook configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// The pair contains Deny and its policy's failurePolicy is Fail.
     Fail,
     /// Every other pair.
     Ignore,
+}
+
+impl Class {
+    /// The class of a pair.
+    pub fn of(actions: Actions, failure_policy: FailurePolicy) -> Self {
+        if actions.deny && failure_policy == FailurePolicy::Fail { Self::Fail } else { Self::Ignore }
+    }
+
+    /// `fail` or `ignore`, as the webhook's paths have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Ignore => "ignore",
+        }
+    }
 }
 
 /// What reports say about a policy.
@@ -49,5 +72,5 @@ pub struct PolicyInfo {
     /// `portcullis.dev/remediation`: what to do about a failure.
     pub remediation: Option<String>,
     /// Where it came from.
-    pub origin: crate::document::Origin,
+    pub origin: Origin,
 }

@@ -1,0 +1,115 @@
+//! Where in the object a violation is: as near as what was read can tell.
+
+use super::context::Objects;
+use crate::pod::BoundList;
+use crate::policy::CompiledValidation;
+use portcullis_cel::Path;
+
+/// The path of each element of a validation's `forEach` list, where it is known: `containers`, `images` and
+/// plain selections such as `object.spec.rules`.
+pub(super) enum ElementPaths<'a> {
+    /// One for each element.
+    Listed(&'a [String]),
+    /// A list at this path: element `i` is `path[i]`.
+    Indexed(String),
+    /// Not known.
+    Unknown,
+}
+
+impl<'a> ElementPaths<'a> {
+    /// `lists` are the containers and the images as bound.
+    pub(super) fn of(list: Option<&Path>, objects: &Objects<'_>, lists: Option<(&'a BoundList, &'a BoundList)>) -> Self {
+        let Some(path) = list else {
+            return Self::Unknown;
+        };
+        match (path.root.as_str(), lists, path.segments.is_empty()) {
+            ("containers", Some((containers, _)), true) => Self::Listed(&containers.paths),
+            ("images", Some((_, images)), true) => Self::Listed(&images.paths),
+            (_, _, false) => locate(path, objects).map_or(Self::Unknown, Self::Indexed),
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(super) fn at(&self, index: usize) -> String {
+        match self {
+            Self::Listed(paths) => paths.get(index).cloned().unwrap_or_default(),
+            Self::Indexed(path) => format!("{path}[{index}]"),
+            Self::Unknown => String::new(),
+        }
+    }
+}
+
+/// The deepest path that everything a validation reads lies below; empty if it reads all over the object.
+pub(super) fn common(validation: &CompiledValidation, objects: &Objects<'_>) -> String {
+    let mut common: Option<Vec<String>> = None;
+    for root in ["object", "podSpec", "podMetadata", "containers", "images"] {
+        for segments in validation.reads.of_root(root) {
+            let path = Path { root: root.to_owned(), segments: segments.to_vec() };
+            let Some(path) = segments_of(&path, objects) else { continue };
+            common = Some(match common {
+                None => path,
+                Some(known) => known.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+            });
+        }
+    }
+    common.map(|segments| join(&segments)).unwrap_or_default()
+}
+
+/// An element's path made longer by what the expression reads of it, where that is one thing.
+pub(super) fn within_element(element: String, validation: &CompiledValidation) -> String {
+    let listed_images = validation
+        .for_each
+        .as_ref()
+        .and_then(|list| list.program.plain_selection())
+        .is_some_and(|path| path.root == "images");
+    if element.is_empty() || listed_images {
+        return element;
+    }
+    let reads = &validation.reads;
+    let mut own = reads.of_root("each").filter(|segments| !is_identity(segments));
+    match (own.next(), own.next()) {
+        (Some(segments), None) if !segments.is_empty() => format!("{element}.{}", join(segments)),
+        _ => element,
+    }
+}
+
+/// What messages name an element by is not what is wrong with it.
+fn is_identity(segments: &[String]) -> bool {
+    matches!(segments, [only] if only == "name" || only == "kind")
+}
+
+fn locate(path: &Path, objects: &Objects<'_>) -> Option<String> {
+    segments_of(path, objects).map(|segments| join(&segments))
+}
+
+/// A path from the object's root.
+fn segments_of(path: &Path, objects: &Objects<'_>) -> Option<Vec<String>> {
+    let base = match path.root.as_str() {
+        "object" => return Some(path.segments.clone()),
+        "podSpec" | "containers" | "images" => objects.pod.as_ref()?.view.spec_path.to_owned(),
+        "podMetadata" => {
+            let spec_path = objects.pod.as_ref()?.view.spec_path;
+            format!("{}metadata", spec_path.strip_suffix("spec").unwrap_or(spec_path))
+        }
+        _ => return None,
+    };
+    let below = if path.root.starts_with("pod") { path.segments.as_slice() } else { &[] };
+    Some(base.split('.').map(str::to_owned).chain(below.iter().cloned()).collect())
+}
+
+/// `metadata.labels['app.kubernetes.io/name']`.
+fn join(segments: &[String]) -> String {
+    let mut path = String::new();
+    for segment in segments {
+        let plain = segment.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character));
+        if !plain {
+            path.push_str(&format!("['{segment}']"));
+            continue;
+        }
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(segment);
+    }
+    path
+}

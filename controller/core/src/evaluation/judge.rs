@@ -1,0 +1,414 @@
+//! One policy, one binding, one param: conditions, validations, messages, audit annotations.
+
+use super::context::Objects;
+use super::field_path::{self, ElementPaths};
+use super::params::Param;
+use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase};
+use super::excepted::{Excepted, without_images};
+use super::{Blank, Context, masking, plain_finding};
+use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
+use crate::pod::BoundList;
+use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads};
+use crate::request::GroupVersionKind;
+use portcullis_cel::{EvaluationError, EvaluationErrorKind, Value};
+
+/// `MaxEvaluatedMessageExpressionSizeBytes` of apiserver's `pkg/cel/limits.go`.
+const MAX_MESSAGE_BYTES: usize = 5 * 1024;
+/// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
+const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
+
+pub(super) struct Judge<'a, 'b> {
+    blank: &'b Blank<'a>,
+    context: &'a Context<'a>,
+    programs: &'a Programs,
+    param: &'b Param<'a>,
+    without_excepted: Option<WithoutExcepted>,
+    outcome: Outcome,
+    undecidable: Vec<String>,
+}
+
+/// A validation that does not hold, before it is worded.
+struct Violation<'a> {
+    validation: &'a CompiledValidation,
+    index: usize,
+    /// The element's index in its `forEach` list.
+    element: Option<usize>,
+}
+
+impl<'a, 'b> Judge<'a, 'b> {
+    pub(super) fn new(
+        blank: &'b Blank<'a>,
+        programs: &'a Programs,
+        excepted: &Excepted<'a>,
+        param: &'b Param<'a>,
+    ) -> Self {
+        let mut outcome = blank.outcome(Verdict::Allow);
+        outcome.param.clone_from(&param.name);
+        let context = blank.context;
+        let without_excepted = WithoutExcepted::of(excepted, context.plain());
+        Self { blank, context, programs, param, without_excepted, outcome, undecidable: Vec::new() }
+    }
+
+    pub(super) fn run(mut self) -> Outcome {
+        if self.conditions_hold() {
+            let violations = self.validate();
+            self.word(&violations);
+            self.annotate();
+            self.outcome.verdict = self.verdict();
+        }
+        self.outcome
+    }
+
+    fn verdict(&mut self) -> Verdict {
+        let found = |kind| self.outcome.findings.iter().any(|finding| finding.kind == kind);
+        if found(FindingKind::Violation) {
+            Verdict::Deny
+        } else if found(FindingKind::Error) || found(FindingKind::Configuration) {
+            Verdict::Error
+        } else if self.undecidable.is_empty() {
+            Verdict::Allow
+        } else {
+            Verdict::Undecidable(std::mem::take(&mut self.undecidable))
+        }
+    }
+
+    /// False decides whatever errors stand beside it; the verdict is set where this says no.
+    fn conditions_hold(&mut self) -> bool {
+        let conditions = &self.programs.match_conditions;
+        if conditions.is_empty() {
+            return true;
+        }
+        let missing = self.missing(&self.programs.condition_reads);
+        if !missing.is_empty() {
+            self.outcome.verdict = Verdict::Undecidable(missing);
+            return false;
+        }
+        let mut phase = self.phase(&self.programs.condition_reads, self.context.plain(), CONDITIONS_BUDGET);
+        let mut errors = Vec::new();
+        for (name, condition) in conditions {
+            match phase.evaluate(condition).map(|value| value.as_bool().ok_or_else(|| value.type_name().to_owned())) {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => {
+                    self.outcome.verdict = Verdict::Skip(Skip::Condition(name.clone()));
+                    return false;
+                }
+                Ok(Err(other)) => errors.push(not_bool(condition, &other)),
+                Err(error) => errors.push(self.error_text(condition, &error)),
+            }
+        }
+        if errors.is_empty() {
+            return true;
+        }
+        let message = match errors.as_slice() {
+            [only] => only.clone(),
+            several => format!("[{}]", several.join(", ")),
+        };
+        self.outcome.findings.push(plain_finding(FindingKind::Error, message));
+        self.outcome.verdict = Verdict::Error;
+        false
+    }
+
+    /// Evaluates every validation, no short-circuit between them.
+    fn validate(&mut self) -> Vec<Violation<'a>> {
+        let programs = self.programs;
+        let undecided = |judge: &Self| {
+            programs.validations.iter().any(|validation| !judge.missing(&validation.reads).is_empty())
+        };
+        let validations = match &programs.audit_validations {
+            Some(audit) if undecided(self) => audit,
+            _ => &programs.validations,
+        };
+        let mut reads = Reads::default();
+        validations.iter().for_each(|validation| reads.extend(&validation.reads));
+        let mut phase = self.phase(&reads, self.context.plain(), BUDGET);
+        let mut violations = Vec::new();
+        for (index, validation) in validations.iter().enumerate() {
+            let missing = self.missing(&validation.reads);
+            if !missing.is_empty() {
+                self.undecidable.extend(missing.into_iter().filter(|name| !self.undecidable.contains(name)).collect::<Vec<_>>());
+                continue;
+            }
+            match &validation.for_each {
+                None => self.check(&mut phase, validation, index, None, &mut violations),
+                Some(list) => self.check_elements(&mut phase, validation, index, list, &mut violations),
+            }
+        }
+        violations
+    }
+
+    fn check_elements(
+        &mut self,
+        phase: &mut Phase<'a>,
+        validation: &'a CompiledValidation,
+        index: usize,
+        list: &'a CompiledExpression,
+        violations: &mut Vec<Violation<'a>>,
+    ) {
+        match elements(phase, list) {
+            Ok(elements) => {
+                for (position, element) in elements.iter().enumerate() {
+                    self.check(phase, validation, index, Some((position, element)), violations);
+                }
+            }
+            Err(error) => {
+                let message = self.error_text(list, &error);
+                self.error(index, message);
+            }
+        }
+    }
+
+    fn check(
+        &mut self,
+        phase: &mut Phase<'a>,
+        validation: &'a CompiledValidation,
+        index: usize,
+        each: Option<(usize, &Value<'a>)>,
+        violations: &mut Vec<Violation<'a>>,
+    ) {
+        let expression = &validation.expression;
+        match phase.evaluate_with(expression, each.map(|(_, element)| element)) {
+            Ok(value) => match value.as_bool() {
+                Some(true) => {}
+                Some(false) if violations.len() >= MAX_FINDINGS => self.outcome.omitted += 1,
+                Some(false) => {
+                    violations.push(Violation { validation, index, element: each.map(|(position, _)| position) });
+                }
+                None => self.error(index, not_bool(expression, value.type_name())),
+            },
+            Err(error) => {
+                let message = self.error_text(expression, &error);
+                self.error(index, message);
+            }
+        }
+    }
+
+    fn error(&mut self, index: usize, message: String) {
+        if self.outcome.findings.len() >= MAX_FINDINGS {
+            self.outcome.omitted += 1;
+            return;
+        }
+        let mut finding = plain_finding(FindingKind::Error, message);
+        finding.validation = Some(index);
+        // An expression that fails for one element tends to fail for all of them in the same way.
+        if !self.outcome.findings.contains(&finding) {
+            self.outcome.findings.push(finding);
+        }
+    }
+
+    /// Gives each violation its message and field path, from masked objects.
+    fn word(&mut self, violations: &[Violation<'a>]) {
+        if violations.is_empty() {
+            return;
+        }
+        let objects = self.context.masked();
+        let mut reads = self.programs.reads.clone();
+        for violation in violations {
+            let validation = violation.validation;
+            for expression in validation.message_expression.iter().chain(&validation.field_path) {
+                reads.add(expression, &self.programs.variables);
+            }
+        }
+        let mut phase = self.phase(&reads, objects, BUDGET);
+        let mut listed: Option<(usize, Vec<Value<'a>>)> = None;
+        for violation in violations {
+            let validation = violation.validation;
+            if let Some(list) = &validation.for_each
+                && listed.as_ref().is_none_or(|(index, _)| *index != violation.index)
+            {
+                listed = Some((violation.index, elements(&mut phase, list).unwrap_or_default()));
+            }
+            let each = violation
+                .element
+                .and_then(|element| listed.as_ref().and_then(|(_, elements)| elements.get(element)).cloned());
+            let finding = Finding {
+                kind: FindingKind::Violation,
+                message: message(&mut phase, validation, each.as_ref()),
+                field_path: self.field_path(&mut phase, violation, each.as_ref(), objects),
+                reason: validation.reason,
+                validation: Some(violation.index),
+            };
+            self.outcome.findings.push(finding);
+        }
+        // Errors were found first; the order is the validations'.
+        self.outcome.findings.sort_by_key(|finding| finding.validation);
+    }
+
+    fn field_path(
+        &self,
+        phase: &mut Phase<'a>,
+        violation: &Violation<'a>,
+        each: Option<&Value<'a>>,
+        objects: &Objects<'a>,
+    ) -> String {
+        let validation = violation.validation;
+        if let Some(expression) = &validation.field_path {
+            return match phase.evaluate_with(expression, each) {
+                Ok(value) => value.as_str().map(|path| one_line(path, MAX_MESSAGE_BYTES)).unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+        }
+        let (Some(list), Some(element)) = (&validation.for_each, violation.element) else {
+            return field_path::common(validation, objects);
+        };
+        let paths = ElementPaths::of(list.program.plain_selection(), objects, self.lists(objects));
+        field_path::within_element(paths.at(element), validation)
+    }
+
+    /// Evaluates the audit annotations, whatever the verdict (`validator.go`).
+    fn annotate(&mut self) {
+        let annotations = &self.programs.audit_annotations;
+        let decidable = |judge: &Self, expression: &CompiledExpression| {
+            judge.missing(&Reads::of(expression, &judge.programs.variables)).is_empty()
+        };
+        if annotations.is_empty() {
+            return;
+        }
+        let mut phase = self.phase(&self.programs.reads, self.context.masked(), BUDGET);
+        for (key, expression) in annotations {
+            if !decidable(self, expression) {
+                continue;
+            }
+            match phase.evaluate(expression) {
+                Ok(value) if value.is_null() => {}
+                Ok(value) => match value.as_str() {
+                    Some(text) if text.trim().is_empty() => {}
+                    Some(text) => {
+                        let text = cut(text.trim(), MAX_ANNOTATION_BYTES).to_owned();
+                        self.outcome.audit_annotations.push((key.clone(), text));
+                    }
+                    None => {
+                        let message = format!("audit annotation `{key}` must be a string or null, not {}", value.type_name());
+                        self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
+                    }
+                },
+                Err(error) => {
+                    let message = self.error_text(expression, &error);
+                    self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
+                }
+            }
+        }
+    }
+
+    fn phase(&self, reads: &Reads, objects: &'a Objects<'a>, budget: u64) -> Phase<'a> {
+        let bindings = phase::bindings(reads, self.context, objects, self.param);
+        let mut phase = Phase::new(&self.programs.variables, bindings, budget);
+        if let Some(excepted) = &self.without_excepted {
+            phase.set("containers", Value::owned(excepted.containers.list.clone()));
+            phase.set("images", Value::owned(excepted.images.list.clone()));
+        }
+        if std::ptr::eq(objects, self.context.masked())
+            && let Some(kind) = self.secret_param_kind()
+        {
+            phase.set("params", Value::owned(masking::mask(&kind, self.param.value)));
+        }
+        phase
+    }
+
+    /// The lists that expressions iterate over: without the elements that exceptions take out.
+    fn lists<'o>(&'o self, objects: &'o Objects<'a>) -> Option<(&'o BoundList, &'o BoundList)> {
+        match &self.without_excepted {
+            Some(excepted) => Some((&excepted.containers, &excepted.images)),
+            None => objects.pod.as_ref().map(|pod| (&pod.containers, &pod.images)),
+        }
+    }
+
+    /// What of a group of reads is not known here.
+    fn missing(&self, reads: &Reads) -> Vec<String> {
+        let request = self.context.request;
+        let mut missing = Vec::new();
+        if reads.user() && request.user.is_none() {
+            missing.push("the user".to_owned());
+        }
+        if reads.old_object() && !request.old_object_known {
+            missing.push("the old object".to_owned());
+        }
+        if reads.reads("namespaceObject")
+            && let Err(namespace) = self.context.namespace_object()
+        {
+            missing.push(namespace);
+        }
+        missing
+    }
+
+    /// An evaluation error as Kubernetes words it; for Secrets without what it may quote of their values.
+    fn error_text(&self, expression: &CompiledExpression, error: &EvaluationError) -> String {
+        if error.kind == EvaluationErrorKind::Budget {
+            return "validation failed due to running out of cost budget, no further validation rules will be run"
+                .to_owned();
+        }
+        let reason = if masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some() {
+            "an error that is not shown, because it may quote a Secret"
+        } else {
+            error.message.as_str()
+        };
+        format!("expression '{}' resulted in error: {}", expression.program.source(), one_line(reason, MAX_MESSAGE_BYTES))
+    }
+
+    fn secret_param_kind(&self) -> Option<GroupVersionKind> {
+        let kind = self.blank.policy.param_kind.as_ref()?;
+        let kind = GroupVersionKind::from_api_version(&kind.api_version, &kind.kind);
+        masking::holds_secrets(&kind).then_some(kind)
+    }
+}
+
+/// The lists of a Pod without the elements whose images an exception names.
+struct WithoutExcepted {
+    containers: BoundList,
+    images: BoundList,
+}
+
+impl WithoutExcepted {
+    fn of(excepted: &Excepted<'_>, objects: &Objects<'_>) -> Option<Self> {
+        match (excepted, &objects.pod) {
+            (Excepted::Images(prefixes), Some(pod)) => Some(Self {
+                containers: without_images(&pod.containers, "image", prefixes),
+                images: without_images(&pod.images, "reference", prefixes),
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn elements<'a>(phase: &mut Phase<'a>, list: &'a CompiledExpression) -> Result<Vec<Value<'a>>, EvaluationError> {
+    let value = phase.evaluate(list)?;
+    match value.elements() {
+        Some(elements) => Ok(elements),
+        // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
+        None if value.is_null() => Ok(Vec::new()),
+        None => Err(EvaluationError::new(format!("`forEach` must be a list, not {}", value.type_name()))),
+    }
+}
+
+/// Trimmed messageExpression, else message, else the expression (`validator.go`).
+fn message<'a>(phase: &mut Phase<'a>, validation: &'a CompiledValidation, each: Option<&Value<'a>>) -> String {
+    let evaluated = validation
+        .message_expression
+        .as_ref()
+        // An element that masking took out of its list cannot be worded.
+        .filter(|_| validation.for_each.is_none() || each.is_some())
+        .and_then(|expression| phase.evaluate_with(expression, each).ok());
+    if let Some(text) = evaluated.as_ref().and_then(|value| value.as_str()) {
+        let text = text.trim();
+        if !text.is_empty() && text.len() <= MAX_MESSAGE_BYTES && !text.contains('\n') {
+            return text.to_owned();
+        }
+    }
+    match &validation.message {
+        Some(message) => message.trim().to_owned(),
+        None => format!("failed expression: {}", validation.expression.program.source().trim()),
+    }
+}
+
+fn not_bool(expression: &CompiledExpression, found: &str) -> String {
+    format!("expression '{}' resulted in error: must evaluate to bool but got {found}", expression.program.source())
+}
+
+fn one_line(text: &str, limit: usize) -> String {
+    cut(text, limit).replace(['\n', '\r'], " ")
+}
+
+/// At most `limit` bytes, at a character's boundary.
+fn cut(text: &str, limit: usize) -> &str {
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}

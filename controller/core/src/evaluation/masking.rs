@@ -1,0 +1,75 @@
+//! Values of Secrets, hidden: what messages and annotations are made from must not hold them.
+
+use crate::request::GroupVersionKind;
+use serde_json::Value as Json;
+
+/// What stands in place of a value.
+const MASK: &str = "***";
+
+/// Whether objects of a kind hold values that must not leave the process.
+pub(crate) fn holds_secrets(kind: &GroupVersionKind) -> bool {
+    kind.group.is_empty() && kind.kind == "Secret"
+}
+
+/// A copy in which every value of a Secret's `data` and `stringData` is masked and kept keys stay, and its
+/// annotations that repeat the whole object (kubectl's last-applied-configuration) are masked too. Objects of
+/// other kinds are copied as they are.
+pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
+    let mut masked = object.clone();
+    if !holds_secrets(kind) {
+        return masked;
+    }
+    for field in ["data", "stringData"] {
+        match masked.get_mut(field) {
+            None | Some(Json::Null) => {}
+            Some(Json::Object(values)) => values.values_mut().for_each(|value| *value = Json::from(MASK)),
+            Some(other) => *other = Json::from(MASK),
+        }
+    }
+    if let Some(annotations) = masked.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut) {
+        for (key, value) in annotations.iter_mut() {
+            if key.ends_with("/last-applied-configuration") {
+                *value = Json::from(MASK);
+            }
+        }
+    }
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_stay_and_values_go() {
+        let kind = GroupVersionKind::from_api_version("v1", "Secret");
+        let object = json!({
+            "metadata": {"name": "s", "annotations": {
+                "kubectl.kubernetes.io/last-applied-configuration": "{\"data\":{\"p\":\"aHVudGVyMg==\"}}",
+                "note": "kept",
+            }},
+            "data": {"p": "aHVudGVyMg==", "q": {"odd": "shape"}},
+            "stringData": "aHVudGVyMg==",
+            "type": "Opaque",
+        });
+        assert_eq!(
+            mask(&kind, &object),
+            json!({
+                "metadata": {"name": "s", "annotations": {
+                    "kubectl.kubernetes.io/last-applied-configuration": "***", "note": "kept",
+                }},
+                "data": {"p": "***", "q": "***"},
+                "stringData": "***",
+                "type": "Opaque",
+            })
+        );
+    }
+
+    #[test]
+    fn other_kinds_are_left_alone() {
+        let kind = GroupVersionKind::from_api_version("v1", "ConfigMap");
+        let object = json!({"data": {"p": "plain"}});
+        assert_eq!(mask(&kind, &object), object);
+    }
+}

@@ -1,0 +1,142 @@
+//! From a request and the policies that match it to a decision.
+//!
+//! The order for one pair is: does it match, is it excepted, does the update change anything it reads, its
+//! matchConditions, its params, its validations, their messages, its audit annotations.
+
+mod context;
+mod excepted;
+mod field_path;
+mod judge;
+pub(crate) mod masking;
+mod params;
+mod phase;
+mod unchanged;
+
+pub(crate) use context::Context;
+
+use crate::decision::{Finding, FindingKind, Outcome, Reason, Skip, Verdict};
+use crate::matching::Match;
+use crate::policy::{Actions, CompiledBinding, CompiledPolicy, Programs};
+use crate::document::{Dialect, OnUpdate};
+use excepted::Excepted;
+use judge::Judge;
+use params::Found;
+use std::sync::Arc;
+
+/// One policy with the bindings that count now.
+pub(crate) struct Candidate<'a> {
+    pub(crate) policy: &'a CompiledPolicy,
+    pub(crate) bindings: Vec<&'a Arc<CompiledBinding>>,
+}
+
+/// Judges one policy under each of its bindings; nothing where it does not match.
+pub(crate) fn judge<'a>(candidate: &Candidate<'a>, context: &'a Context<'a>) -> Vec<Outcome> {
+    let policy = candidate.policy;
+    let matched = context.matches(policy);
+    if matched == Match::No {
+        return Vec::new();
+    }
+    let excepted = context.excepted(policy);
+    let mut outcomes = Vec::new();
+    for binding in &candidate.bindings {
+        let matched = match &matched {
+            Match::Yes => context.binding_matches(binding),
+            other => other.clone(),
+        };
+        let blank = Blank { policy, binding, context };
+        match matched {
+            Match::No => {}
+            Match::Error(message) => outcomes.push(blank.error(message)),
+            Match::Undecidable(missing) => outcomes.push(blank.outcome(Verdict::Undecidable(vec![missing]))),
+            Match::Yes => outcomes.extend(blank.judge(&excepted)),
+        }
+    }
+    outcomes
+}
+
+/// What is known about a pair before anything is evaluated.
+struct Blank<'a> {
+    policy: &'a CompiledPolicy,
+    binding: &'a CompiledBinding,
+    context: &'a Context<'a>,
+}
+
+impl<'a> Blank<'a> {
+    fn judge(&self, excepted: &Excepted<'a>) -> Vec<Outcome> {
+        if let Excepted::Whole { name, reason } = excepted {
+            let skip = Skip::Exception { name: (*name).to_owned(), reason: (*reason).to_owned() };
+            return vec![self.outcome(Verdict::Skip(skip))];
+        }
+        let programs = match &self.policy.body {
+            Ok(programs) => programs,
+            Err(broken) => return vec![self.error(broken.clone())],
+        };
+        if let Some(skip) = self.nothing_to_judge(programs) {
+            return vec![self.outcome(Verdict::Skip(skip))];
+        }
+        match params::find(self.policy.param_kind.as_ref(), &self.binding.params, self.context) {
+            Found::Params(list) => {
+                list.iter().map(|param| Judge::new(self, programs, excepted, param).run()).collect()
+            }
+            Found::NotFoundAllowed => vec![self.outcome(Verdict::Skip(Skip::NoParam))],
+            Found::Unknown(missing) => vec![self.outcome(Verdict::Undecidable(vec![missing]))],
+            Found::Misconfigured(message) => {
+                let finding = plain_finding(FindingKind::Configuration, message);
+                let mut outcome = self.outcome(Verdict::Error);
+                outcome.findings.push(finding);
+                vec![outcome]
+            }
+        }
+    }
+
+    /// Updates that a Policy lets pass unjudged; a ValidatingAdmissionPolicy judges every update.
+    fn nothing_to_judge(&self, programs: &Programs) -> Option<Skip> {
+        if self.policy.info.dialect == Dialect::Kubernetes {
+            return None;
+        }
+        if unchanged::only_releases_a_deleted_object(self.context.request) {
+            return Some(Skip::BeingDeleted);
+        }
+        let skippable = self.policy.on_update == OnUpdate::Changed;
+        (skippable && unchanged::leaves_alone(self.policy, self.binding, programs, self.context))
+            .then_some(Skip::Unchanged)
+    }
+
+    fn outcome(&self, verdict: Verdict) -> Outcome {
+        Outcome {
+            policy: Arc::clone(&self.policy.info),
+            binding: self.binding.name.clone(),
+            param: None,
+            actions: self.actions(),
+            failure_policy: self.policy.failure_policy,
+            verdict,
+            findings: Vec::new(),
+            omitted: 0,
+            audit_annotations: Vec::new(),
+        }
+    }
+
+    fn error(&self, message: String) -> Outcome {
+        let mut outcome = self.outcome(Verdict::Error);
+        outcome.findings.push(plain_finding(FindingKind::Error, message));
+        outcome
+    }
+
+    /// The kubelet's own mirror Pods already run: denying them would only hide them, so they are warned about.
+    fn actions(&self) -> Actions {
+        let mut actions = self.binding.actions;
+        if actions.deny && self.policy.info.dialect == Dialect::Portcullis && self.context.is_mirror_pod {
+            actions.deny = false;
+            actions.warn = true;
+        }
+        actions
+    }
+}
+
+/// A finding that belongs to no validation.
+fn plain_finding(kind: FindingKind, message: String) -> Finding {
+    Finding { kind, message, field_path: String::new(), reason: Reason::Invalid, validation: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! One phase of a judgement: the same inputs and one budget, each variable evaluated at most once.
+//!
+//! Kubernetes evaluates matchConditions, validations, messageExpressions and auditAnnotations as phases of
+//! their own, each with fresh variables (`plugin/cel/composition.go`); so do we, which is also what lets
+//! messages see masked objects.
+
+use super::context::Objects;
+use super::{Context, params::Param};
+use crate::policy::{CompiledExpression, Reads};
+use portcullis_cel::{Bindings, Budget, EvaluationError, Value};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// `RuntimeCELCostBudget` of apiserver's `pkg/apis/cel/config.go`, for each pair and param.
+pub(super) const BUDGET: u64 = 10_000_000;
+/// `RuntimeCELCostBudgetMatchConditions` of the same file.
+pub(super) const CONDITIONS_BUDGET: u64 = 2_500_000;
+
+pub(super) struct Phase<'a> {
+    variables: &'a [(String, CompiledExpression)],
+    bindings: Bindings<'a>,
+    evaluated: Vec<Option<Result<Value<'a>, EvaluationError>>>,
+    budget: Budget,
+}
+
+impl<'a> Phase<'a> {
+    pub(super) fn new(variables: &'a [(String, CompiledExpression)], bindings: Bindings<'a>, budget: u64) -> Self {
+        Self { variables, bindings, evaluated: vec![None; variables.len()], budget: Budget::new(budget) }
+    }
+
+    /// Replaces one of the inputs.
+    pub(super) fn set(&mut self, name: &str, value: Value<'a>) {
+        self.bindings.set(name, value);
+    }
+
+    /// Evaluates an expression that sees no element.
+    pub(super) fn evaluate(&mut self, expression: &'a CompiledExpression) -> Result<Value<'a>, EvaluationError> {
+        self.evaluate_with(expression, None)
+    }
+
+    /// Evaluates an expression for one element of a `forEach` list.
+    pub(super) fn evaluate_with(
+        &mut self,
+        expression: &'a CompiledExpression,
+        each: Option<&Value<'a>>,
+    ) -> Result<Value<'a>, EvaluationError> {
+        for index in &expression.variables {
+            self.evaluate_variable(*index);
+        }
+        let mut bindings = self.bindings.clone();
+        if !expression.variables.is_empty() {
+            bindings.set("variables", self.variables_value(&expression.variables));
+        }
+        if let Some(each) = each {
+            bindings.set("each", each.clone());
+        }
+        expression.program.evaluate(&bindings, &self.budget)
+    }
+
+    /// Evaluates one variable unless that was done; those that it needs come before it.
+    fn evaluate_variable(&mut self, index: usize) {
+        if !matches!(self.evaluated.get(index), Some(None)) {
+            return;
+        }
+        let Some((name, variable)) = self.variables.get(index) else {
+            return;
+        };
+        let mut bindings = self.bindings.clone();
+        bindings.set("variables", self.variables_value(&variable.variables));
+        let result = variable.program.evaluate(&bindings, &self.budget).map_err(|mut error| {
+            error.message = format!("composited variable \"{name}\" fails to evaluate: {}", error.message);
+            error
+        });
+        if let Some(slot) = self.evaluated.get_mut(index) {
+            *slot = Some(result);
+        }
+    }
+
+    fn variables_value(&self, indices: &[usize]) -> Value<'a> {
+        let fields = indices.iter().filter_map(|index| {
+            let (name, _) = self.variables.get(*index)?;
+            let value = self.evaluated.get(*index)?.clone()?;
+            Some((Arc::from(name.as_str()), value))
+        });
+        Value::fields(fields.collect())
+    }
+}
+
+/// The inputs of a phase: what its programs read, from the objects as they are or masked.
+pub(super) fn bindings<'a>(
+    reads: &Reads,
+    context: &'a Context<'a>,
+    objects: &'a Objects<'a>,
+    param: &Param<'a>,
+) -> Bindings<'a> {
+    let mut bindings = Bindings::new();
+    bindings.set("object", Value::from_json(objects.object));
+    bindings.set("oldObject", Value::from_json(objects.old_object));
+    bindings.set("params", Value::from_json(param.value));
+    if reads.reads("request") {
+        bindings.set("request", Value::from_json(context.request_json()));
+    }
+    if reads.reads("namespaceObject")
+        && let Ok(namespace) = context.namespace_object()
+    {
+        bindings.set("namespaceObject", Value::from_json(namespace));
+    }
+    if let Some(pod) = &objects.pod {
+        bindings.set("podSpec", Value::from_json(pod.view.spec));
+        bindings.set("podMetadata", Value::from_json(pod.view.metadata));
+        bindings.set("oldPodSpec", Value::from_json(objects.old_pod_spec.unwrap_or(&Json::Null)));
+        bindings.set("containers", Value::from_json(&pod.containers.list));
+        bindings.set("images", Value::from_json(&pod.images.list));
+    }
+    bindings
+}

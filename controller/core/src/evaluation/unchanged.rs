@@ -1,0 +1,116 @@
+//! Updates that give a policy nothing new to judge, so that switching to Deny wedges neither rollouts nor
+//! the controllers that release what is being deleted.
+
+use super::Context;
+use crate::document::{LabelSelector, MatchResources, Matching, Params};
+use crate::pod::{BoundList, PodView};
+use crate::policy::{CompiledBinding, CompiledPolicy, Programs, Reads};
+use crate::request::{Operation, Request};
+use serde_json::{Map, Value as Json};
+
+/// Whether an update of an object that is being deleted changes nothing but who holds it and its status.
+pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
+    if request.operation != Operation::Update
+        || !has_deletion_timestamp(&request.old_object)
+        || !has_deletion_timestamp(&request.object)
+    {
+        return false;
+    }
+    let (Some(old), Some(new)) = (request.old_object.as_object(), request.object.as_object()) else {
+        return false;
+    };
+    same_but_for(old, new, &["metadata", "status"])
+        && match (metadata(&request.old_object), metadata(&request.object)) {
+            (Some(old), Some(new)) => same_but_for(
+                old,
+                new,
+                &["finalizers", "ownerReferences", "managedFields", "resourceVersion", "generation"],
+            ),
+            _ => false,
+        }
+}
+
+fn has_deletion_timestamp(object: &Json) -> bool {
+    object.pointer("/metadata/deletionTimestamp").is_some_and(|timestamp| !timestamp.is_null())
+}
+
+fn metadata(object: &Json) -> Option<&Map<String, Json>> {
+    object.get("metadata").and_then(Json::as_object)
+}
+
+fn same_but_for(old: &Map<String, Json>, new: &Map<String, Json>, ignored: &[&str]) -> bool {
+    let relevant = |key: &&String| !ignored.contains(&key.as_str());
+    old.keys().chain(new.keys()).filter(relevant).all(|key| old.get(key) == new.get(key))
+}
+
+/// Whether an update changes nothing that the policy reads.
+///
+/// A policy that reads the old object, the requester or anything else that may differ between two requests
+/// for the same object is always judged; so is one with params from the cluster that its matchConditions
+/// read, since nobody knows what these were before.
+pub(super) fn leaves_alone(
+    policy: &CompiledPolicy,
+    binding: &CompiledBinding,
+    programs: &Programs,
+    context: &Context<'_>,
+) -> bool {
+    let request = context.request;
+    let reads = &programs.reads;
+    if request.operation != Operation::Update
+        || !request.old_object_known
+        || reads.old_object()
+        || reads.circumstances()
+        || (matches!(binding.params, Params::Ref(_)) && programs.condition_reads.reads("params"))
+        || programs.condition_reads.reads("namespaceObject")
+    {
+        return false;
+    }
+    selected_labels_are_equal(policy, binding, request) && reads_are_equal(reads, request)
+}
+
+fn selected_labels_are_equal(policy: &CompiledPolicy, binding: &CompiledBinding, request: &Request) -> bool {
+    let by_object = |resources: &MatchResources| !resources.object_selector.is_empty();
+    let (object_selector, pod_selector) = match &policy.matching {
+        Matching::Constraints(constraints) => (by_object(constraints), None),
+        Matching::Pods(pods) => (!pods.object_selector.is_empty(), Some(&pods.pod_selector)),
+    };
+    let object_selector = object_selector || binding.match_resources.as_ref().is_some_and(by_object);
+    if object_selector && labels(&request.object) != labels(&request.old_object) {
+        return false;
+    }
+    if pod_selector.is_some_and(|selector: &LabelSelector| !selector.is_empty()) {
+        let of = |object| PodView::new(&request.kind, object).and_then(|view| view.metadata.get("labels"));
+        return of(&request.object) == of(&request.old_object);
+    }
+    true
+}
+
+fn labels(object: &Json) -> Option<&Json> {
+    object.pointer("/metadata/labels")
+}
+
+fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
+    let equal = |new: &Json, old: &Json, root: &str| {
+        reads.of_root(root).all(|segments| at(new, segments) == at(old, segments))
+    };
+    if !equal(&request.object, &request.old_object, "object") {
+        return false;
+    }
+    let pod_roots = ["podSpec", "podMetadata", "containers", "images"];
+    if !pod_roots.iter().any(|root| reads.reads(root)) {
+        return true;
+    }
+    let view = |object| PodView::new(&request.kind, object);
+    let (Some(new), Some(old)) = (view(&request.object), view(&request.old_object)) else {
+        return false;
+    };
+    equal(new.spec, old.spec, "podSpec")
+        && equal(new.metadata, old.metadata, "podMetadata")
+        && (!reads.reads("containers") || BoundList::containers(&new) == BoundList::containers(&old))
+        && (!reads.reads("images") || BoundList::images(&new) == BoundList::images(&old))
+}
+
+/// The value at a path of plain selections; `None` where there is none.
+fn at<'a>(value: &'a Json, segments: &[String]) -> Option<&'a Json> {
+    segments.iter().try_fold(value, |value, segment| value.get(segment))
+}

@@ -1,0 +1,268 @@
+//! From a policy document to programs.
+
+use super::expression::ExpressionCompiler;
+use super::{Actions, Class, CompiledExpression, FailurePolicy, PolicyInfo, Reads};
+use crate::decision::Reason;
+use crate::document::{
+    BindingDocument, Dialect, DocumentError, Expression, MatchResources, Matching, NamedExpression, OnUpdate,
+    Origin, ParamKind, Params, PolicyDocument, Validation,
+};
+use crate::matching::{Matcher, covers_only_excluded};
+use std::sync::Arc;
+
+/// A policy with its programs, without its bindings.
+#[derive(Debug)]
+pub(crate) struct CompiledPolicy {
+    pub(crate) info: Arc<PolicyInfo>,
+    pub(crate) failure_policy: FailurePolicy,
+    pub(crate) matching: Matching,
+    pub(crate) matcher: Matcher,
+    pub(crate) param_kind: Option<ParamKind>,
+    pub(crate) on_update: OnUpdate,
+    /// The bindings that the document itself brings: a Policy's own, or its implicit one.
+    pub(crate) bindings: Vec<Arc<CompiledBinding>>,
+    /// What to run, or why it cannot be run.
+    pub(crate) body: Result<Programs, String>,
+}
+
+impl CompiledPolicy {
+    /// The same policy as [`frame`] would give it.
+    pub(crate) fn without_programs(&self) -> Self {
+        Self {
+            info: Arc::clone(&self.info),
+            failure_policy: self.failure_policy,
+            matching: self.matching.clone(),
+            matcher: self.matcher.clone(),
+            param_kind: self.param_kind.clone(),
+            on_update: self.on_update,
+            bindings: self.bindings.clone(),
+            body: Err(BROKEN.to_owned()),
+        }
+    }
+}
+
+/// Why a request that a broken policy matches cannot be judged.
+const BROKEN: &str = "the policy is broken and there is no earlier version of it";
+
+/// A binding, ready to use.
+#[derive(Debug)]
+pub(crate) struct CompiledBinding {
+    /// `None` for a Policy's implicit binding.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) actions: Actions,
+    pub(crate) match_resources: Option<MatchResources>,
+    pub(crate) params: Params,
+}
+
+impl CompiledBinding {
+    pub(crate) fn class(&self, failure_policy: FailurePolicy) -> Class {
+        Class::of(self.actions, failure_policy)
+    }
+}
+
+/// The programs of a policy.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
+    pub(crate) variables: Vec<(String, CompiledExpression)>,
+    pub(crate) validations: Vec<CompiledValidation>,
+    pub(crate) audit_validations: Option<Vec<CompiledValidation>>,
+    pub(crate) audit_annotations: Vec<(String, CompiledExpression)>,
+    /// What the matchConditions read.
+    pub(crate) condition_reads: Reads,
+    /// What everything but `audit_validations` reads.
+    pub(crate) reads: Reads,
+}
+
+/// One validation.
+#[derive(Debug)]
+pub(crate) struct CompiledValidation {
+    pub(crate) expression: CompiledExpression,
+    pub(crate) for_each: Option<CompiledExpression>,
+    pub(crate) field_path: Option<CompiledExpression>,
+    pub(crate) message: Option<String>,
+    pub(crate) message_expression: Option<CompiledExpression>,
+    pub(crate) reason: Reason,
+    /// What deciding (not wording) this validation reads.
+    pub(crate) reads: Reads,
+}
+
+/// Compiles a policy, or says everything that is wrong with its expressions.
+///
+/// Must run inside [`portcullis_cel::with_large_stack`] where many policies are compiled, for speed alone.
+pub(crate) fn compile(origin: &Origin, policy: &PolicyDocument) -> Result<CompiledPolicy, Vec<DocumentError>> {
+    let mut compiled = frame(origin, policy);
+    if covers_only_excluded(compiled.matcher.rules()) {
+        return Err(vec![DocumentError {
+            origin: origin.clone(),
+            name: Some(policy.name.clone()),
+            place: Some(policy.place.clone()),
+            file_position: None,
+            message: "everything it matches is kept out of the webhook".to_owned(),
+            hint: Some("nodes, leases, events, certificate signing requests and reviews are never judged, \
+                        so that no policy can stop a cluster from working"
+                .to_owned()),
+        }]);
+    }
+    let mut compiler = ExpressionCompiler::new(origin, policy);
+    let programs = programs(&mut compiler, policy);
+    match programs {
+        Some(programs) if compiler.errors.is_empty() => {
+            compiled.body = Ok(programs);
+            Ok(compiled)
+        }
+        _ => Err(compiler.errors),
+    }
+}
+
+/// A policy that cannot be run, but whose match is known: every matching request is an error.
+pub(crate) fn frame(origin: &Origin, policy: &PolicyDocument) -> CompiledPolicy {
+    let annotation = |key: &str| policy.annotations.get(&format!("portcullis.dev/{key}")).cloned();
+    let info = PolicyInfo {
+        dialect: policy.dialect,
+        name: policy.name.clone(),
+        title: annotation("title"),
+        severity: annotation("severity"),
+        category: annotation("category"),
+        remediation: annotation("remediation"),
+        origin: origin.clone(),
+    };
+    CompiledPolicy {
+        info: Arc::new(info),
+        failure_policy: policy.failure_policy,
+        matching: policy.matching.clone(),
+        matcher: Matcher::new(&policy.matching),
+        param_kind: policy.param_kind.clone(),
+        on_update: policy.on_update,
+        bindings: own_bindings(policy),
+        body: Err(BROKEN.to_owned()),
+    }
+}
+
+/// A Policy's bindings, or its implicit one; a ValidatingAdmissionPolicy has none of its own.
+fn own_bindings(policy: &PolicyDocument) -> Vec<Arc<CompiledBinding>> {
+    if policy.dialect == Dialect::Kubernetes {
+        return Vec::new();
+    }
+    if policy.bindings.is_empty() {
+        return vec![Arc::new(CompiledBinding {
+            name: None,
+            actions: policy.actions.unwrap_or_default(),
+            match_resources: None,
+            params: policy.params.clone(),
+        })];
+    }
+    policy.bindings.iter().map(|binding| Arc::new(compile_binding(binding, Some(policy)))).collect()
+}
+
+/// A binding's own actions and params, or those of the policy that it is written in.
+pub(crate) fn compile_binding(binding: &BindingDocument, policy: Option<&PolicyDocument>) -> CompiledBinding {
+    let inherited = policy.map(|policy| policy.params.clone()).unwrap_or_default();
+    CompiledBinding {
+        name: Some(Arc::from(binding.name.as_str())),
+        actions: binding.actions.or(policy.and_then(|policy| policy.actions)).unwrap_or_default(),
+        match_resources: binding.match_resources.clone(),
+        params: match &binding.params {
+            Params::None => inherited,
+            own => own.clone(),
+        },
+    }
+}
+
+fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> Option<Programs> {
+    // Every part is compiled even if an earlier one is broken, so that all errors are reported at once.
+    let match_conditions = named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
+    let mut variables = Vec::new();
+    for variable in &policy.variables {
+        let compiled = compiler.compile(&variable.expression);
+        compiler.declare(&variable.name, compiled.as_ref());
+        variables.push(compiled.map(|compiled| (variable.name.clone(), compiled)));
+    }
+    let variables: Option<Vec<_>> = variables.into_iter().collect();
+    let known = variables.as_deref().unwrap_or_default();
+    let validations = validations(compiler, &policy.validations, known);
+    let audit_validations = policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
+    let audit_annotations = named(&policy.audit_annotations, |expression| compiler.compile(expression));
+
+    let audit_validations = match audit_validations {
+        None => None,
+        Some(compiled) => Some(compiled?),
+    };
+    let mut programs = Programs {
+        match_conditions: match_conditions?,
+        variables: variables?,
+        validations: validations?,
+        audit_validations,
+        audit_annotations: audit_annotations?,
+        condition_reads: Reads::default(),
+        reads: Reads::default(),
+    };
+    for (_, condition) in &programs.match_conditions {
+        programs.condition_reads.add(condition, &programs.variables);
+    }
+    programs.reads.extend(&programs.condition_reads);
+    for validation in &programs.validations {
+        programs.reads.extend(&validation.reads);
+    }
+    for (_, annotation) in &programs.audit_annotations {
+        programs.reads.add(annotation, &programs.variables);
+    }
+    Some(programs)
+}
+
+fn named(
+    list: &[NamedExpression],
+    mut compile: impl FnMut(&Expression) -> Option<CompiledExpression>,
+) -> Option<Vec<(String, CompiledExpression)>> {
+    let compiled: Vec<_> =
+        list.iter().map(|named| compile(&named.expression).map(|compiled| (named.name.clone(), compiled))).collect();
+    compiled.into_iter().collect()
+}
+
+fn validations(
+    compiler: &mut ExpressionCompiler<'_>,
+    list: &[Validation],
+    variables: &[(String, CompiledExpression)],
+) -> Option<Vec<CompiledValidation>> {
+    let compiled: Vec<_> = list.iter().map(|validation| compile_validation(compiler, validation, variables)).collect();
+    compiled.into_iter().collect()
+}
+
+fn compile_validation(
+    compiler: &mut ExpressionCompiler<'_>,
+    validation: &Validation,
+    variables: &[(String, CompiledExpression)],
+) -> Option<CompiledValidation> {
+    let for_each = validation.for_each.as_ref().map(|list| compiler.compile(list));
+    let has_each = for_each.is_some();
+    let mut inner = |expression: &Expression| {
+        if has_each { compiler.compile_with_each(expression) } else { compiler.compile(expression) }
+    };
+    let expression = inner(&validation.expression);
+    let field_path = validation.field_path.as_ref().map(&mut inner);
+    let message_expression = validation.message_expression.as_ref().map(&mut inner);
+
+    let expression = expression?;
+    let for_each = transpose(for_each)?;
+    let mut reads = Reads::of(&expression, variables);
+    if let Some(list) = &for_each {
+        reads.add(list, variables);
+    }
+    Some(CompiledValidation {
+        expression,
+        for_each,
+        field_path: transpose(field_path)?,
+        message: validation.message.clone(),
+        message_expression: transpose(message_expression)?,
+        reason: validation.reason,
+        reads,
+    })
+}
+
+/// `None` stands for "not written"; an inner `None` for "broken".
+fn transpose<T>(written: Option<Option<T>>) -> Option<Option<T>> {
+    match written {
+        None => Some(None),
+        Some(compiled) => compiled.map(Some),
+    }
+}

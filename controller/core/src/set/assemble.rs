@@ -1,0 +1,291 @@
+//! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
+//! kept as it was.
+
+use super::{Bound, Entry, PolicySet, Sources, State};
+use crate::document::{self, Dialect, Document, DocumentError, Origin, Params, PolicyDocument};
+use crate::exception::Exception;
+use crate::matching::RuleIndex;
+use crate::policy::{self, CompiledBinding, CompiledPolicy};
+use crate::yaml::Text;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// One accepted document.
+#[derive(Debug)]
+pub(super) struct Unit {
+    origin: Origin,
+    identity: Identity,
+    /// The text of the key it was read from: while that stays the same, so does the unit.
+    source: Arc<str>,
+    content: Content,
+}
+
+/// What no two documents may share: kind and name.
+type Identity = (&'static str, String);
+
+/// A document, compiled.
+#[derive(Debug)]
+enum Content {
+    Policy(Arc<CompiledPolicy>),
+    Binding { policy: String, binding: Arc<CompiledBinding> },
+    Exception(Exception),
+}
+
+/// The identity of a policy of either dialect: exceptions and reports know policies by name alone.
+const POLICY: &str = "policy";
+
+pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
+    let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
+    for config_map in &sources.config_maps {
+        let texts: BTreeMap<&str, &Text> = config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
+        for read in document::read_config_map(config_map) {
+            let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
+            assembly.take(read, source, sources, previous);
+        }
+    }
+    assembly.refuse_clashes();
+    assembly.keep_last_good(previous);
+    assembly.finish(&sources.controller_namespace)
+}
+
+/// A set in the making.
+#[derive(Default)]
+struct Assembly {
+    units: Vec<Arc<Unit>>,
+    /// Policies that are broken, as far as their match is known.
+    broken: Vec<(Identity, CompiledPolicy)>,
+    /// Every identity that was read, with its origin, whether or not what carries it is sound.
+    seen: Vec<(Identity, Origin)>,
+    problems: Vec<DocumentError>,
+    kept: BTreeSet<Identity>,
+}
+
+impl Assembly {
+    /// Takes in one document: as a unit if it is sound, else as problems.
+    fn take(&mut self, read: document::ReadDocument, source: &str, sources: &Sources, previous: &[Arc<Unit>]) {
+        let document::ReadDocument { origin, identity, outcome } = read;
+        if let Some((kind, name)) = identity {
+            self.seen.push((identity_of(kind, name), origin.clone()));
+        }
+        let document = match outcome {
+            document::Outcome::Sound(document) => document,
+            document::Outcome::Broken { errors, salvage } => {
+                self.problems.extend(errors);
+                if let Some(policy) = salvage {
+                    self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
+                }
+                return;
+            }
+        };
+        let unchanged = previous.iter().find(|unit| unit.origin == origin && &*unit.source == source);
+        if let (Some(unit), true) = (unchanged, sources.params.is_empty()) {
+            self.units.push(Arc::clone(unit));
+            return;
+        }
+        match content(&origin, document, sources) {
+            Ok((identity, content)) => {
+                self.units.push(Arc::new(Unit { origin, identity, source: Arc::from(source), content }));
+            }
+            Err((policy, errors)) => {
+                self.problems.extend(errors);
+                self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
+            }
+        }
+    }
+
+    /// Takes both of two documents with one name out of force: nobody could tell which is meant.
+    fn refuse_clashes(&mut self) {
+        let mut origins: BTreeMap<&Identity, Vec<&Origin>> = BTreeMap::new();
+        for (identity, origin) in &self.seen {
+            origins.entry(identity).or_default().push(origin);
+        }
+        let clashes: BTreeMap<Identity, Vec<Origin>> = origins
+            .into_iter()
+            .filter(|(_, origins)| origins.len() > 1)
+            .map(|(identity, origins)| (identity.clone(), origins.into_iter().cloned().collect()))
+            .collect();
+        for (identity, origins) in &clashes {
+            for origin in origins {
+                self.problems.push(clash(identity, origin, origins));
+            }
+        }
+        let (refused, units) = std::mem::take(&mut self.units)
+            .into_iter()
+            .partition::<Vec<_>, _>(|unit| clashes.contains_key(&unit.identity));
+        self.units = units;
+        for unit in refused {
+            if let Content::Policy(policy) = &unit.content {
+                self.broken.push((unit.identity.clone(), policy.without_programs()));
+            }
+        }
+    }
+
+    /// Keeps what was in force of documents that cannot be read now.
+    ///
+    /// A unit stays if its own document is broken, or if anything in the place it came from is, since a
+    /// truncated file or key does not tell what else it would have held.
+    fn keep_last_good(&mut self, previous: &[Arc<Unit>]) {
+        let current: BTreeSet<Identity> = self.units.iter().map(|unit| unit.identity.clone()).collect();
+        let broken: BTreeSet<&Identity> = self.broken.iter().map(|(identity, _)| identity).collect();
+        for unit in previous.iter().filter(|unit| !current.contains(&unit.identity)) {
+            let place_is_broken = self.problems.iter().any(|problem| covers(&problem.origin, &unit.origin));
+            if place_is_broken || broken.contains(&unit.identity) {
+                self.kept.insert(unit.identity.clone());
+                self.units.push(Arc::clone(unit));
+            }
+        }
+        self.broken.retain(|(identity, _)| !self.kept.contains(identity));
+    }
+
+    fn finish(mut self, controller_namespace: &str) -> PolicySet {
+        let mut bound: Vec<(State, Bound)> = Vec::new();
+        for unit in &self.units {
+            if let Content::Policy(policy) = &unit.content {
+                let state = if self.kept.contains(&unit.identity) { State::KeptOld } else { State::Loaded };
+                bound.push((state, Bound { policy: Arc::clone(policy), bindings: policy.bindings.clone() }));
+            }
+        }
+        for (_, policy) in std::mem::take(&mut self.broken) {
+            let bindings = policy.bindings.clone();
+            bound.push((State::Broken, Bound { policy: Arc::new(policy), bindings }));
+        }
+        self.attach_bindings(&mut bound);
+        bound.sort_by(|(_, a), (_, b)| {
+            let key = |bound: &Bound| (bound.policy.info.name.clone(), bound.policy.info.origin.clone());
+            key(a).cmp(&key(b))
+        });
+        let entries = bound.iter().map(|(state, bound)| entry(*state, bound)).collect();
+        let policies: Vec<Bound> = bound.into_iter().map(|(_, bound)| bound).collect();
+        let exceptions = self.units.iter().filter_map(|unit| match &unit.content {
+            Content::Exception(exception) => Some(exception.clone()),
+            _ => None,
+        });
+        PolicySet {
+            entries,
+            index: RuleIndex::new(policies.iter().map(|bound| bound.policy.matcher.rules()).enumerate()),
+            exceptions: exceptions.collect(),
+            controller_namespace: controller_namespace.to_owned(),
+            problems: self.problems,
+            policies,
+            units: self.units,
+        }
+    }
+
+    /// Gives each ValidatingAdmissionPolicy the bindings that name it, sorted by name.
+    fn attach_bindings(&mut self, bound: &mut [(State, Bound)]) {
+        for unit in &self.units {
+            let Content::Binding { policy: name, binding } = &unit.content else { continue };
+            let mut found = false;
+            for (_, bound) in bound.iter_mut() {
+                if bound.policy.info.dialect == Dialect::Kubernetes && bound.policy.info.name == *name {
+                    bound.bindings.push(Arc::clone(binding));
+                    found = true;
+                }
+            }
+            if !found {
+                self.problems.push(dangling(unit, name));
+            }
+        }
+        for (_, bound) in bound.iter_mut() {
+            bound.bindings.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+    }
+}
+
+fn identity_of(kind: &'static str, name: String) -> Identity {
+    let is_policy = [Dialect::Portcullis, Dialect::Kubernetes].iter().any(|dialect| dialect.kind() == kind);
+    (if is_policy { POLICY } else { kind }, name)
+}
+
+/// Compiles a document. A policy that does not compile is handed back with its errors.
+#[expect(clippy::type_complexity, reason = "the pair is taken apart by the one caller")]
+fn content(
+    origin: &Origin,
+    document: Document,
+    sources: &Sources,
+) -> Result<(Identity, Content), (Box<PolicyDocument>, Vec<DocumentError>)> {
+    Ok(match document {
+        Document::Policy(mut policy) => {
+            if let Some(params) = sources.params.get(&policy.name) {
+                replace_params(&mut policy, params);
+            }
+            match policy::compile(origin, &policy) {
+                Ok(compiled) => ((POLICY, policy.name.clone()), Content::Policy(Arc::new(compiled))),
+                Err(errors) => return Err((policy, errors)),
+            }
+        }
+        Document::Binding(binding) => {
+            let compiled = policy::compile_binding(&binding, None);
+            let content = Content::Binding { policy: binding.policy_name.clone(), binding: Arc::new(compiled) };
+            (("ValidatingAdmissionPolicyBinding", binding.name), content)
+        }
+        Document::Exception(exception) => {
+            (("PolicyException", exception.name.clone()), Content::Exception(Exception::new(Arc::from(exception))))
+        }
+    })
+}
+
+fn replace_params(policy: &mut PolicyDocument, params: &serde_json::Value) {
+    policy.params = Params::Inline(params.clone());
+    for binding in &mut policy.bindings {
+        binding.params = Params::None;
+    }
+}
+
+/// Whether a problem leaves open what stands at an origin: same file, and same ConfigMap and key as far as the
+/// problem names them.
+fn covers(problem: &Origin, origin: &Origin) -> bool {
+    let within = |broad: &str, narrow: &str| broad.is_empty() || broad == narrow;
+    problem.file == origin.file
+        && (problem.config_map.is_empty() || problem.namespace == origin.namespace)
+        && within(&problem.config_map, &origin.config_map)
+        && within(&problem.key, &origin.key)
+}
+
+fn clash(identity: &Identity, origin: &Origin, origins: &[Origin]) -> DocumentError {
+    let (kind, name) = identity;
+    let others: Vec<String> = origins.iter().filter(|other| *other != origin).map(describe).collect();
+    DocumentError {
+        origin: origin.clone(),
+        name: Some(name.clone()),
+        place: None,
+        file_position: None,
+        message: format!("{kind} `{name}` is also defined in {}", others.join(" and in ")),
+        hint: Some("give each a name of its own, or remove one".to_owned()),
+    }
+}
+
+fn dangling(unit: &Unit, policy: &str) -> DocumentError {
+    DocumentError {
+        origin: unit.origin.clone(),
+        name: Some(unit.identity.1.clone()),
+        place: None,
+        file_position: None,
+        message: format!("there is no ValidatingAdmissionPolicy `{policy}` for this binding"),
+        hint: Some("bindings of a Policy are written in the Policy itself, under `bindings`".to_owned()),
+    }
+}
+
+fn describe(origin: &Origin) -> String {
+    let place = format!(
+        "ConfigMap {}/{}, key {}, document {}",
+        origin.namespace, origin.config_map, origin.key, origin.document
+    );
+    match &origin.file {
+        Some(file) => format!("{file}: {place}"),
+        None => place,
+    }
+}
+
+fn entry(state: State, bound: &Bound) -> Entry {
+    let failure_policy = bound.policy.failure_policy;
+    Entry {
+        info: Arc::clone(&bound.policy.info),
+        state,
+        bindings: bound
+            .bindings
+            .iter()
+            .map(|binding| (binding.name.clone(), binding.class(failure_policy)))
+            .collect(),
+    }
+}

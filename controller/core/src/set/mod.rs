@@ -1,0 +1,143 @@
+//! The immutable set of policies that a request is decided by.
+
+mod assemble;
+
+use crate::decision::Decision;
+use crate::document::{ConfigMap, DocumentError};
+use crate::evaluation::{self, Candidate, Context};
+use crate::exception::Exception;
+use crate::facts::Facts;
+use crate::matching::{RuleIndex, is_excluded};
+use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
+use crate::request::Request;
+use assemble::Unit;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The controller's namespace unless it is told another one.
+pub const DEFAULT_NAMESPACE: &str = "portcullis";
+
+/// What a set is made from: everything that was found at once.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Labelled ConfigMaps.
+    pub config_maps: Vec<ConfigMap>,
+    /// Files and ConfigMaps that could not be read. What was in force from them stays: from a whole file if
+    /// its error names no ConfigMap, from a whole ConfigMap if it names no key.
+    pub failures: Vec<DocumentError>,
+    /// The controller's namespace, whose objects are never judged.
+    pub controller_namespace: String,
+    /// Inline params that take the place of those of the named policies, as a suite's cases want.
+    pub params: BTreeMap<String, Json>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            config_maps: Vec::new(),
+            failures: Vec::new(),
+            controller_namespace: DEFAULT_NAMESPACE.to_owned(),
+            params: BTreeMap::new(),
+        }
+    }
+}
+
+/// Compiled policies with their index. Never changed: a new one is swapped in whole.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    entries: Vec<Entry>,
+    problems: Vec<DocumentError>,
+    /// In the order of `entries`.
+    policies: Vec<Bound>,
+    index: RuleIndex,
+    exceptions: Vec<Exception>,
+    controller_namespace: String,
+    /// The documents in force, which the next set falls back on.
+    units: Vec<Arc<Unit>>,
+}
+
+/// A policy with all its bindings, sorted by name.
+#[derive(Debug)]
+struct Bound {
+    policy: Arc<CompiledPolicy>,
+    bindings: Vec<Arc<CompiledBinding>>,
+}
+
+/// What is in force of one policy.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Name, origin and texts.
+    pub info: Arc<PolicyInfo>,
+    /// Whether the document as it stands now is in force.
+    pub state: State,
+    /// Bindings by name with their class; empty for an inert policy.
+    pub bindings: Vec<(Option<Arc<str>>, Class)>,
+}
+
+/// How the policy in force relates to what was last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// What was read is in force.
+    Loaded,
+    /// What was read is broken; the version before stays in force.
+    KeptOld,
+    /// What was read is broken and there is no earlier version: matching requests are errors under the
+    /// failure policy.
+    Broken,
+}
+
+/// Which pairs (policy, binding) a request is decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// Every one.
+    All,
+    /// Those of one class.
+    Of(Class),
+}
+
+impl PolicySet {
+    /// Compiles what was found. Never fails: what is wrong is in [`problems`](Self::problems), and a policy
+    /// that is broken now keeps its version from `previous`. Documents that did not change are not compiled
+    /// again.
+    pub fn compile(sources: &Sources, previous: Option<&Self>) -> Self {
+        let previous = previous.map(|set| set.units.as_slice()).unwrap_or_default();
+        portcullis_cel::with_large_stack(|| assemble::assemble(sources, previous))
+    }
+
+    /// What is in force, sorted by name.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What was wrong with the sources, in their order.
+    pub fn problems(&self) -> &[DocumentError] {
+        &self.problems
+    }
+
+    /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.
+    ///
+    /// Requests for objects that are kept out of the webhook (see [`is_excluded`]) match nothing.
+    pub fn decide(&self, pairs: Pairs, request: &Request, facts: &Facts, now: jiff::Timestamp) -> Decision {
+        if is_excluded(request, &self.controller_namespace) {
+            return Decision::default();
+        }
+        let context = Context::new(request, facts, &self.exceptions, now);
+        let mut outcomes = Vec::new();
+        for id in self.index.candidates(request) {
+            let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
+            let asked = |binding: &&Arc<CompiledBinding>| match pairs {
+                Pairs::All => true,
+                Pairs::Of(class) => binding.class(policy.failure_policy) == class,
+            };
+            let bindings: Vec<_> = bindings.iter().filter(asked).collect();
+            if !bindings.is_empty() {
+                outcomes.extend(evaluation::judge(&Candidate { policy, bindings }, &context));
+            }
+        }
+        Decision { outcomes }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Clashes, broken policies and the last good version.
+
+use super::*;
+use crate::testing::{brief, create, decide, policy, sources};
+use serde_json::json;
+
+fn named(name: &str, message: &str) -> String {
+    policy(
+        name,
+        &format!(
+            "validationActions: [Deny]\nmatchPods: {{}}\nvalidations:\n- expression: 'false'\n  message: {message}"
+        ),
+    )
+}
+
+fn broken(name: &str) -> String {
+    named(name, "x").replace("'false'", "object.spec.(")
+}
+
+fn says(set: &PolicySet) -> Vec<String> {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}});
+    brief(&decide(set, &create(pod)))
+}
+
+fn states(set: &PolicySet) -> Vec<(&str, State)> {
+    set.entries().iter().map(|entry| (entry.info.name.as_str(), entry.state)).collect()
+}
+
+fn messages(set: &PolicySet) -> Vec<&str> {
+    set.problems().iter().map(|problem| problem.message.as_str()).collect()
+}
+
+#[test]
+fn an_edit_replaces_and_a_removal_removes() {
+    let first = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]), None);
+    assert_eq!(says(&first), ["a: deny [] one", "b: deny [] one"]);
+    let second = PolicySet::compile(&sources(&[("a", &named("a", "two"))]), Some(&first));
+    assert_eq!(says(&second), ["a: deny [] two"]);
+    assert_eq!(messages(&second), [] as [&str; 0]);
+}
+
+#[test]
+fn a_broken_edit_keeps_the_version_before() {
+    let first = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]), None);
+    let second = PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&first));
+    assert_eq!(says(&second), ["a: deny [] one", "b: deny [] two"]);
+    assert_eq!(states(&second), [("a", State::KeptOld), ("b", State::Loaded)]);
+    assert_eq!(second.problems().len(), 1);
+    assert_eq!(second.problems()[0].name.as_deref(), Some("a"));
+    let third = PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&second));
+    assert_eq!(says(&third), says(&second), "however often it is read");
+    let mended = PolicySet::compile(&sources(&[("a", &named("a", "three"))]), Some(&third));
+    assert_eq!(says(&mended), ["a: deny [] three"]);
+}
+
+#[test]
+fn a_text_that_cannot_be_read_keeps_all_that_came_from_it() {
+    let both = format!("{}{}", named("a", "one"), named("b", "one"));
+    let first = PolicySet::compile(&sources(&[("both", &both), ("c", &named("c", "one"))]), None);
+    for cut in [both.len() - 40, both.len() / 2 - 30, both.len() / 2 + 20] {
+        let truncated = format!("{}\n  unfinished: [", both.get(..cut).unwrap());
+        let second = PolicySet::compile(&sources(&[("both", &truncated)]), Some(&first));
+        assert_eq!(says(&second), ["a: deny [] one", "b: deny [] one"], "cut at {cut}: {truncated}");
+        assert!(!second.problems().is_empty());
+    }
+}
+
+#[test]
+fn a_failure_of_a_whole_file_keeps_what_came_from_that_file() {
+    let mut with_file = sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]);
+    with_file.config_maps[0].file = Some("a.yaml".to_owned());
+    with_file.config_maps[1].file = Some("b.yaml".to_owned());
+    let first = PolicySet::compile(&with_file, None);
+    let mut failed = Sources::default();
+    failed.failures.push(DocumentError {
+        origin: crate::document::Origin {
+            file: Some("a.yaml".to_owned()),
+            namespace: String::new(),
+            config_map: String::new(),
+            key: String::new(),
+            document: 0,
+        },
+        name: None,
+        place: None,
+        file_position: None,
+        message: "the file is empty".to_owned(),
+        hint: None,
+    });
+    let second = PolicySet::compile(&failed, Some(&first));
+    assert_eq!(says(&second), ["a: deny [] one"]);
+    assert_eq!(messages(&second), ["the file is empty"]);
+}
+
+#[test]
+fn without_an_earlier_version_a_broken_policy_is_an_error_where_it_matches() {
+    let set = PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "one"))]), None);
+    assert_eq!(states(&set), [("a", State::Broken), ("b", State::Loaded)]);
+    assert_eq!(
+        says(&set),
+        ["a: error [] the policy is broken and there is no earlier version of it", "b: deny [] one"]
+    );
+}
+
+#[test]
+fn two_documents_with_one_name_are_both_refused() {
+    let alone = PolicySet::compile(&sources(&[("a", &named("same", "one"))]), None);
+    let clashing = sources(&[("a", &named("same", "one")), ("b", &named("same", "two")), ("c", &named("c", "one"))]);
+    let set = PolicySet::compile(&clashing, Some(&alone));
+    assert_eq!(
+        messages(&set),
+        [
+            "policy `same` is also defined in ConfigMap portcullis/b, key policy.yaml, document 1",
+            "policy `same` is also defined in ConfigMap portcullis/a, key policy.yaml, document 1",
+        ]
+    );
+    assert_eq!(says(&set), ["c: deny [] one", "same: deny [] one"], "the version before stays in force");
+    let cold = PolicySet::compile(&clashing, None);
+    assert_eq!(cold.entries().len(), 3);
+    assert!(says(&cold)[1].starts_with("same: error"), "{:?}", says(&cold));
+}
+
+#[test]
+fn pairs_are_asked_by_class() {
+    let documents = format!("{}{}", named("deny", "m"), named("warn", "m").replace("[Deny]", "[Warn]"));
+    let set = PolicySet::compile(&sources(&[("a", &documents)]), None);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}});
+    let asked = |pairs| {
+        let decision = set.decide(pairs, &create(pod.clone()), &Facts::new(true), jiff::Timestamp::UNIX_EPOCH);
+        decision.outcomes.iter().map(|outcome| outcome.policy.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(Pairs::Of(Class::Fail)), ["deny"]);
+    assert_eq!(asked(Pairs::Of(Class::Ignore)), ["warn"]);
+    assert_eq!(asked(Pairs::All), ["deny", "warn"]);
+}
+
+#[test]
+fn a_policy_that_matches_only_what_stays_out_is_refused() {
+    let nodes = policy(
+        "nodes",
+        "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  \
+         - {apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [nodes]}\nvalidations:\n\
+         - expression: 'false'\n  message: no",
+    );
+    let set = PolicySet::compile(&sources(&[("a", &nodes)]), None);
+    assert_eq!(messages(&set), ["everything it matches is kept out of the webhook"]);
+}
+
+#[test]
+fn a_binding_without_its_policy_is_reported() {
+    let binding = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
+                   metadata: {name: b}\nspec: {policyName: gone, validationActions: [Deny]}\n";
+    let set = PolicySet::compile(&sources(&[("a", binding)]), None);
+    assert_eq!(messages(&set), ["there is no ValidatingAdmissionPolicy `gone` for this binding"]);
+}
+
+#[test]
+fn what_did_not_change_is_not_compiled_again() {
+    let first = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]), None);
+    let second = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "two"))]), Some(&first));
+    assert!(Arc::ptr_eq(&first.policies[0].policy, &second.policies[0].policy));
+    assert!(!Arc::ptr_eq(&first.policies[1].policy, &second.policies[1].policy));
+}
