@@ -11,11 +11,8 @@ use serde_json::{Value as Json, json};
 
 /// A ConfigMap with one key.
 pub(crate) fn config_map(name: &str, documents: &str) -> ConfigMap {
-    let text = Text {
-        text: documents.to_owned(),
-        content_at: Position { line: 1, column: 1 },
-        block_indent: None,
-    };
+    let text =
+        Text { text: documents.to_owned(), content_at: Position { line: 1, column: 1 }, block_indent: None };
     ConfigMap {
         file: None,
         namespace: "portcullis".to_owned(),
@@ -40,7 +37,8 @@ pub(crate) fn set(documents: &str) -> PolicySet {
 pub(crate) fn policy(name: &str, spec: &str) -> String {
     let spec = spec.trim_matches('\n');
     let margin = spec.len() - spec.trim_start().len();
-    let spec: Vec<String> = spec.lines().map(|line| format!("  {}", line.get(margin..).unwrap_or_default())).collect();
+    let spec: Vec<String> =
+        spec.lines().map(|line| format!("  {}", line.get(margin..).unwrap_or_default())).collect();
     format!(
         "---\napiVersion: portcullis.dev/v1\nkind: Policy\nmetadata:\n  name: {name}\nspec:\n{}\n",
         spec.join("\n")

@@ -25,6 +25,7 @@ fn info(dialect: Dialect, name: &str, remediation: Option<&str>) -> Arc<PolicyIn
             config_map: name.to_owned(),
             key: "policy.yaml".to_owned(),
             document: 1,
+            text: None,
         },
     })
 }
@@ -130,7 +131,8 @@ fn a_validating_admission_policy_speaks_as_the_api_server_does() {
 #[test]
 fn what_two_bindings_report_alike_keeps_its_strongest_action() {
     let violation = || vec![finding(FindingKind::Violation, "m", "spec.x")];
-    let answer = answer(vec![outcome(WARN, violation()), outcome(DENY, violation()), outcome(AUDIT, violation())]);
+    let answer =
+        answer(vec![outcome(WARN, violation()), outcome(DENY, violation()), outcome(AUDIT, violation())]);
     assert_eq!(answer.denials.len(), 1);
     assert!(answer.warnings.is_empty());
 }
@@ -143,10 +145,7 @@ fn undecidable_is_an_error_at_admission_and_nothing_offline() {
     assert!(enforce(&decision, Door::Offline, false).allowed);
     assert_eq!(effect(&undecidable, Door::Offline, false), Effect::None);
     let answer = enforce(&decision, Door::Admission, false);
-    assert_eq!(
-        answer.message(),
-        "policy `p`: cannot be decided: the user and the old object is not known"
-    );
+    assert_eq!(answer.message(), "policy `p`: cannot be decided: the user and the old object is not known");
 }
 
 #[test]
@@ -190,14 +189,21 @@ fn annotations_of_several_bindings_are_joined() {
 fn omitted_failures_are_counted() {
     let mut many = outcome(DENY, vec![finding(FindingKind::Violation, "m", "")]);
     many.omitted = 7;
-    assert_eq!(answer(vec![many]).message(), "policy `p`: m; mend it\npolicy `p`: 7 more failures are not listed");
+    assert_eq!(
+        answer(vec![many]).message(),
+        "policy `p`: m; mend it\npolicy `p`: 7 more failures are not listed"
+    );
 }
 
 #[test]
 fn warnings_stay_within_kubernetes_limits() {
     let warnings = |count: usize, length: usize| {
-        let outcomes = (0..count)
-            .map(|number| outcome(WARN, vec![finding(FindingKind::Violation, &format!("{number}{}", "é".repeat(length)), "")]));
+        let outcomes = (0..count).map(|number| {
+            outcome(
+                WARN,
+                vec![finding(FindingKind::Violation, &format!("{number}{}", "é".repeat(length)), "")],
+            )
+        });
         answer(outcomes.collect()).warnings
     };
     let long = warnings(1, 1_000);

@@ -111,7 +111,9 @@ impl<'a> Context<'a> {
         if self.request.namespace.is_empty() || is_namespace {
             return Ok(&Json::Null);
         }
-        self.facts.namespace(&self.request.namespace).ok_or_else(|| format!("namespace `{}`", self.request.namespace))
+        self.facts
+            .namespace(&self.request.namespace)
+            .ok_or_else(|| format!("namespace `{}`", self.request.namespace))
     }
 }
 
@@ -133,7 +135,8 @@ fn request_json(request: &Request) -> Json {
     if let Some(resource) = &request.resource {
         fields.insert("resource".to_owned(), resource_json(resource));
     }
-    fields.insert("requestKind".to_owned(), kind_json(request.request_kind.as_ref().unwrap_or(&request.kind)));
+    fields
+        .insert("requestKind".to_owned(), kind_json(request.request_kind.as_ref().unwrap_or(&request.kind)));
     if let Some(resource) = request.request_resource.as_ref().or(request.resource.as_ref()) {
         fields.insert("requestResource".to_owned(), resource_json(resource));
     }

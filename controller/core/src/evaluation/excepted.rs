@@ -3,7 +3,6 @@
 use crate::exception::{Coverage, Exception};
 use crate::pod::BoundList;
 use crate::request::Request;
-use portcullis_cel::ImageReference;
 use serde_json::Value as Json;
 
 /// What is excepted from a policy.
@@ -17,8 +16,8 @@ pub(crate) enum Excepted<'a> {
         /// Why it was made.
         reason: &'a str,
     },
-    /// The elements whose image is under one of these prefixes.
-    Images(Vec<&'a str>),
+    /// The elements whose images these include.
+    Images(Vec<Coverage<'a>>),
 }
 
 impl<'a> Excepted<'a> {
@@ -36,26 +35,21 @@ impl<'a> Excepted<'a> {
                     let document = exception.document();
                     return Self::Whole { name: &document.name, reason: &document.reason };
                 }
-                Coverage::Images(prefixes) => images.extend(prefixes.iter().map(String::as_str)),
+                some => images.push(some),
             }
         }
         if images.is_empty() { Self::Nothing } else { Self::Images(images) }
     }
 }
 
-/// A list without the elements whose image, in `field`, is under one of the prefixes. What is not a valid
-/// reference is under none.
-pub(crate) fn without_images(list: &BoundList, field: &str, prefixes: &[&str]) -> BoundList {
+/// A list without the elements whose image, in `field`, is excepted.
+pub(crate) fn without_images(list: &BoundList, field: &str, excepted: &[Coverage<'_>]) -> BoundList {
     let elements = list.list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let kept = elements.iter().zip(&list.paths).filter(|(element, _)| !is_under(element, field, prefixes));
+    let is_excepted = |element: &Json| {
+        let reference = element.get(field).and_then(Json::as_str);
+        reference.is_some_and(|reference| excepted.iter().any(|coverage| coverage.includes(reference)))
+    };
+    let kept = elements.iter().zip(&list.paths).filter(|(element, _)| !is_excepted(element));
     let (elements, paths) = kept.map(|(element, path)| (element.clone(), path.clone())).unzip();
     BoundList { list: Json::Array(elements), paths }
-}
-
-fn is_under(element: &Json, field: &str, prefixes: &[&str]) -> bool {
-    let Some(reference) = element.get(field).and_then(Json::as_str) else {
-        return false;
-    };
-    ImageReference::parse(reference)
-        .is_ok_and(|reference| prefixes.iter().any(|prefix| reference.is_under(prefix).unwrap_or(false)))
 }

@@ -18,7 +18,11 @@ pub(super) enum ElementPaths<'a> {
 
 impl<'a> ElementPaths<'a> {
     /// `lists` are the containers and the images as bound.
-    pub(super) fn of(list: Option<&Path>, objects: &Objects<'_>, lists: Option<(&'a BoundList, &'a BoundList)>) -> Self {
+    pub(super) fn of(
+        list: Option<&Path>,
+        objects: &Objects<'_>,
+        lists: Option<(&'a BoundList, &'a BoundList)>,
+    ) -> Self {
         let Some(path) = list else {
             return Self::Unknown;
         };
@@ -48,7 +52,9 @@ pub(super) fn common(validation: &CompiledValidation, objects: &Objects<'_>) -> 
             let Some(path) = segments_of(&path, objects) else { continue };
             common = Some(match common {
                 None => path,
-                Some(known) => known.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+                Some(known) => {
+                    known.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+                }
             });
         }
     }
@@ -101,7 +107,8 @@ fn segments_of(path: &Path, objects: &Objects<'_>) -> Option<Vec<String>> {
 fn join(segments: &[String]) -> String {
     let mut path = String::new();
     for segment in segments {
-        let plain = segment.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character));
+        let plain =
+            segment.chars().all(|character| character.is_ascii_alphanumeric() || "_-".contains(character));
         if !plain {
             path.push_str(&format!("['{segment}']"));
             continue;

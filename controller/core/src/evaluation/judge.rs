@@ -1,10 +1,10 @@
 //! One policy, one binding, one param: conditions, validations, messages, audit annotations.
 
 use super::context::Objects;
+use super::excepted::{Excepted, without_images};
 use super::field_path::{self, ElementPaths};
 use super::params::Param;
 use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase};
-use super::excepted::{Excepted, without_images};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::pod::BoundList;
@@ -86,7 +86,10 @@ impl<'a, 'b> Judge<'a, 'b> {
         let mut phase = self.phase(&self.programs.condition_reads, self.context.plain(), CONDITIONS_BUDGET);
         let mut errors = Vec::new();
         for (name, condition) in conditions {
-            match phase.evaluate(condition).map(|value| value.as_bool().ok_or_else(|| value.type_name().to_owned())) {
+            match phase
+                .evaluate(condition)
+                .map(|value| value.as_bool().ok_or_else(|| value.type_name().to_owned()))
+            {
                 Ok(Ok(true)) => {}
                 Ok(Ok(false)) => {
                     self.outcome.verdict = Verdict::Skip(Skip::Condition(name.clone()));
@@ -125,7 +128,9 @@ impl<'a, 'b> Judge<'a, 'b> {
         for (index, validation) in validations.iter().enumerate() {
             let missing = self.missing(&validation.reads);
             if !missing.is_empty() {
-                self.undecidable.extend(missing.into_iter().filter(|name| !self.undecidable.contains(name)).collect::<Vec<_>>());
+                self.undecidable.extend(
+                    missing.into_iter().filter(|name| !self.undecidable.contains(name)).collect::<Vec<_>>(),
+                );
                 continue;
             }
             match &validation.for_each {
@@ -171,7 +176,11 @@ impl<'a, 'b> Judge<'a, 'b> {
                 Some(true) => {}
                 Some(false) if violations.len() >= MAX_FINDINGS => self.outcome.omitted += 1,
                 Some(false) => {
-                    violations.push(Violation { validation, index, element: each.map(|(position, _)| position) });
+                    violations.push(Violation {
+                        validation,
+                        index,
+                        element: each.map(|(position, _)| position),
+                    });
                 }
                 None => self.error(index, not_bool(expression, value.type_name())),
             },
@@ -277,7 +286,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                         self.outcome.audit_annotations.push((key.clone(), text));
                     }
                     None => {
-                        let message = format!("audit annotation `{key}` must be a string or null, not {}", value.type_name());
+                        let message = format!(
+                            "audit annotation `{key}` must be a string or null, not {}",
+                            value.type_name()
+                        );
                         self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
                     }
                 },
@@ -336,12 +348,17 @@ impl<'a, 'b> Judge<'a, 'b> {
             return "validation failed due to running out of cost budget, no further validation rules will be run"
                 .to_owned();
         }
-        let reason = if masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some() {
-            "an error that is not shown, because it may quote a Secret"
-        } else {
-            error.message.as_str()
-        };
-        format!("expression '{}' resulted in error: {}", expression.program.source(), one_line(reason, MAX_MESSAGE_BYTES))
+        let reason =
+            if masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some() {
+                "an error that is not shown, because it may quote a Secret"
+            } else {
+                error.message.as_str()
+            };
+        format!(
+            "expression '{}' resulted in error: {}",
+            expression.program.source(),
+            one_line(reason, MAX_MESSAGE_BYTES)
+        )
     }
 
     fn secret_param_kind(&self) -> Option<GroupVersionKind> {
@@ -369,7 +386,10 @@ impl WithoutExcepted {
     }
 }
 
-fn elements<'a>(phase: &mut Phase<'a>, list: &'a CompiledExpression) -> Result<Vec<Value<'a>>, EvaluationError> {
+fn elements<'a>(
+    phase: &mut Phase<'a>,
+    list: &'a CompiledExpression,
+) -> Result<Vec<Value<'a>>, EvaluationError> {
     let value = phase.evaluate(list)?;
     match value.elements() {
         Some(elements) => Ok(elements),
@@ -380,7 +400,11 @@ fn elements<'a>(phase: &mut Phase<'a>, list: &'a CompiledExpression) -> Result<V
 }
 
 /// Trimmed messageExpression, else message, else the expression (`validator.go`).
-fn message<'a>(phase: &mut Phase<'a>, validation: &'a CompiledValidation, each: Option<&Value<'a>>) -> String {
+fn message<'a>(
+    phase: &mut Phase<'a>,
+    validation: &'a CompiledValidation,
+    each: Option<&Value<'a>>,
+) -> String {
     let evaluated = validation
         .message_expression
         .as_ref()
@@ -400,7 +424,10 @@ fn message<'a>(phase: &mut Phase<'a>, validation: &'a CompiledValidation, each: 
 }
 
 fn not_bool(expression: &CompiledExpression, found: &str) -> String {
-    format!("expression '{}' resulted in error: must evaluate to bool but got {found}", expression.program.source())
+    format!(
+        "expression '{}' resulted in error: must evaluate to bool but got {found}",
+        expression.program.source()
+    )
 }
 
 fn one_line(text: &str, limit: usize) -> String {

@@ -15,9 +15,9 @@ mod unchanged;
 pub(crate) use context::Context;
 
 use crate::decision::{Finding, FindingKind, Outcome, Reason, Skip, Verdict};
+use crate::document::{Dialect, OnUpdate};
 use crate::matching::Match;
 use crate::policy::{Actions, CompiledBinding, CompiledPolicy, Programs};
-use crate::document::{Dialect, OnUpdate};
 use excepted::Excepted;
 use judge::Judge;
 use params::Found;

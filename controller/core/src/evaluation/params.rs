@@ -26,7 +26,9 @@ pub(super) fn find<'a>(kind: Option<&ParamKind>, params: &'a Params, context: &C
     match (params, kind) {
         (Params::None, _) => Found::Params(vec![Param { name: None, value: &Json::Null }]),
         (Params::Inline(value), _) => Found::Params(vec![Param { name: None, value }]),
-        (Params::Ref(_), None) => Found::Misconfigured("`paramRef` needs the policy's `paramKind`".to_owned()),
+        (Params::Ref(_), None) => {
+            Found::Misconfigured("`paramRef` needs the policy's `paramKind`".to_owned())
+        }
         (Params::Ref(reference), Some(kind)) => by_reference(kind, reference, context),
     }
 }
@@ -72,7 +74,9 @@ fn by_reference<'a>(kind: &ParamKind, reference: &ParamRef, context: &Context<'a
     if reference.allow_not_found {
         return Found::NotFoundAllowed;
     }
-    Found::Misconfigured(format!("no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny"))
+    Found::Misconfigured(format!(
+        "no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny"
+    ))
 }
 
 fn name_of(object: &Json) -> &str {

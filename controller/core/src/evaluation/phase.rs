@@ -24,7 +24,11 @@ pub(super) struct Phase<'a> {
 }
 
 impl<'a> Phase<'a> {
-    pub(super) fn new(variables: &'a [(String, CompiledExpression)], bindings: Bindings<'a>, budget: u64) -> Self {
+    pub(super) fn new(
+        variables: &'a [(String, CompiledExpression)],
+        bindings: Bindings<'a>,
+        budget: u64,
+    ) -> Self {
         Self { variables, bindings, evaluated: vec![None; variables.len()], budget: Budget::new(budget) }
     }
 
@@ -34,7 +38,10 @@ impl<'a> Phase<'a> {
     }
 
     /// Evaluates an expression that sees no element.
-    pub(super) fn evaluate(&mut self, expression: &'a CompiledExpression) -> Result<Value<'a>, EvaluationError> {
+    pub(super) fn evaluate(
+        &mut self,
+        expression: &'a CompiledExpression,
+    ) -> Result<Value<'a>, EvaluationError> {
         self.evaluate_with(expression, None)
     }
 

@@ -90,19 +90,17 @@ pub(crate) struct CompiledValidation {
 /// Compiles a policy, or says everything that is wrong with its expressions.
 ///
 /// Must run inside [`portcullis_cel::with_large_stack`] where many policies are compiled, for speed alone.
-pub(crate) fn compile(origin: &Origin, policy: &PolicyDocument) -> Result<CompiledPolicy, Vec<DocumentError>> {
+pub(crate) fn compile(
+    origin: &Origin,
+    policy: &PolicyDocument,
+) -> Result<CompiledPolicy, Vec<DocumentError>> {
     let mut compiled = frame(origin, policy);
     if covers_only_excluded(compiled.matcher.rules()) {
-        return Err(vec![DocumentError {
-            origin: origin.clone(),
-            name: Some(policy.name.clone()),
-            place: Some(policy.place.clone()),
-            file_position: None,
-            message: "everything it matches is kept out of the webhook".to_owned(),
-            hint: Some("nodes, leases, events, certificate signing requests and reviews are never judged, \
-                        so that no policy can stop a cluster from working"
-                .to_owned()),
-        }]);
+        let message = "everything it matches is kept out of the webhook";
+        let hint = "nodes, leases, events, certificate signing requests and reviews are never judged, \
+                    so that no policy can stop a cluster from working";
+        let error = DocumentError::at(origin, Some(&policy.name), policy.place.clone(), message);
+        return Err(vec![error.with_hint(hint)]);
     }
     let mut compiler = ExpressionCompiler::new(origin, policy);
     let programs = programs(&mut compiler, policy);
@@ -171,7 +169,8 @@ pub(crate) fn compile_binding(binding: &BindingDocument, policy: Option<&PolicyD
 
 fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> Option<Programs> {
     // Every part is compiled even if an earlier one is broken, so that all errors are reported at once.
-    let match_conditions = named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
+    let match_conditions =
+        named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
     let mut variables = Vec::new();
     for variable in &policy.variables {
         let compiled = compiler.compile(&variable.expression);
@@ -181,7 +180,8 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     let variables: Option<Vec<_>> = variables.into_iter().collect();
     let known = variables.as_deref().unwrap_or_default();
     let validations = validations(compiler, &policy.validations, known);
-    let audit_validations = policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
+    let audit_validations =
+        policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
     let audit_annotations = named(&policy.audit_annotations, |expression| compiler.compile(expression));
 
     let audit_validations = match audit_validations {
@@ -214,8 +214,10 @@ fn named(
     list: &[NamedExpression],
     mut compile: impl FnMut(&Expression) -> Option<CompiledExpression>,
 ) -> Option<Vec<(String, CompiledExpression)>> {
-    let compiled: Vec<_> =
-        list.iter().map(|named| compile(&named.expression).map(|compiled| (named.name.clone(), compiled))).collect();
+    let compiled: Vec<_> = list
+        .iter()
+        .map(|named| compile(&named.expression).map(|compiled| (named.name.clone(), compiled)))
+        .collect();
     compiled.into_iter().collect()
 }
 
@@ -224,7 +226,8 @@ fn validations(
     list: &[Validation],
     variables: &[(String, CompiledExpression)],
 ) -> Option<Vec<CompiledValidation>> {
-    let compiled: Vec<_> = list.iter().map(|validation| compile_validation(compiler, validation, variables)).collect();
+    let compiled: Vec<_> =
+        list.iter().map(|validation| compile_validation(compiler, validation, variables)).collect();
     compiled.into_iter().collect()
 }
 

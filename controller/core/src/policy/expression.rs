@@ -1,6 +1,7 @@
 //! One compiled CEL expression and the variables that it needs, and what each kind of expression may see.
 
-use crate::document::{self, Dialect, DocumentError, Expression, Matching, Origin, PolicyDocument};
+use crate::document::{Dialect, DocumentError, Expression, Matching, Origin, PolicyDocument};
+use crate::yaml::Position;
 use portcullis_cel::{Environment, Program};
 use std::collections::BTreeSet;
 
@@ -63,7 +64,11 @@ impl<'a> ExpressionCompiler<'a> {
         self.variables.push((name.to_owned(), needs));
     }
 
-    fn compile_in(&mut self, environment: &Environment, expression: &Expression) -> Option<CompiledExpression> {
+    fn compile_in(
+        &mut self,
+        environment: &Environment,
+        expression: &Expression,
+    ) -> Option<CompiledExpression> {
         match Program::compile(environment, &expression.text) {
             Ok(program) => {
                 let variables = self.variables_of(&program, expression)?;
@@ -109,9 +114,9 @@ impl<'a> ExpressionCompiler<'a> {
     }
 
     fn error(&mut self, at: &Expression, line: u32, column: u32, message: String, hint: Option<String>) {
-        let mut error = document::error_in_expression(self.origin, at, line, column, message, hint);
-        error.name = Some(self.name.to_owned());
-        self.errors.push(error);
+        let inside = Position { line, column };
+        let error = DocumentError::in_expression(self.origin, Some(self.name), at, inside, message);
+        self.errors.push(DocumentError { hint, ..error });
     }
 }
 
@@ -121,7 +126,8 @@ fn environment_of(policy: &PolicyDocument) -> Environment {
     if matches!(policy.matching, Matching::Pods(_)) {
         names.extend(["podSpec", "podMetadata", "oldPodSpec", "containers", "images"]);
     }
-    let environment = names.into_iter().fold(Environment::new(), |environment, name| environment.with_variable(name));
+    let environment =
+        names.into_iter().fold(Environment::new(), |environment, name| environment.with_variable(name));
     match policy.dialect {
         Dialect::Portcullis => environment.with_images(),
         Dialect::Kubernetes => environment,

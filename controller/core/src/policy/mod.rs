@@ -4,7 +4,9 @@ mod compile;
 mod expression;
 mod reads;
 
-pub(crate) use compile::{CompiledBinding, CompiledPolicy, CompiledValidation, Programs, compile, compile_binding, frame};
+pub(crate) use compile::{
+    CompiledBinding, CompiledPolicy, CompiledValidation, Programs, compile, compile_binding, frame,
+};
 pub(crate) use expression::CompiledExpression;
 pub(crate) use reads::Reads;
 

@@ -18,7 +18,11 @@ impl Reads {
         reads
     }
 
-    pub(crate) fn add(&mut self, expression: &CompiledExpression, variables: &[(String, CompiledExpression)]) {
+    pub(crate) fn add(
+        &mut self,
+        expression: &CompiledExpression,
+        variables: &[(String, CompiledExpression)],
+    ) {
         self.paths.extend(expression.program.reads().iter().cloned());
         for index in &expression.variables {
             if let Some((_, variable)) = variables.get(*index) {
@@ -55,7 +59,8 @@ impl Reads {
     pub(crate) fn circumstances(&self) -> bool {
         const SAME_FOR_AN_OBJECT: [&str; 6] =
             ["kind", "resource", "requestKind", "requestResource", "name", "namespace"];
-        self.of_root("request")
-            .any(|segments| segments.first().is_none_or(|first| !SAME_FOR_AN_OBJECT.contains(&first.as_str())))
+        self.of_root("request").any(|segments| {
+            segments.first().is_none_or(|first| !SAME_FOR_AN_OBJECT.contains(&first.as_str()))
+        })
     }
 }

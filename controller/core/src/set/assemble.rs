@@ -37,7 +37,8 @@ const POLICY: &str = "policy";
 pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
     for config_map in &sources.config_maps {
-        let texts: BTreeMap<&str, &Text> = config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
+        let texts: BTreeMap<&str, &Text> =
+            config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
         for read in document::read_config_map(config_map) {
             let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
             assembly.take(read, source, sources, previous);
@@ -62,13 +63,19 @@ struct Assembly {
 
 impl Assembly {
     /// Takes in one document: as a unit if it is sound, else as problems.
-    fn take(&mut self, read: document::ReadDocument, source: &str, sources: &Sources, previous: &[Arc<Unit>]) {
+    fn take(
+        &mut self,
+        read: document::ReadDocument,
+        source: &str,
+        sources: &Sources,
+        previous: &[Arc<Unit>],
+    ) {
         let document::ReadDocument { origin, identity, outcome } = read;
         if let Some((kind, name)) = identity {
             self.seen.push((identity_of(kind, name), origin.clone()));
         }
         let document = match outcome {
-            document::Outcome::Sound(document) => document,
+            document::Outcome::Document(document) => document,
             document::Outcome::Broken { errors, salvage } => {
                 self.problems.extend(errors);
                 if let Some(policy) = salvage {
@@ -198,7 +205,6 @@ fn identity_of(kind: &'static str, name: String) -> Identity {
 }
 
 /// Compiles a document. A policy that does not compile is handed back with its errors.
-#[expect(clippy::type_complexity, reason = "the pair is taken apart by the one caller")]
 fn content(
     origin: &Origin,
     document: Document,
@@ -216,12 +222,14 @@ fn content(
         }
         Document::Binding(binding) => {
             let compiled = policy::compile_binding(&binding, None);
-            let content = Content::Binding { policy: binding.policy_name.clone(), binding: Arc::new(compiled) };
+            let content =
+                Content::Binding { policy: binding.policy_name.clone(), binding: Arc::new(compiled) };
             (("ValidatingAdmissionPolicyBinding", binding.name), content)
         }
-        Document::Exception(exception) => {
-            (("PolicyException", exception.name.clone()), Content::Exception(Exception::new(Arc::from(exception))))
-        }
+        Document::Exception(exception) => (
+            ("PolicyException", exception.name.clone()),
+            Content::Exception(Exception::new(Arc::from(exception))),
+        ),
     })
 }
 
@@ -249,7 +257,7 @@ fn clash(identity: &Identity, origin: &Origin, origins: &[Origin]) -> DocumentEr
         origin: origin.clone(),
         name: Some(name.clone()),
         place: None,
-        file_position: None,
+        file_position: origin.text.map(|text| text.content_at),
         message: format!("{kind} `{name}` is also defined in {}", others.join(" and in ")),
         hint: Some("give each a name of its own, or remove one".to_owned()),
     }
@@ -260,7 +268,7 @@ fn dangling(unit: &Unit, policy: &str) -> DocumentError {
         origin: unit.origin.clone(),
         name: Some(unit.identity.1.clone()),
         place: None,
-        file_position: None,
+        file_position: unit.origin.text.map(|text| text.content_at),
         message: format!("there is no ValidatingAdmissionPolicy `{policy}` for this binding"),
         hint: Some("bindings of a Policy are written in the Policy itself, under `bindings`".to_owned()),
     }

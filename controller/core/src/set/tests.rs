@@ -42,12 +42,14 @@ fn an_edit_replaces_and_a_removal_removes() {
 #[test]
 fn a_broken_edit_keeps_the_version_before() {
     let first = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]), None);
-    let second = PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&first));
+    let second =
+        PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&first));
     assert_eq!(says(&second), ["a: deny [] one", "b: deny [] two"]);
     assert_eq!(states(&second), [("a", State::KeptOld), ("b", State::Loaded)]);
     assert_eq!(second.problems().len(), 1);
     assert_eq!(second.problems()[0].name.as_deref(), Some("a"));
-    let third = PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&second));
+    let third =
+        PolicySet::compile(&sources(&[("a", &broken("a")), ("b", &named("b", "two"))]), Some(&second));
     assert_eq!(says(&third), says(&second), "however often it is read");
     let mended = PolicySet::compile(&sources(&[("a", &named("a", "three"))]), Some(&third));
     assert_eq!(says(&mended), ["a: deny [] three"]);
@@ -79,6 +81,7 @@ fn a_failure_of_a_whole_file_keeps_what_came_from_that_file() {
             config_map: String::new(),
             key: String::new(),
             document: 0,
+            text: None,
         },
         name: None,
         place: None,
@@ -104,7 +107,8 @@ fn without_an_earlier_version_a_broken_policy_is_an_error_where_it_matches() {
 #[test]
 fn two_documents_with_one_name_are_both_refused() {
     let alone = PolicySet::compile(&sources(&[("a", &named("same", "one"))]), None);
-    let clashing = sources(&[("a", &named("same", "one")), ("b", &named("same", "two")), ("c", &named("c", "one"))]);
+    let clashing =
+        sources(&[("a", &named("same", "one")), ("b", &named("same", "two")), ("c", &named("c", "one"))]);
     let set = PolicySet::compile(&clashing, Some(&alone));
     assert_eq!(
         messages(&set),
@@ -125,7 +129,8 @@ fn pairs_are_asked_by_class() {
     let set = PolicySet::compile(&sources(&[("a", &documents)]), None);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}});
     let asked = |pairs| {
-        let decision = set.decide(pairs, &create(pod.clone()), &Facts::new(true), jiff::Timestamp::UNIX_EPOCH);
+        let decision =
+            set.decide(pairs, &create(pod.clone()), &Facts::new(true), jiff::Timestamp::UNIX_EPOCH);
         decision.outcomes.iter().map(|outcome| outcome.policy.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(asked(Pairs::Of(Class::Fail)), ["deny"]);
@@ -139,7 +144,7 @@ fn a_policy_that_matches_only_what_stays_out_is_refused() {
         "nodes",
         "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  \
          - {apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [nodes]}\nvalidations:\n\
-         - expression: 'false'\n  message: no",
+         - expression: 'false'\n  message: nope",
     );
     let set = PolicySet::compile(&sources(&[("a", &nodes)]), None);
     assert_eq!(messages(&set), ["everything it matches is kept out of the webhook"]);
@@ -156,7 +161,8 @@ fn a_binding_without_its_policy_is_reported() {
 #[test]
 fn what_did_not_change_is_not_compiled_again() {
     let first = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "one"))]), None);
-    let second = PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "two"))]), Some(&first));
+    let second =
+        PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "two"))]), Some(&first));
     assert!(Arc::ptr_eq(&first.policies[0].policy, &second.policies[0].policy));
     assert!(!Arc::ptr_eq(&first.policies[1].policy, &second.policies[1].policy));
 }
