@@ -66,9 +66,9 @@ impl Request {
     /// The request that would bring this object about: what `check` and audits decide on. Nobody asks it,
     /// and nothing is known about an existing object, except on DELETE, where the object is that.
     ///
-    /// A namespaced object without a namespace is taken to go to `default`. The object itself is left as it
-    /// is: no defaults are filled in.
-    pub fn for_object(object: Json, resources: &Resources, operation: Operation) -> Self {
+    /// A namespaced object without a namespace gets `default`, as kubectl would send it. No other defaults
+    /// are filled in.
+    pub fn for_object(mut object: Json, resources: &Resources, operation: Operation) -> Self {
         let text = |path: &str| object.pointer(path).and_then(Json::as_str).unwrap_or_default();
         let kind = GroupVersionKind::from_api_version(text("/apiVersion"), text("/kind"));
         let name = text("/metadata/name").to_owned();
@@ -81,6 +81,11 @@ impl Request {
             Some(_) => "",
         }
         .to_owned();
+        if resource.is_some_and(|resource| resource.namespaced)
+            && let Some(metadata) = object.get_mut("metadata").and_then(Json::as_object_mut)
+        {
+            metadata.insert("namespace".to_owned(), Json::from(namespace.as_str()));
+        }
         let (object, old_object) = match operation {
             Operation::Delete => (Json::Null, object),
             Operation::Create | Operation::Update | Operation::Connect => (object, Json::Null),
@@ -246,9 +251,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_deletion_has_only_an_old_object() {
-        let object =
+        let mut object =
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generateName": "a-"}});
         let request = Request::for_object(object.clone(), &Resources::new(), Operation::Delete);
+        object["metadata"]["namespace"] = json!("default");
         assert_eq!((request.object, request.old_object), (Json::Null, object));
         assert!(request.old_object_known && request.name.is_empty());
         assert_eq!(request.kind.api_version(), "apps/v1");
