@@ -3,8 +3,8 @@
 
 use super::config_map::is_ours;
 use super::fields::{child_path, what};
-use super::{DocumentError, GROUP, Origin, Place};
-use crate::yaml::{self, Entry, Node, Position, Text, Value};
+use super::{DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place};
+use crate::yaml::{self, Entry, Node, Text, Value, YamlError};
 
 /// The label that makes a ConfigMap a policy, with the value `true`.
 pub const POLICY_LABEL: &str = "portcullis.dev/policy";
@@ -37,9 +37,9 @@ pub fn read_manifest(file: Option<&str>, text: &str, controller_namespace: &str)
     for document in yaml::read(text) {
         match document {
             Ok(node) => reading.object(&node),
-            Err(error) => {
-                let position = error.position;
-                reading.fail("", "", position, None, error.message, None);
+            Err(YamlError { position, message }) => {
+                let place = Place { field: String::new(), position };
+                reading.fail(Owner::default(), place, message, None);
             }
         }
     }
@@ -52,11 +52,18 @@ struct Reading<'a> {
     manifest: Manifest,
 }
 
+/// The ConfigMap that an error is about; empty for what is none.
+#[derive(Clone, Copy, Default)]
+struct Owner<'a> {
+    namespace: &'a str,
+    name: &'a str,
+}
+
 impl Reading<'_> {
     /// Looks at an object and, if it is a list, at its items.
     fn object(&mut self, node: &Node) {
         let mut waiting = vec![(node, false)];
-        while let Some((node, is_config_map)) = waiting.pop() {
+        while let Some((node, in_config_map_list)) = waiting.pop() {
             let kind = string(node, "kind");
             let api_version = string(node, "apiVersion");
             let (group, _) = crate::request::split_api_version(api_version);
@@ -66,7 +73,8 @@ impl Reading<'_> {
                     waiting.extend(items.iter().rev().map(|item| (item, kind == "ConfigMapList")));
                 }
                 ("ConfigMap", _) if api_version == "v1" => self.config_map(node),
-                ("", _) if is_config_map => self.config_map(node),
+                // The items of a typed list need not repeat their kind.
+                ("", _) if in_config_map_list => self.config_map(node),
                 (kind, _) if group == GROUP && kind != "Suite" => self.bare(node, kind),
                 _ => {}
             }
@@ -75,105 +83,96 @@ impl Reading<'_> {
 
     /// One of our documents outside a ConfigMap.
     fn bare(&mut self, node: &Node, kind: &str) {
-        let name = node.get("metadata").map(|metadata| string(metadata, "name")).unwrap_or_default();
-        let at = node.at;
-        self.fail(
-            "",
-            name,
-            at,
-            None,
-            format!("`{kind}` outside a ConfigMap is not in force"),
-            Some(format!("wrap it in a ConfigMap labelled `{POLICY_LABEL}: \"true\"`, under a key such as `policy.yaml`")),
+        let message = format!("`{kind}` outside a ConfigMap is not in force");
+        let hint = format!(
+            "wrap it in a ConfigMap labelled `{POLICY_LABEL}: \"true\"`, under a key such as `policy.yaml`"
         );
+        let place = Place { field: String::new(), position: node.at };
+        self.fail(Owner::default(), place, message, Some(hint));
     }
 
     fn config_map(&mut self, node: &Node) {
         let metadata = node.get("metadata");
-        let name = metadata.map(|metadata| string(metadata, "name")).unwrap_or_default();
-        let label =
-            metadata.and_then(|metadata| metadata.get("labels")).and_then(|labels| labels.get(POLICY_LABEL));
-        let Some(label) = label else {
-            return self.unlabelled(node, name);
-        };
-        let namespace = metadata.map(|metadata| string(metadata, "namespace")).unwrap_or_default();
-        let namespace = if namespace.is_empty() { self.controller_namespace } else { namespace };
-        let in_map = |field: &str| Place { field: field.to_owned(), position: node.position_of(field) };
-        let before = self.manifest.failures.len();
+        let written = |key| metadata.map(|metadata| string(metadata, key)).unwrap_or_default();
+        let namespace = Some(written("namespace")).filter(|it| !it.is_empty());
+        let namespace = namespace.unwrap_or(self.controller_namespace);
+        let owner = Owner { namespace, name: written("name") };
+        let labels = metadata.and_then(|metadata| metadata.get("labels"));
+        match labels.and_then(|labels| labels.get(POLICY_LABEL)) {
+            None => self.unlabelled(node, owner),
+            Some(label) if self.may_hold_policies(node, label, owner) => self.labelled(node, owner),
+            Some(_) => {}
+        }
+    }
+
+    /// Whether label, name and namespace of a ConfigMap with our label are right.
+    fn may_hold_policies(&mut self, node: &Node, label: &Node, owner: Owner<'_>) -> bool {
+        let Owner { namespace, name } = owner;
         if label.as_str() != Some("true") {
-            let field = child_path("metadata.labels", POLICY_LABEL);
             let hint = format!("set `{POLICY_LABEL}: \"true\"`, or remove the label");
             let message = match &label.value {
                 Value::String(text) => format!("must be `\"true\"`, found `{}`", text.text),
                 other => format!("must be the string `\"true\"`, found {}", what(other)),
             };
-            self.fail(namespace, name, label.at, Some(in_map(&field)), message, Some(hint));
-            return;
+            let place = place_in(node, &child_path("metadata.labels", POLICY_LABEL));
+            self.fail(owner, place, message, Some(hint));
+            return false;
         }
         if name.is_empty() {
-            let message = "a policy ConfigMap must have a name".to_owned();
-            self.fail(namespace, name, node.at, Some(in_map("metadata.name")), message, None);
-            return;
+            self.fail(owner, place_in(node, "metadata.name"), "a policy ConfigMap must have a name", None);
+            return false;
         }
-        if namespace != self.controller_namespace {
-            let place = in_map("metadata.namespace");
-            let (at, own) = (place.position, self.controller_namespace);
+        let own = self.controller_namespace;
+        if namespace != own {
             let message = format!("is in namespace `{namespace}`, but policies are read from `{own}`");
             let hint = format!("move it to `{own}`, or give `--namespace {namespace}`");
-            self.fail(namespace, name, at, Some(place), message, Some(hint));
-            return;
+            self.fail(owner, place_in(node, "metadata.namespace"), message, Some(hint));
+            return false;
         }
-        if let Some(binary) = filled(node, "binaryData") {
-            let message = "WASM modules are not supported yet".to_owned();
-            self.fail(namespace, name, binary.at, Some(in_map("binaryData")), message, None);
-        }
-        let data = self.data(node, namespace, name);
-        if data.is_empty() {
-            if self.manifest.failures.len() == before {
-                let message = "a policy ConfigMap must have `data`".to_owned();
-                self.fail(namespace, name, node.at, Some(in_map("data")), message, None);
-            }
-            return;
-        }
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        self.manifest.config_maps.push(ConfigMap {
-            file: self.file.map(str::to_owned),
-            namespace,
-            name,
-            data,
-        });
+        true
     }
 
-    fn data(&mut self, node: &Node, namespace: &str, name: &str) -> Vec<(String, Text)> {
-        let Some(data) = node.get("data") else { return Vec::new() };
-        let entries: &[Entry] = match &data.value {
-            Value::Mapping(entries) => entries,
-            Value::Null => &[],
-            other => {
+    fn labelled(&mut self, node: &Node, owner: Owner<'_>) {
+        let before = self.manifest.failures.len();
+        if filled(node, "binaryData") {
+            let message = "WASM modules are not supported yet";
+            self.fail(owner, place_in(node, "binaryData"), message, None);
+        }
+        let data = self.data(node, owner);
+        if !data.is_empty() {
+            let file = self.file.map(str::to_owned);
+            let (namespace, name) = (owner.namespace.to_owned(), owner.name.to_owned());
+            self.manifest.config_maps.push(ConfigMap { file, namespace, name, data });
+        } else if self.manifest.failures.len() == before {
+            self.fail(owner, place_in(node, "data"), "a policy ConfigMap must have `data`", None);
+        }
+    }
+
+    fn data(&mut self, node: &Node, owner: Owner<'_>) -> Vec<(String, Text)> {
+        let entries: &[Entry] = match node.get("data").map(|data| &data.value) {
+            Some(Value::Mapping(entries)) => entries,
+            None | Some(Value::Null) => &[],
+            Some(other) => {
                 let message = format!("must be a mapping, found {}", what(other));
-                let place = Place { field: "data".to_owned(), position: data.at };
-                self.fail(namespace, name, data.at, Some(place), message, None);
+                self.fail(owner, place_in(node, "data"), message, None);
                 &[]
             }
         };
         let mut found = Vec::new();
         for entry in entries {
-            let at = entry.key_at;
-            let place = || Some(Place { field: child_path("data", &entry.key), position: at });
+            let place = place_of(entry);
             let is_text = [".yaml", ".yml", ".json"].iter().any(|end| entry.key.ends_with(end));
             match &entry.value.value {
-                _ if !is_text => self.fail(
-                    namespace,
-                    name,
-                    at,
-                    place(),
-                    "a policy ConfigMap's keys must end in `.yaml`, `.yml` or `.json`".to_owned(),
-                    Some("keep other data in a ConfigMap of its own".to_owned()),
-                ),
+                _ if !is_text => {
+                    let message = "a policy ConfigMap's keys must end in `.yaml`, `.yml` or `.json`";
+                    let hint = "keep other data in a ConfigMap of its own".to_owned();
+                    self.fail(owner, place, message, Some(hint));
+                }
                 Value::String(text) => found.push((entry.key.clone(), text.clone())),
                 other => {
                     let message = format!("must be a string, found {}", what(other));
                     let hint = "quote the value, or begin it with `|`".to_owned();
-                    self.fail(namespace, name, at, place(), message, Some(hint));
+                    self.fail(owner, place, message, Some(hint));
                 }
             }
         }
@@ -182,49 +181,33 @@ impl Reading<'_> {
     }
 
     /// A ConfigMap without the label is no policy, unless it holds what can only be one.
-    fn unlabelled(&mut self, node: &Node, name: &str) {
+    fn unlabelled(&mut self, node: &Node, owner: Owner<'_>) {
         let Some(Value::Mapping(entries)) = node.get("data").map(|data| &data.value) else { return };
-        for entry in entries {
-            let Some(text) = entry.value.as_str() else { continue };
-            if !text.contains(GROUP) && !text.contains(super::KUBERNETES_GROUP) {
-                continue;
-            }
-            if yaml::read(text).into_iter().flatten().any(|document| is_ours(&document)) {
-                let place = Place { field: child_path("data", &entry.key), position: entry.key_at };
-                let namespace = node.get("metadata").map(|metadata| string(metadata, "namespace"));
-                let namespace = namespace.filter(|it| !it.is_empty()).unwrap_or(self.controller_namespace);
-                let message = "holds a policy, but the ConfigMap is not labelled, so it is not in force";
-                let hint = format!("add the label `{POLICY_LABEL}: \"true\"`");
-                self.fail(namespace, name, entry.key_at, Some(place), message.to_owned(), Some(hint));
-                return;
-            }
+        let holds_ours = |text: &str| {
+            (text.contains(GROUP) || text.contains(KUBERNETES_GROUP))
+                && yaml::read(text).into_iter().flatten().any(|document| is_ours(&document))
+        };
+        if let Some(entry) = entries.iter().find(|entry| entry.value.as_str().is_some_and(holds_ours)) {
+            let message = "holds a policy, but the ConfigMap is not labelled, so it is not in force";
+            let hint = format!("add the label `{POLICY_LABEL}: \"true\"`");
+            self.fail(owner, place_of(entry), message, Some(hint));
         }
     }
 
-    fn fail(
-        &mut self,
-        namespace: &str,
-        config_map: &str,
-        at: Position,
-        place: Option<Place>,
-        message: String,
-        hint: Option<String>,
-    ) {
-        // Without a namespace it is no ConfigMap that the name belongs to.
-        let (config_map, name) = if namespace.is_empty() { ("", config_map) } else { (config_map, "") };
+    fn fail(&mut self, owner: Owner<'_>, place: Place, message: impl Into<String>, hint: Option<String>) {
         self.manifest.failures.push(DocumentError {
             origin: Origin {
                 file: self.file.map(str::to_owned),
-                namespace: namespace.to_owned(),
-                config_map: config_map.to_owned(),
+                namespace: owner.namespace.to_owned(),
+                config_map: owner.name.to_owned(),
                 key: String::new(),
                 document: 0,
                 text: None,
             },
-            name: (!name.is_empty()).then(|| name.to_owned()),
-            place,
-            file_position: self.file.is_some().then_some(at),
-            message,
+            name: None,
+            file_position: self.file.is_some().then_some(place.position),
+            place: Some(place),
+            message: message.into(),
             hint,
         });
     }
@@ -234,9 +217,17 @@ fn string<'a>(node: &'a Node, key: &str) -> &'a str {
     node.get(key).and_then(Node::as_str).unwrap_or_default()
 }
 
-/// A field that is there and neither null nor an empty mapping.
-fn filled<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
-    node.get(key).filter(|value| match &value.value {
+fn place_in(node: &Node, field: &str) -> Place {
+    Place { field: field.to_owned(), position: node.position_of(field) }
+}
+
+fn place_of(entry: &Entry) -> Place {
+    Place { field: child_path("data", &entry.key), position: entry.key_at }
+}
+
+/// Whether a field is there and neither null nor an empty mapping.
+fn filled(node: &Node, key: &str) -> bool {
+    node.get(key).is_some_and(|value| match &value.value {
         Value::Null => false,
         Value::Mapping(entries) => !entries.is_empty(),
         _ => true,

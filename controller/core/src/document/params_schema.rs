@@ -95,15 +95,15 @@ impl Schema {
             field.refuse_hinted(format!("must be {}", alternatives(&allowed)), hint);
         }
         match value {
-            Value::Number(number) => self.value_range.check(field, number.as_f64().unwrap_or_default(), ""),
+            Value::Number(number) => self.value_range.check_value(field, number.as_f64().unwrap_or_default()),
             Value::String(text) => {
-                self.length_range.check(field, text.text.chars().count() as f64, " characters long");
+                self.length_range.check_count(field, text.text.chars().count(), "character", "characters");
                 if let Some(pattern) = self.pattern.as_ref().filter(|pattern| !pattern.is_match(&text.text)) {
                     field.refuse(format!("must match `{pattern}`"));
                 }
             }
             Value::Sequence(items) => {
-                self.items_range.check(field, items.len() as f64, " entries long");
+                self.items_range.check_count(field, items.len(), "entry", "entries");
                 if let Some(schema) = &self.items {
                     field.list().unwrap_or_default().iter().for_each(|item| schema.check_value(item));
                 }
@@ -192,12 +192,22 @@ impl Schema {
 }
 
 impl Range {
-    fn check(self, field: &Field<'_>, found: f64, unit: &str) {
+    fn check_value(self, field: &Field<'_>, found: f64) {
         if let Some(least) = self.least.filter(|least| found < *least) {
-            field.refuse(format!("must be at least {least}{unit}"));
+            field.refuse(format!("must be at least {least}"));
         }
         if let Some(most) = self.most.filter(|most| found > *most) {
-            field.refuse(format!("must be at most {most}{unit}"));
+            field.refuse(format!("must be at most {most}"));
+        }
+    }
+
+    fn check_count(self, field: &Field<'_>, found: usize, one: &str, many: &str) {
+        let unit = |count: f64| if count == 1.0 { one } else { many };
+        if let Some(least) = self.least.filter(|least| (found as f64) < *least) {
+            field.refuse(format!("must have at least {least} {}", unit(least)));
+        }
+        if let Some(most) = self.most.filter(|most| found as f64 > *most) {
+            field.refuse(format!("must have at most {most} {}", unit(most)));
         }
     }
 }
