@@ -5,7 +5,10 @@
 pub mod cli;
 pub mod client;
 pub mod exit;
+pub mod ops;
+pub mod source;
 pub mod verbs;
+pub mod webhook;
 
 use clap::Parser;
 use cli::Cli;

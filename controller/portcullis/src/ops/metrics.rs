@@ -1,0 +1,291 @@
+//! What is counted and measured, in OpenMetrics' text format.
+//!
+//! Handles are resolved ahead, so that a request touches atomics only. Labels are bounded: paths and
+//! outcomes are closed sets, policies are those that are loaded.
+
+use crate::webhook::Entry;
+use portcullis_core::Decision;
+use portcullis_core::decision::Verdict;
+use portcullis_core::set::{PolicySet, State};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// Everything that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    entries: [EntryMetrics; Entry::ALL.len()],
+    verdicts: Family<VerdictLabels, Counter>,
+    policies: [Gauge; STATES.len()],
+    /// Requests that did not reach any entry: unknown path or wrong method.
+    pub strays: Counter,
+    /// Requests that are being answered.
+    pub in_flight: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    /// TLS handshakes that failed.
+    pub failed_handshakes: Counter,
+    /// Decisions that panicked.
+    pub panics: Counter,
+    /// The number of the set in force; 0 before the first.
+    pub generation: Gauge,
+    /// Problems in what was read last.
+    pub problems: Gauge,
+    /// Readings of policies and resources that had no problem, and those that had.
+    pub reloads: [Counter; 2],
+    /// When policies were last read without and with problems, in seconds since 1970.
+    pub reloaded_at: [Gauge<f64, AtomicU64>; 2],
+    /// Until when the certificate is valid, in seconds since 1970.
+    pub certificate_expires: Gauge<f64, AtomicU64>,
+    /// Replacements of the certificate that took and that failed.
+    pub certificate_reloads: [Counter; 2],
+}
+
+#[derive(Debug)]
+struct EntryMetrics {
+    outcomes: [Counter; Outcome::ALL.len()],
+    duration: Histogram,
+}
+
+/// How a request to an entry ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Decided: it may proceed.
+    Allowed,
+    /// Decided: it may not.
+    Denied,
+    /// Not ours to judge: our own namespace, or a kind that stays out.
+    Excluded,
+    /// Denied for its size or depth.
+    OverLimit,
+    /// Answered by class: too many requests at once.
+    Shed,
+    /// Answered by class: it did not arrive in time.
+    Late,
+    /// Answered by class: no policies are loaded yet, or a decision failed.
+    Failed,
+    /// Not a review: answered with an HTTP error.
+    Refused,
+}
+
+impl Outcome {
+    const ALL: [Self; 8] = [
+        Self::Allowed,
+        Self::Denied,
+        Self::Excluded,
+        Self::OverLimit,
+        Self::Shed,
+        Self::Late,
+        Self::Failed,
+        Self::Refused,
+    ];
+}
+
+const STATES: [State; 3] = [State::Loaded, State::KeptOld, State::Broken];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    path: &'static str,
+    outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PathLabel {
+    path: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabels {
+    policy: String,
+    verdict: &'static str,
+}
+
+const VERDICTS: [&str; 5] = ["allow", "deny", "error", "skip", "undecidable"];
+
+/// Counters of the verdicts of the policies of one set.
+#[derive(Debug, Default)]
+pub struct VerdictCounters {
+    by_policy: HashMap<String, [Counter; VERDICTS.len()]>,
+}
+
+impl VerdictCounters {
+    /// Counts every outcome of a decision.
+    pub fn count(&self, decision: &Decision) {
+        for outcome in &decision.outcomes {
+            let index = match outcome.verdict {
+                Verdict::Allow => 0,
+                Verdict::Deny => 1,
+                Verdict::Error => 2,
+                Verdict::Skip(_) => 3,
+                Verdict::Undecidable(_) => 4,
+            };
+            if let Some(counter) = self.by_policy.get(&outcome.policy.name).and_then(|all| all.get(index)) {
+                counter.inc();
+            }
+        }
+    }
+}
+
+/// The name of a state in metrics and in `/policies`.
+pub(super) fn name_of_state(state: &State) -> &'static str {
+    match state {
+        State::Loaded => "loaded",
+        State::KeptOld => "kept-old",
+        State::Broken => "broken",
+    }
+}
+
+impl Metrics {
+    /// Metrics that say nothing has happened yet.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("portcullis");
+        let requests = Family::<RequestLabels, Counter>::default();
+        let duration = Family::<PathLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(25e-6, 2.0, 16))
+        });
+        let verdicts = Family::<VerdictLabels, Counter>::default();
+        let policies = Family::<StateLabel, Gauge>::default();
+        let reloads = Family::<ResultLabel, Counter>::default();
+        let reloaded_at = Family::<ResultLabel, Gauge<f64, AtomicU64>>::default();
+        let certificate_reloads = Family::<ResultLabel, Counter>::default();
+        let results = ["success", "failure"].map(|result| ResultLabel { result });
+        let metrics = Self {
+            entries: Entry::ALL.map(|entry| EntryMetrics {
+                outcomes: Outcome::ALL.map(|outcome| {
+                    requests.get_or_create_owned(&RequestLabels { path: entry.path(), outcome })
+                }),
+                duration: duration.get_or_create_owned(&PathLabel { path: entry.path() }),
+            }),
+            policies: STATES
+                .map(|state| policies.get_or_create_owned(&StateLabel { state: name_of_state(&state) })),
+            reloads: results.clone().map(|label| reloads.get_or_create_owned(&label)),
+            reloaded_at: results.clone().map(|label| reloaded_at.get_or_create_owned(&label)),
+            certificate_reloads: results.map(|label| certificate_reloads.get_or_create_owned(&label)),
+            verdicts: verdicts.clone(),
+            strays: Counter::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            failed_handshakes: Counter::default(),
+            panics: Counter::default(),
+            generation: Gauge::default(),
+            problems: Gauge::default(),
+            certificate_expires: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("requests", "Requests by path and outcome", requests);
+        registry.register(
+            "request_duration_seconds",
+            "Time from a review's arrival as a whole to its answer",
+            duration,
+        );
+        registry.register("policy_verdicts", "Verdicts of policies before enforcement", verdicts);
+        registry.register(
+            "policies",
+            "Policies by state: what was read is in force, the version before is, or none is",
+            policies,
+        );
+        registry.register("reloads", "Readings of policies and resources", reloads);
+        registry.register(
+            "reload_timestamp_seconds",
+            "When policies and resources were last read",
+            reloaded_at,
+        );
+        registry.register(
+            "certificate_reloads",
+            "Replacements of the serving certificate",
+            certificate_reloads,
+        );
+        registry.register("strays", "Requests to no entry, or with a wrong method", metrics.strays.clone());
+        registry.register("in_flight_requests", "Requests being answered", metrics.in_flight.clone());
+        registry.register("connections", "Open connections", metrics.connections.clone());
+        registry.register(
+            "failed_handshakes",
+            "TLS handshakes that failed",
+            metrics.failed_handshakes.clone(),
+        );
+        registry.register(
+            "panics",
+            "Decisions that panicked and were answered by class",
+            metrics.panics.clone(),
+        );
+        registry.register(
+            "policy_set_generation",
+            "Number of the policy set in force",
+            metrics.generation.clone(),
+        );
+        registry.register(
+            "policy_problems",
+            "Problems in the policies and resources read last",
+            metrics.problems.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "Until when the serving certificate is valid",
+            metrics.certificate_expires.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a request to an entry, and the time it took where it was judged.
+    pub fn count(&self, entry: Entry, outcome: Outcome, judging: Option<Duration>) {
+        let Some(metrics) = self.entries.get(entry as usize) else { return };
+        if let Some(counter) = metrics.outcomes.get(outcome as usize) {
+            counter.inc();
+        }
+        if let Some(duration) = judging {
+            metrics.duration.observe(duration.as_secs_f64());
+        }
+    }
+
+    /// Takes over a new set: counts its policies, and makes counters for their verdicts. Those of policies
+    /// that are gone go too, so that there are never more than policies.
+    pub fn load(&self, set: &PolicySet, previous: &VerdictCounters) -> VerdictCounters {
+        for (state, gauge) in STATES.iter().zip(&self.policies) {
+            let count = set.entries().iter().filter(|entry| entry.state == *state).count();
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let names: HashSet<&str> = set.entries().iter().map(|entry| entry.info.name.as_str()).collect();
+        let labels =
+            |policy: &str| VERDICTS.map(|verdict| VerdictLabels { policy: policy.to_owned(), verdict });
+        for gone in previous.by_policy.keys().filter(|name| !names.contains(name.as_str())) {
+            for label in labels(gone) {
+                self.verdicts.remove(&label);
+            }
+        }
+        let counters = |name: &str| labels(name).map(|label| self.verdicts.get_or_create_owned(&label));
+        VerdictCounters {
+            by_policy: names.into_iter().map(|name| (name.to_owned(), counters(name))).collect(),
+        }
+    }
+
+    /// Everything, as `application/openmetrics-text` has it.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

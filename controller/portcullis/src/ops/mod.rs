@@ -1,0 +1,120 @@
+//! The operator's port: health, readiness, metrics and what is in force.
+//!
+//! On a thread and runtime of its own, so that it answers when the webhook is busy.
+
+pub mod metrics;
+mod policies;
+
+use crate::webhook::live::Live;
+use anyhow::Context;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use metrics::Metrics;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 64;
+/// Time for a request's headers, and for an idle connection.
+const IDLE: Duration = Duration::from_secs(60);
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The running port. It stops when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It ended by a panic that was logged when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves the operator's port on a thread of its own.
+///
+/// # Errors
+/// Where the thread cannot be started.
+pub(crate) fn start(socket: TcpListener, live: Arc<Live>, metrics: Arc<Metrics>) -> anyhow::Result<Running> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = async move {
+        tokio::select! {
+            // Its sender is never used: it is dropped.
+            _ = stopped => {}
+            result = accept(socket, router(live, metrics)) => {
+                if let Err(error) = result {
+                    tracing::error!("the operator's port is closed: {error:#}");
+                }
+            }
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("ops".to_owned())
+        .spawn(move || runtime.block_on(serve))
+        .context("cannot start a thread")?;
+    Ok(Running { stop: Some(stop), thread: Some(thread) })
+}
+
+async fn accept(socket: TcpListener, router: Router) -> anyhow::Result<()> {
+    let socket = tokio::net::TcpListener::from_std(socket)?;
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await?;
+        let stream = match socket.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 << 10);
+            // A client that breaks off is its own affair.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            drop(place);
+        });
+    }
+}
+
+fn router(live: Arc<Live>, metrics: Arc<Metrics>) -> Router {
+    let for_ready = Arc::clone(&live);
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async move || ready(&for_ready)))
+        .route("/metrics", get(async move || typed(OPEN_METRICS, metrics.encode())))
+        .route("/policies", get(async move || typed("application/json", policies::report(&live))))
+        .fallback(async || {
+            (StatusCode::NOT_FOUND, "no such path; there are /healthz, /readyz, /metrics and /policies\n")
+        })
+}
+
+fn ready(live: &Live) -> Response<Body> {
+    match live.unready() {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+    }
+}
+
+fn typed(content_type: &'static str, body: String) -> Response<Body> {
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}

@@ -1,0 +1,141 @@
+//! Policies from directories of files.
+
+use super::tree::{Problem, Snapshot, Survey};
+use super::watch::Points;
+use portcullis_core::document::{DocumentError, Origin, read_manifest};
+use portcullis_core::set::Sources;
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+
+/// Policy files, read again whenever they change.
+#[derive(Debug)]
+pub struct PolicyFiles {
+    roots: Vec<PathBuf>,
+    /// Where ConfigMaps without a namespace belong.
+    controller_namespace: String,
+    /// Files in which policies were found, or meant, when they were last readable.
+    held: BTreeSet<String>,
+    survey: Survey,
+    /// What was read last, as a hash.
+    content: Option<u64>,
+    hasher: RandomState,
+}
+
+impl PolicyFiles {
+    /// Directories to read, or files; nothing is read yet.
+    pub fn new(roots: Vec<PathBuf>, controller_namespace: &str) -> Self {
+        Self {
+            roots,
+            controller_namespace: controller_namespace.to_owned(),
+            held: BTreeSet::new(),
+            survey: Survey::default(),
+            content: None,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Where changes would show.
+    pub fn points(&self) -> &Points {
+        self.survey.points()
+    }
+
+    /// Whether the files are no longer those that were read, as far as their metadata tell.
+    pub fn look_changed(&self) -> bool {
+        Survey::take(&self.roots) != self.survey
+    }
+
+    /// Reads everything. `None` if it says what it said before.
+    ///
+    /// What cannot be read, and what is empty though it held policies (a file that is just being rewritten),
+    /// becomes a failure: the policies it held keep their version in force.
+    ///
+    /// # Errors
+    /// At the first time only: no root can be read at all.
+    pub fn read(&mut self) -> Result<Option<Sources>, Problem> {
+        let snapshot = Snapshot::take(&self.roots);
+        if self.content.is_none() && snapshot.is_unreadable(&self.roots) {
+            let first = snapshot.problems.into_iter().next();
+            let none = || Problem { path: String::new(), directory: true, message: "not given".to_owned() };
+            return Err(first.unwrap_or_else(none));
+        }
+        let content = self.hasher.hash_one((&snapshot.texts, content_of(&snapshot.problems)));
+        let unchanged = self.content.replace(content) == Some(content);
+        let sources = if unchanged { None } else { Some(self.sources(&snapshot)) };
+        self.survey = snapshot.survey;
+        Ok(sources)
+    }
+
+    fn sources(&mut self, snapshot: &Snapshot) -> Sources {
+        let mut sources = Sources::default();
+        let mut held = BTreeSet::new();
+        for (name, text) in &snapshot.texts {
+            if text.trim().is_empty() {
+                if self.held.contains(name) {
+                    sources.failures.push(emptied(name));
+                    held.insert(name.clone());
+                }
+                continue;
+            }
+            let manifest = read_manifest(Some(name), text, &self.controller_namespace);
+            if !manifest.config_maps.is_empty() || !manifest.failures.is_empty() {
+                held.insert(name.clone());
+            }
+            sources.config_maps.extend(manifest.config_maps);
+            sources.failures.extend(manifest.failures);
+        }
+        for problem in &snapshot.problems {
+            sources.failures.push(unreadable(&problem.path, problem));
+            let below = format!("{}/", problem.path.trim_end_matches('/'));
+            for name in &self.held {
+                let within = problem.directory && name.starts_with(&below);
+                if within {
+                    sources.failures.push(unreadable(name, problem));
+                }
+                if within || *name == problem.path {
+                    held.insert(name.clone());
+                }
+            }
+        }
+        self.held = held;
+        sources
+    }
+}
+
+fn content_of(problems: &[Problem]) -> Vec<(&str, &str)> {
+    problems.iter().map(|problem| (problem.path.as_str(), problem.message.as_str())).collect()
+}
+
+fn emptied(file: &str) -> DocumentError {
+    failure(
+        file,
+        "the file is empty, though it held policies before".to_owned(),
+        "they stay in force; remove the file to remove them",
+    )
+}
+
+fn unreadable(file: &str, problem: &Problem) -> DocumentError {
+    failure(
+        file,
+        format!("`{}` cannot be read: {}", problem.path, problem.message),
+        "policies that were read from it before stay in force",
+    )
+}
+
+fn failure(file: &str, message: String, hint: &str) -> DocumentError {
+    DocumentError {
+        origin: Origin {
+            file: Some(file.to_owned()),
+            namespace: String::new(),
+            config_map: String::new(),
+            key: String::new(),
+            document: 0,
+            text: None,
+        },
+        name: None,
+        place: None,
+        file_position: None,
+        message,
+        hint: Some(hint.to_owned()),
+    }
+}

@@ -1,0 +1,100 @@
+//! Namespaces, params and other objects from directories of files, where there is no cluster to ask.
+
+use super::tree::{Snapshot, Survey};
+use super::watch::Points;
+use portcullis_core::{Facts, yaml};
+use serde_json::Value as Json;
+use std::path::PathBuf;
+
+/// Resource files, read again whenever they change.
+#[derive(Debug)]
+pub struct ResourceFiles {
+    roots: Vec<PathBuf>,
+    survey: Survey,
+}
+
+/// What resource files hold.
+#[derive(Debug)]
+pub struct Resources {
+    /// The objects. What is not among them does not exist.
+    pub facts: Facts,
+    /// What could not be read: a line each.
+    pub problems: Vec<String>,
+}
+
+impl ResourceFiles {
+    /// Directories to read, or files; nothing is read yet.
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self { roots, survey: Survey::default() }
+    }
+
+    /// Where changes would show.
+    pub fn points(&self) -> &Points {
+        self.survey.points()
+    }
+
+    /// Whether the files are no longer those that were read, as far as their metadata tell.
+    pub fn look_changed(&self) -> bool {
+        Survey::take(&self.roots) != self.survey
+    }
+
+    /// Reads everything. A document that cannot be read is left out and reported.
+    pub fn read(&mut self) -> Resources {
+        let snapshot = Snapshot::take(&self.roots);
+        let mut resources = Resources { facts: Facts::new(true), problems: Vec::new() };
+        for problem in &snapshot.problems {
+            resources.problems.push(format!("{}: {}", problem.path, problem.message));
+        }
+        for (name, text) in &snapshot.texts {
+            for document in yaml::read(text) {
+                match document {
+                    Ok(node) => add(&mut resources.facts, node.to_json()),
+                    Err(error) => resources.problems.push(format!("{name}: {error}")),
+                }
+            }
+        }
+        self.survey = snapshot.survey;
+        resources
+    }
+}
+
+/// Adds an object, or the items of a List.
+fn add(facts: &mut Facts, mut object: Json) {
+    let is_list = object.get("kind").and_then(Json::as_str).is_some_and(|kind| kind.ends_with("List"));
+    match object.get_mut("items").map(Json::take) {
+        Some(Json::Array(items)) if is_list => items.into_iter().for_each(|item| facts.add(item)),
+        Some(items) => {
+            if let Some(slot) = object.get_mut("items") {
+                *slot = items;
+            }
+            facts.add(object);
+        }
+        None => facts.add(object),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_lists_and_broken_documents() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("all.yaml");
+        let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {team: x}}\n";
+        let list =
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n";
+        let odd = "apiVersion: example.com/v1\nkind: Shopping\nmetadata: {name: c}\nitems: [milk]\n";
+        std::fs::write(&file, format!("{namespace}---\n{list}---\n[broken\n---\n{odd}")).unwrap();
+        let mut files = ResourceFiles::new(vec![directory.path().to_owned()]);
+        let Resources { facts, problems } = files.read();
+        assert!(facts.is_complete());
+        assert_eq!(facts.namespace("a").unwrap()["metadata"]["labels"]["team"], "x");
+        assert!(facts.namespace("b").is_some());
+        assert_eq!(facts.objects("example.com/v1", "Shopping")[0]["items"][0], "milk");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(!files.look_changed());
+        std::fs::remove_file(file).unwrap();
+        assert!(files.look_changed());
+    }
+}

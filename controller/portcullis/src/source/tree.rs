@@ -1,0 +1,368 @@
+//! Reading directories as one consistent snapshot, however they are replaced meanwhile.
+//!
+//! A survey resolves every symlink once and lists what it leads to; contents are then read from the resolved
+//! paths, and a second survey must find the same. Kubernetes' volumes (`..data`) and directories swapped by
+//! `ln -sfn` or `mv -T` are therefore seen as they were before or after, never as a mixture.
+
+use super::watch::Points;
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// A file larger than this is refused: etcd holds no object above 1.5 MiB.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// More files than this in all directories together are not read.
+pub const MAX_FILES: usize = 10_000;
+/// Directories nested deeper than this are not entered; it also ends cycles of symlinks.
+const MAX_LEVELS: usize = 16;
+/// More symlinks than this on the way to one path are taken for a cycle, as Linux does.
+const MAX_LINKS: usize = 40;
+/// So often a tree that changes while it is read is read again before it is taken as it is.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// What a survey of some directories found, sorted by name. Two equal surveys mean that nothing changed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Survey {
+    files: Vec<Found>,
+    problems: Vec<Problem>,
+    points: Points,
+}
+
+/// A file that a survey found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    name: String,
+    path: PathBuf,
+    stamp: Stamp,
+}
+
+/// What changes with a file's content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// A file, or a directory with everything below it, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The path, as the user named it.
+    pub path: String,
+    /// Whether it stands for everything below the path.
+    pub directory: bool,
+    /// What is wrong: one line, lower case.
+    pub message: String,
+}
+
+/// The files of some directories at one moment.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Each file's name, as the user named its directory, with its text; sorted by name.
+    pub texts: Vec<(String, String)>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+    /// What was found, to be compared with a later survey.
+    pub survey: Survey,
+}
+
+impl Survey {
+    /// Lists the manifests (`*.yaml`, `*.yml`, `*.json`) under directories, and files named themselves.
+    pub fn take(roots: &[PathBuf]) -> Self {
+        let mut survey = Self::default();
+        for root in roots {
+            survey.enter(root, &root.to_string_lossy(), 0);
+        }
+        survey.files.sort();
+        survey.files.dedup_by(|a, b| a.name == b.name);
+        survey.problems.sort();
+        survey
+    }
+
+    /// Where changes of what was found would show.
+    pub fn points(&self) -> &Points {
+        &self.points
+    }
+
+    fn enter(&mut self, path: &Path, name: &str, level: usize) {
+        let found = resolve(path, &mut self.points).and_then(|real| Ok((fs::metadata(&real)?, real)));
+        match found {
+            Ok((metadata, real)) if metadata.is_dir() => self.enter_directory(&real, name, level),
+            Ok((metadata, real)) if metadata.is_file() => self.add_file(name, real, &metadata),
+            Ok(_) => self.problem(name, false, "neither a file nor a directory"),
+            Err(error) => self.problem(name, level == 0, &describe(&error)),
+        }
+    }
+
+    fn enter_directory(&mut self, real: &Path, name: &str, level: usize) {
+        if level >= MAX_LEVELS {
+            return self.problem(name, true, &format!("nested more than {MAX_LEVELS} directories deep"));
+        }
+        self.points.everything_in(real);
+        // A volume of Kubernetes: what it shows are links into `..data`, which is replaced as a whole.
+        let data = real.join("..data");
+        if fs::symlink_metadata(&data).is_ok_and(|metadata| metadata.is_symlink()) {
+            match resolve(&data, &mut self.points) {
+                Ok(target) => return self.list(&target, name, level),
+                Err(error) => return self.problem(name, true, &describe(&error)),
+            }
+        }
+        self.list(real, name, level);
+    }
+
+    fn list(&mut self, real: &Path, name: &str, level: usize) {
+        self.points.everything_in(real);
+        let entries = match fs::read_dir(real).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            Ok(entries) => entries,
+            Err(error) => return self.problem(name, true, &describe(&error)),
+        };
+        for entry in entries {
+            let entry_name = entry.file_name();
+            let Some(text) = entry_name.to_str() else { continue };
+            let path = real.join(&entry_name);
+            let below = format!("{}/{text}", name.trim_end_matches('/'));
+            if text.starts_with('.') {
+                continue;
+            }
+            if is_manifest(Path::new(text)) || path.is_dir() {
+                self.enter(&path, &below, level + 1);
+            }
+        }
+    }
+
+    fn add_file(&mut self, name: &str, path: PathBuf, metadata: &fs::Metadata) {
+        if self.files.len() >= MAX_FILES {
+            if self.files.len() == MAX_FILES {
+                self.problem(name, false, &format!("more than {MAX_FILES} files"));
+            }
+            return;
+        }
+        if metadata.len() > MAX_FILE_BYTES {
+            return self.problem(name, false, &format!("larger than {} MiB", MAX_FILE_BYTES >> 20));
+        }
+        let stamp = Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        };
+        self.points.name_in_parent(&path);
+        self.files.push(Found { name: name.to_owned(), path, stamp });
+    }
+
+    fn problem(&mut self, name: &str, directory: bool, message: &str) {
+        self.problems.push(Problem { path: name.to_owned(), directory, message: message.to_owned() });
+    }
+}
+
+impl Snapshot {
+    /// Reads everything under the roots. A tree that keeps changing is taken as it is in the end: its next
+    /// change is read again anyway.
+    pub fn take(roots: &[PathBuf]) -> Self {
+        let mut before = Survey::take(roots);
+        for attempt in 1.. {
+            let (texts, problems) = read(&before);
+            let after = Survey::take(roots);
+            if before == after || attempt == MAX_ATTEMPTS {
+                return Self { texts, problems, survey: after };
+            }
+            before = after;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Self::default()
+    }
+
+    /// Whether not one of the roots could be read: then there is nothing to start from.
+    pub fn is_unreadable(&self, roots: &[PathBuf]) -> bool {
+        roots.iter().all(|root| {
+            let name = root.to_string_lossy();
+            self.problems.iter().any(|problem| problem.directory && problem.path == name)
+        })
+    }
+}
+
+fn read(survey: &Survey) -> (Vec<(String, String)>, Vec<Problem>) {
+    let mut texts = Vec::with_capacity(survey.files.len());
+    let mut problems = survey.problems.clone();
+    for file in &survey.files {
+        match read_text(&file.path) {
+            Ok(text) => texts.push((file.name.clone(), text)),
+            Err(message) => {
+                problems.push(Problem { path: file.name.clone(), directory: false, message });
+            }
+        }
+    }
+    (texts, problems)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|error| describe(&error))?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("larger than {} MiB", MAX_FILE_BYTES >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+}
+
+/// Follows every symlink of a path to what it means now, and notes where a change of meaning would show.
+fn resolve(path: &Path, points: &mut Points) -> io::Result<PathBuf> {
+    let mut real = if path.is_absolute() { PathBuf::new() } else { std::env::current_dir()? };
+    let mut pending: VecDeque<PathBuf> = path.components().map(|part| part.as_os_str().into()).collect();
+    let mut links = 0;
+    while let Some(part) = pending.pop_front() {
+        match part.components().next() {
+            Some(Component::Normal(name)) => match step(&real, name, points)? {
+                None => real.push(name),
+                Some(target) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(io::Error::other("too many symlinks, or a cycle of them"));
+                    }
+                    for part in target.components().rev() {
+                        pending.push_front(part.as_os_str().into());
+                    }
+                }
+            },
+            Some(Component::ParentDir) => {
+                real.pop();
+            }
+            Some(Component::CurDir) | None => {}
+            Some(root @ (Component::RootDir | Component::Prefix(_))) => real = root.as_os_str().into(),
+        }
+    }
+    points.name_in_parent(&real);
+    Ok(real)
+}
+
+/// One component of a path: the target of a symlink, or `None` for anything else.
+fn step(directory: &Path, name: &OsStr, points: &mut Points) -> io::Result<Option<PathBuf>> {
+    let path = directory.join(name);
+    let metadata = fs::symlink_metadata(&path).inspect_err(|_| points.name_in_parent(&path))?;
+    if !metadata.is_symlink() {
+        return Ok(None);
+    }
+    points.name_in_parent(&path);
+    fs::read_link(&path).map(Some)
+}
+
+/// Whether kubectl would read a file of this name from a directory.
+pub fn is_manifest(path: &Path) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|end| matches!(end, "yaml" | "yml" | "json"))
+}
+
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string().to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn write(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// The names under `root`, without its own, with their texts.
+    fn contents(root: &Path) -> Vec<(String, String)> {
+        let prefix = format!("{}/", root.display());
+        let snapshot = Snapshot::take(&[root.to_owned()]);
+        assert_eq!(snapshot.problems, [], "no problems");
+        snapshot.texts.into_iter().map(|(name, text)| (name.replace(&prefix, ""), text)).collect()
+    }
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn reads_manifests_recursively_and_sorted_without_hidden_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for name in ["b.yaml", "a/x.yml", "a/.hidden/y.yaml", ".z.yaml", "notes.txt", "c.json"] {
+            write(&root.join(name), name);
+        }
+        let expect = pairs(&[("a/x.yml", "a/x.yml"), ("b.yaml", "b.yaml"), ("c.json", "c.json")]);
+        assert_eq!(contents(root), expect);
+    }
+
+    #[test]
+    fn reads_a_kubernetes_volume_through_its_data_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        write(&root.join("..2026/policy.yaml"), "new");
+        write(&root.join("..2025/policy.yaml"), "old");
+        symlink("..2026", root.join("..data")).unwrap();
+        symlink("..data/policy.yaml", root.join("policy.yaml")).unwrap();
+        assert_eq!(contents(root), pairs(&[("policy.yaml", "new")]));
+        let before = Survey::take(&[root.to_owned()]);
+        symlink("..2025", root.join("..tmp")).unwrap();
+        fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
+        assert_ne!(Survey::take(&[root.to_owned()]), before);
+        assert_eq!(contents(root), pairs(&[("policy.yaml", "old")]));
+    }
+
+    #[test]
+    fn a_directory_swapped_meanwhile_is_never_seen_half() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_owned();
+        for version in ["1", "2"] {
+            for file in ["a.yaml", "b.yaml", "c.yaml"] {
+                write(&root.join(version).join(file), version);
+            }
+        }
+        let link = root.join("current");
+        symlink("1", &link).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for turn in 0_u32.. {
+                    let next = root.join("next");
+                    symlink(if turn % 2 == 0 { "2" } else { "1" }, &next).unwrap();
+                    fs::rename(&next, &link).unwrap();
+                    if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+            for _ in 0..50 {
+                let snapshot = Snapshot::take(std::slice::from_ref(&link));
+                let texts: Vec<_> = snapshot.texts.iter().map(|(_, text)| text.as_str()).collect();
+                assert!(texts == ["1"; 3] || texts == ["2"; 3], "a mixture: {texts:?}");
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn cycles_missing_roots_and_large_files_are_problems() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        symlink("loop.yaml", root.join("loop.yaml")).unwrap();
+        write(&root.join("large.yaml"), &" ".repeat(MAX_FILE_BYTES as usize + 1));
+        write(&root.join("fine.yaml"), "fine");
+        let roots = [root.to_owned(), root.join("missing")];
+        let snapshot = Snapshot::take(&roots);
+        let problems: Vec<_> = snapshot.problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(
+            problems,
+            ["larger than 4 MiB", "too many symlinks, or a cycle of them", "no such file or directory"]
+        );
+        assert_eq!(snapshot.texts.len(), 1);
+        assert!(!snapshot.is_unreadable(&roots));
+        assert!(snapshot.is_unreadable(&roots[1..]));
+    }
+}

@@ -1,0 +1,84 @@
+//! `portcullis serve`: the webhook, until it is told to stop.
+
+use crate::exit::Exit;
+use crate::webhook::{Config, Server};
+use anyhow::Context;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Flags of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Directory (or file) of policy ConfigMaps, watched for changes; may be repeated
+    #[arg(long, required = true, value_name = "DIR")]
+    policies: Vec<PathBuf>,
+    /// Directory (or file) of Namespaces, params and other objects; may be repeated
+    #[arg(long, value_name = "DIR")]
+    resources: Vec<PathBuf>,
+    /// Where `tls.crt` and `tls.key` are; made there if neither exists [default: a temporary directory]
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Where to answer reviews; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Where to tell health, metrics and policies; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    ops_listen: SocketAddr,
+    /// The controller's own namespace: policies without one mean it, and requests in it stay out
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    namespace: String,
+    /// Deny nothing and warn about nothing: record only
+    #[arg(long)]
+    audit_only: bool,
+    /// Threads that decide [default: one per processor]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
+    /// Requests at once; more are answered without a decision, by their class
+    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    max_requests: usize,
+}
+
+/// Serves until SIGTERM or SIGINT, then lets requests end.
+///
+/// # Errors
+/// What keeps the webhook from starting.
+pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
+    log_panics_without_their_message();
+    let running = Server::start(Config {
+        policies: args.policies,
+        resources: args.resources,
+        cert_dir: args.cert_dir,
+        listen: args.listen,
+        ops_listen: args.ops_listen,
+        namespace: args.namespace,
+        audit_only: args.audit_only,
+        threads: args.threads,
+        max_requests: args.max_requests,
+    })?;
+    running.serve_until(told_to_stop());
+    Ok(Exit::Clean)
+}
+
+async fn told_to_stop() {
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    match signals.context("signals cannot be received") {
+        Ok((mut terminate, mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
+                _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
+            }
+        }
+        Err(error) => tracing::error!("stopping at once: {error:#}"),
+    }
+}
+
+/// A panic's message may repeat what an object holds; where it happened does not.
+fn log_panics_without_their_message() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked; please report this as a defect");
+    }));
+}

@@ -1,0 +1,47 @@
+//! The entries of the webhook configuration: one path each, each with its pairs and its class.
+
+use portcullis_core::policy::Class;
+use portcullis_core::set::Pairs;
+
+/// An entry of the webhook configuration, or the path for offline use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// `/validate/fail`: pairs of class fail, outside critical namespaces.
+    Fail,
+    /// `/validate/ignore`: pairs of class ignore, outside critical namespaces.
+    Ignore,
+    /// `/validate/critical`: every pair, in critical namespaces; open when we cannot answer, so that a node
+    /// can always come back.
+    Critical,
+    /// `/validate`: every pair, fails closed.
+    All,
+}
+
+impl Entry {
+    /// Every entry, in the order of their indices.
+    pub const ALL: [Self; 4] = [Self::Fail, Self::Ignore, Self::Critical, Self::All];
+
+    /// Where it listens.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Fail => "/validate/fail",
+            Self::Ignore => "/validate/ignore",
+            Self::Critical => "/validate/critical",
+            Self::All => "/validate",
+        }
+    }
+
+    /// The pairs that it asks.
+    pub fn pairs(self) -> Pairs {
+        match self {
+            Self::Fail => Pairs::Of(Class::Fail),
+            Self::Ignore => Pairs::Of(Class::Ignore),
+            Self::Critical | Self::All => Pairs::All,
+        }
+    }
+
+    /// Whether a request that cannot be decided here is denied.
+    pub fn fails_closed(self) -> bool {
+        matches!(self, Self::Fail | Self::All)
+    }
+}

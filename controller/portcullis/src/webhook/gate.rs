@@ -1,0 +1,277 @@
+//! The journey of one request: limits, body, decision, answer.
+
+use super::body::{self, Arrived, Cut};
+use super::entry::Entry;
+use super::live::{Generation, Live};
+use super::review::{Reply, Review, Undecided, status_json};
+use super::{deadline, outline};
+use crate::ops::metrics::{Metrics, Outcome};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request as HttpRequest;
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::routing::post;
+use portcullis_core::Decision;
+use portcullis_core::decision::Verdict;
+use portcullis_core::enforcement::{Answer, Door, enforce};
+use portcullis_core::matching::is_excluded;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A review nests at most so deep: serde and evaluation recurse.
+const MAX_DEPTH: usize = 1_000;
+
+const OVERLOADED: Undecided =
+    Undecided { code: 429, reason: "TooManyRequests", message: "too many requests at once" };
+const LATE: Undecided =
+    Undecided { code: 504, reason: "Timeout", message: "the review did not arrive in time" };
+const NOT_READY: Undecided =
+    Undecided { code: 503, reason: "ServiceUnavailable", message: "no policies are loaded yet" };
+const PANICKED: Undecided = Undecided {
+    code: 500,
+    reason: "InternalError",
+    message: "the decision failed; see the controller's log",
+};
+
+/// Decides reviews.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) controller_namespace: String,
+    pub(super) audit_only: bool,
+    /// More requests than this at once are answered by class without a decision.
+    pub(super) max_requests: usize,
+    pub(super) requests: AtomicUsize,
+    pub(super) bodies: body::Together,
+}
+
+/// An answer on its way: HTTP status and body, and what to count.
+struct Answered {
+    status: StatusCode,
+    json: Vec<u8>,
+    outcome: Outcome,
+    judging: Option<Duration>,
+}
+
+/// The paths that are served.
+pub(super) fn router(gate: &Arc<Gate>) -> Router {
+    let mut router = Router::new();
+    for entry in Entry::ALL {
+        let gate = Arc::clone(gate);
+        router = router.route(
+            entry.path(),
+            post(move |request: HttpRequest| async move { gate.answer(entry, request).await }),
+        );
+    }
+    let (unknown, wrong_method) = (Arc::clone(gate), Arc::clone(gate));
+    router
+        .fallback(async move || {
+            let message = "no such path; reviews go to `/validate`, `/validate/fail`, `/validate/ignore` or \
+                           `/validate/critical`";
+            unknown.stray(StatusCode::NOT_FOUND, "NotFound", message)
+        })
+        .method_not_allowed_fallback(async move || {
+            let message = "an AdmissionReview is sent by POST";
+            wrong_method.stray(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        })
+}
+
+impl Gate {
+    async fn answer(&self, entry: Entry, request: HttpRequest) -> Response<Body> {
+        let deadline = Instant::now() + deadline::of_query(request.uri().query());
+        let (head, body) = request.into_parts();
+        let place = Place::take(self);
+        let answered = if is_json(&head.headers) {
+            let arrived = self.bodies.read(body, deadline, !place.within_limit).await;
+            self.answer_body(entry, &arrived)
+        } else {
+            refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")
+        };
+        self.metrics.count(entry, answered.outcome, answered.judging);
+        respond(answered.status, answered.json)
+    }
+
+    fn stray(&self, status: StatusCode, reason: &'static str, message: &str) -> Response<Body> {
+        self.metrics.strays.inc();
+        respond(status, status_json(status.as_u16(), reason, message))
+    }
+
+    fn answer_body(&self, entry: Entry, arrived: &Arrived<'_>) -> Answered {
+        let bytes = arrived.bytes.as_slice();
+        match arrived.cut {
+            None => self.guard(entry, bytes),
+            Some(Cut::TooLarge) => over_limit(bytes, "the review is larger than 32 MiB"),
+            Some(Cut::Shed) => by_class(entry, bytes, &OVERLOADED, Outcome::Shed),
+            Some(Cut::Late) => by_class(entry, bytes, &LATE, Outcome::Late),
+            Some(Cut::Broken) => refusal(StatusCode::BAD_REQUEST, "the body ended before its end"),
+        }
+    }
+
+    /// Judges, and answers by class if that panics: a defect of ours must not become a bare 500.
+    fn guard(&self, entry: Entry, body: &[u8]) -> Answered {
+        let begin = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| self.judge(entry, body)));
+        let mut answered = result.unwrap_or_else(|_| {
+            self.metrics.panics.inc();
+            tracing::error!(path = entry.path(), uid = outline::uid(body), "a decision panicked");
+            by_class(entry, body, &PANICKED, Outcome::Failed)
+        });
+        answered.judging = Some(begin.elapsed());
+        answered
+    }
+
+    fn judge(&self, entry: Entry, body: &[u8]) -> Answered {
+        if !outline::nests_at_most(body, MAX_DEPTH) {
+            return over_limit(body, "the review nests more than 1,000 levels deep");
+        }
+        let review = match Review::read(body) {
+            Ok(review) => review,
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        };
+        let generation = self.live.current();
+        match generation.as_ref() {
+            None => by_class(entry, body, &NOT_READY, Outcome::Failed),
+            Some(generation) => self.decide(entry, &review, generation),
+        }
+    }
+
+    fn decide(&self, entry: Entry, review: &Review, generation: &Generation) -> Answered {
+        let begin = Instant::now();
+        let Review { uid, request } = review;
+        if is_excluded(request, &self.controller_namespace) {
+            let json = Reply::Excluded.to_json(uid);
+            return Answered { status: StatusCode::OK, json, outcome: Outcome::Excluded, judging: None };
+        }
+        let now = jiff::Timestamp::now();
+        let decision = generation.set.decide(entry.pairs(), request, &generation.facts, now);
+        generation.verdicts.count(&decision);
+        let answer = enforce(&decision, Door::Admission, self.audit_only);
+        log(entry, review, &decision, &answer, begin.elapsed());
+        let reply = Reply::Decided { answer: &answer, request };
+        let outcome = if answer.allowed { Outcome::Allowed } else { Outcome::Denied };
+        Answered { status: StatusCode::OK, json: reply.to_json(uid), outcome, judging: None }
+    }
+}
+
+/// One of the places for requests at once; given back when dropped.
+struct Place<'a> {
+    gate: &'a Gate,
+    within_limit: bool,
+}
+
+impl<'a> Place<'a> {
+    fn take(gate: &'a Gate) -> Self {
+        gate.metrics.in_flight.inc();
+        let within_limit = gate.requests.fetch_add(1, Ordering::Relaxed) < gate.max_requests;
+        Self { gate, within_limit }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.gate.requests.fetch_sub(1, Ordering::Relaxed);
+        self.gate.metrics.in_flight.dec();
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = given.and_then(|value| value.split(';').next()).unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn by_class(entry: Entry, body: &[u8], cause: &Undecided, outcome: Outcome) -> Answered {
+    let status = StatusCode::from_u16(cause.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let reply = Reply::Undecided { closed: entry.fails_closed(), cause };
+    answer_unread(body, &reply, outcome, status, cause.message)
+}
+
+fn over_limit(body: &[u8], message: &str) -> Answered {
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    answer_unread(body, &Reply::OverLimit(message), Outcome::OverLimit, status, message)
+}
+
+/// Answers a review that was not read, if it is one; else with an HTTP error.
+fn answer_unread(
+    body: &[u8],
+    reply: &Reply<'_>,
+    outcome: Outcome,
+    otherwise: StatusCode,
+    message: &str,
+) -> Answered {
+    match outline::uid(body) {
+        Some(uid) => {
+            tracing::warn!(uid, allowed = reply.allowed(), "answered without a decision: {message}");
+            Answered { status: StatusCode::OK, json: reply.to_json(&uid), outcome, judging: None }
+        }
+        None => refusal(otherwise, message),
+    }
+}
+
+/// The answer to what is not a review.
+fn refusal(status: StatusCode, message: &str) -> Answered {
+    let reason = match status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "UnsupportedMediaType",
+        StatusCode::PAYLOAD_TOO_LARGE => "RequestEntityTooLarge",
+        StatusCode::TOO_MANY_REQUESTS => "TooManyRequests",
+        StatusCode::GATEWAY_TIMEOUT => "Timeout",
+        StatusCode::SERVICE_UNAVAILABLE => "ServiceUnavailable",
+        StatusCode::INTERNAL_SERVER_ERROR => "InternalError",
+        _ => "BadRequest",
+    };
+    tracing::info!(status = status.as_u16(), "refused what is not a review: {message}");
+    let json = status_json(status.as_u16(), reason, message);
+    Answered { status, json, outcome: Outcome::Refused, judging: None }
+}
+
+fn respond(status: StatusCode, json: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Says what was decided, never why: messages may repeat what an object holds.
+fn log(entry: Entry, review: &Review, decision: &Decision, answer: &Answer, took: Duration) {
+    let Review { uid, request } = review;
+    let names = |verdict: fn(&Verdict) -> bool| {
+        let outcomes = decision.outcomes.iter().filter(|outcome| verdict(&outcome.verdict));
+        let mut names: Vec<&str> = outcomes.map(|outcome| outcome.policy.name.as_str()).collect();
+        names.dedup();
+        names.join(",")
+    };
+    let quiet = |verdict: &Verdict| matches!(verdict, Verdict::Allow | Verdict::Skip(_));
+    let uneventful = decision.outcomes.iter().all(|outcome| quiet(&outcome.verdict));
+    macro_rules! decided {
+        ($level:ident, $($field:tt)*) => {
+            tracing::$level!(
+                uid,
+                path = entry.path(),
+                operation = request.operation.as_str(),
+                kind = request.kind.kind,
+                subresource = request.sub_resource,
+                namespace = request.namespace,
+                name = request.name,
+                user = request.user.as_ref().map(|user| user.username.as_str()),
+                dry_run = request.dry_run,
+                allowed = answer.allowed,
+                micros = took.as_micros(),
+                $($field)*
+                "decided"
+            )
+        };
+    }
+    if uneventful {
+        decided!(debug,);
+    } else {
+        decided!(
+            info,
+            violated = names(|verdict| *verdict == Verdict::Deny),
+            failed = names(|verdict| matches!(verdict, Verdict::Error | Verdict::Undecidable(_))),
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! The door for the API server: AdmissionReviews over HTTPS, decided by the policies in force.
+//!
+//! [`listener`] accepts, [`gate`] walks one request through its limits to a decision, [`review`] speaks
+//! AdmissionReview, [`load`] keeps what is [`live`] up to date on a thread of its own.
+
+mod body;
+pub mod certificate;
+mod deadline;
+mod entry;
+mod gate;
+mod listener;
+pub mod live;
+mod load;
+mod outline;
+pub mod review;
+mod tls;
+
+pub use entry::Entry;
+
+use crate::ops;
+use crate::ops::metrics::Metrics;
+use crate::source::files::PolicyFiles;
+use crate::source::resources::ResourceFiles;
+use anyhow::Context;
+use gate::Gate;
+use listener::Listener;
+use live::Live;
+use load::{Loader, Loading};
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tempfile::TempDir;
+use tls::CertificateFiles;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, watch};
+
+/// Stack of the threads that decide: reviews nest up to 1,000 levels. Only what is used takes memory.
+const STACK: usize = 8 << 20;
+/// How long requests may take to end once we are told to stop; Kubernetes kills after 30 s.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// How the webhook is to be run.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directories of policies, or files.
+    pub policies: Vec<PathBuf>,
+    /// Directories of Namespaces, params and other objects, or files.
+    pub resources: Vec<PathBuf>,
+    /// Where `tls.crt` and `tls.key` are, or are to be made; `None` for a temporary directory.
+    pub cert_dir: Option<PathBuf>,
+    /// Where reviews are answered. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where metrics and health are told. Port 0 takes a free one.
+    pub ops_listen: SocketAddr,
+    /// The controller's namespace.
+    pub namespace: String,
+    /// Whether nothing is denied or warned about.
+    pub audit_only: bool,
+    /// Threads that decide; `None` for one per processor.
+    pub threads: Option<usize>,
+    /// Requests at once, beyond which they are answered by class without a decision.
+    pub max_requests: usize,
+}
+
+impl Config {
+    /// What `serve` does without flags, with these policies.
+    pub fn new(policies: Vec<PathBuf>) -> Self {
+        Self {
+            policies,
+            resources: Vec::new(),
+            cert_dir: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            ops_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            namespace: "portcullis".to_owned(),
+            audit_only: false,
+            threads: None,
+            max_requests: 512,
+        }
+    }
+}
+
+/// Starts webhooks.
+#[derive(Debug)]
+pub struct Server;
+
+/// A webhook that answers requests. Dropping it stops it at once; [`shutdown`](Self::shutdown) lets requests
+/// end first.
+#[derive(Debug)]
+pub struct Running {
+    /// Where reviews are answered.
+    pub address: SocketAddr,
+    /// Where metrics and health are told.
+    pub ops_address: SocketAddr,
+    /// Where the certificate is; `ca.crt` too if it was made by us.
+    pub cert_dir: PathBuf,
+    live: Arc<Live>,
+    stop: watch::Sender<bool>,
+    connections: Arc<Semaphore>,
+    loading: Loading,
+    ops: ops::Running,
+    runtime: Runtime,
+    /// Removed with its certificate at the end.
+    _temporary: Option<TempDir>,
+}
+
+impl Server {
+    /// Binds both addresses, then reads and compiles the policies. Returns when the first set is in force;
+    /// not to be called from an async task.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, a certificate that cannot be used, no readable policies. A policy
+    /// that is wrong is none: it is logged and reported.
+    pub fn start(config: Config) -> anyhow::Result<Running> {
+        let (cert_dir, temporary) = certificate_directory(&config)?;
+        let metrics = Arc::new(Metrics::new());
+        let live = Arc::new(Live::default());
+        let certificate = CertificateFiles::open(&cert_dir, Arc::clone(&metrics))?;
+        let tls = certificate.server_config()?;
+        let socket = bind(config.listen)?;
+        let ops_socket = bind(config.ops_listen)?;
+        let (address, ops_address) = (socket.local_addr()?, ops_socket.local_addr()?);
+
+        let gate = Arc::new(Gate {
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
+            controller_namespace: config.namespace.clone(),
+            audit_only: config.audit_only,
+            max_requests: config.max_requests,
+            requests: AtomicUsize::new(0),
+            bodies: body::Together::default(),
+        });
+        let listener = Listener::new(gate::router(&gate), tls, Arc::clone(&metrics));
+        let connections = listener.places();
+        let runtime = runtime(config.threads)?;
+        let (stop, stopped) = watch::channel(false);
+        let entered = runtime.enter();
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        drop(entered);
+        runtime.spawn(listener.accept(socket, stopped));
+        let ops = ops::start(ops_socket, Arc::clone(&live), Arc::clone(&metrics))?;
+        tracing::info!(%address, ops = %ops_address, certificate = %cert_dir.display(), "listening");
+
+        let loader = Loader {
+            policies: PolicyFiles::new(config.policies, &config.namespace),
+            resources: ResourceFiles::new(config.resources),
+            certificate,
+            live: Arc::clone(&live),
+            metrics,
+        };
+        let loading = loader.start()?;
+        tracing::info!("ready");
+        let _temporary = temporary;
+        Ok(Running {
+            address,
+            ops_address,
+            cert_dir,
+            live,
+            stop,
+            connections,
+            loading,
+            ops,
+            runtime,
+            _temporary,
+        })
+    }
+}
+
+impl Running {
+    /// Waits for a future on the webhook's own runtime, then shuts down.
+    pub fn serve_until(self, stop: impl Future<Output = ()>) {
+        self.runtime.block_on(stop);
+        self.shutdown();
+    }
+
+    /// No longer ready, accepts nothing more, lets requests end (for 25 s at most), and stops.
+    pub fn shutdown(self) {
+        self.live.drain();
+        self.stop.send_replace(true);
+        if !self.runtime.block_on(Listener::drained(&self.connections, DRAIN)) {
+            tracing::warn!("some requests did not end in time");
+        }
+        drop(self.loading);
+        drop(self.ops);
+        self.runtime.shutdown_background();
+        tracing::info!("stopped");
+    }
+}
+
+/// Where the certificate is. Made if nothing is there yet.
+fn certificate_directory(config: &Config) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    let (directory, temporary) = match &config.cert_dir {
+        Some(directory) => (directory.clone(), None),
+        None => {
+            let temporary = tempfile::Builder::new().prefix("portcullis-").tempdir();
+            let temporary = temporary.context("cannot create a temporary directory")?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
+    };
+    if !certificate::is_given(&directory)? {
+        certificate::make(&directory, config.listen.ip(), &config.namespace)?;
+        log_made(&directory);
+    }
+    Ok((directory, temporary))
+}
+
+fn log_made(directory: &Path) {
+    let ca = directory.join(certificate::CA);
+    tracing::info!(ca = %ca.display(), "made a throw-away certificate");
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let socket = TcpListener::bind(address).with_context(|| format!("cannot listen on `{address}`"))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn runtime(threads: Option<usize>) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads.max(1));
+    }
+    builder
+        .thread_name("webhook")
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()
+        .context("cannot start the webhook's threads")
+}

@@ -1,0 +1,115 @@
+//! TLS: which certificate is served, and its replacement while connections go on.
+
+use super::certificate::{CERTIFICATE, Certificate, KEY};
+use crate::ops::metrics::Metrics;
+use crate::source::tree::{Snapshot, Survey};
+use crate::source::watch::Points;
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The certificate of new handshakes.
+#[derive(Debug)]
+struct Current(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The certificate's files, read again whenever they change.
+#[derive(Debug)]
+pub(super) struct CertificateFiles {
+    roots: [PathBuf; 2],
+    survey: Survey,
+    texts: Vec<(String, String)>,
+    provider: Arc<CryptoProvider>,
+    current: Arc<Current>,
+    metrics: Arc<Metrics>,
+}
+
+impl CertificateFiles {
+    /// Reads `tls.crt` and `tls.key`, both of which exist.
+    ///
+    /// # Errors
+    /// What is wrong with them: at the start there is no older one to go on with.
+    pub(super) fn open(directory: &Path, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let roots = [directory.join(CERTIFICATE), directory.join(KEY)];
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let snapshot = Snapshot::take(&roots);
+        let certificate = read(&snapshot, &provider)
+            .with_context(|| format!("the certificate in `{}` cannot be used", directory.display()))?;
+        note_expiry(&certificate, &metrics);
+        let current = Arc::new(Current(ArcSwap::from_pointee(certificate.key)));
+        let Snapshot { texts, survey, .. } = snapshot;
+        Ok(Self { roots, survey, texts, provider, current, metrics })
+    }
+
+    /// What handshakes follow: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub(super) fn server_config(&self) -> anyhow::Result<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// Where changes would show.
+    pub(super) fn points(&self) -> &Points {
+        self.survey.points()
+    }
+
+    /// Serves what the files hold now, if it changed and is fit; else goes on with what there is. True if
+    /// the files were read.
+    pub(super) fn refresh(&mut self) -> bool {
+        if Survey::take(&self.roots) == self.survey {
+            return false;
+        }
+        let snapshot = Snapshot::take(&self.roots);
+        self.survey = snapshot.survey.clone();
+        if snapshot.problems.is_empty() && snapshot.texts == self.texts {
+            return true;
+        }
+        let [succeeded, failed] = &self.metrics.certificate_reloads;
+        match read(&snapshot, &self.provider) {
+            Ok(certificate) => {
+                note_expiry(&certificate, &self.metrics);
+                self.current.0.store(Arc::new(certificate.key));
+                succeeded.inc();
+                tracing::info!("serving a replaced certificate");
+            }
+            Err(error) => {
+                failed.inc();
+                tracing::error!("keeping the certificate, as its replacement cannot be used: {error:#}");
+            }
+        }
+        self.texts = snapshot.texts;
+        true
+    }
+}
+
+fn read(snapshot: &Snapshot, provider: &CryptoProvider) -> anyhow::Result<Certificate> {
+    if let Some(problem) = snapshot.problems.first() {
+        bail!("`{}`: {}", problem.path, problem.message);
+    }
+    // Sorted by name: the certificate comes before the key.
+    match snapshot.texts.as_slice() {
+        [(_, chain), (_, key)] => Certificate::from_pem(chain, key, provider),
+        _ => bail!("`{CERTIFICATE}` or `{KEY}` is missing"),
+    }
+}
+
+fn note_expiry(certificate: &Certificate, metrics: &Metrics) {
+    let Some(expires) = certificate.expires else { return };
+    metrics.certificate_expires.set(expires.as_duration().as_secs_f64());
+    if expires < jiff::Timestamp::now() {
+        tracing::warn!(%expires, "the certificate has expired");
+    }
+}
