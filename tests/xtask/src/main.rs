@@ -3,9 +3,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to its terminal")]
 #![allow(clippy::indexing_slicing, reason = "JSON is indexed, and yields null where there is nothing")]
 
+mod bench;
 mod deny;
 mod house;
+mod load;
 mod purity;
+mod served;
 mod test;
 mod workspace;
 
@@ -29,6 +32,11 @@ enum Command {
     House,
     /// Check licences, advisories and sources of all dependencies with cargo-deny
     Deny,
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// A no-op webhook, which benchmarks start
+    #[command(hide = true)]
+    Baseline(bench::baseline::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +45,8 @@ fn main() -> ExitCode {
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
         Command::Deny => deny::run(),
+        Command::Bench(bench) => bench::run(&bench),
+        Command::Baseline(args) => bench::baseline::run(&args),
     };
     match result {
         Ok(code) => code,
