@@ -858,7 +858,7 @@ fn params_are_checked_against_their_schema() {
     );
     check(
         &policy(
-            "paramsSchema: {type: string, oneOf: [], properties: {a: {}, b: {type: text, pattern: '('}}, minimum: x}",
+            "paramsSchema: {type: object, oneOf: [], properties: {a: {}, b: {type: text, pattern: '('}}, minimum: x}",
         ),
         &[
             "spec.paramsSchema.oneOf: unknown field",
