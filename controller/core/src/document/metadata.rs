@@ -18,14 +18,12 @@ const ANNOTATIONS: [&str; 5] = ["title", "severity", "category", "remediation", 
 const SEVERITIES: [(&str, ()); 4] = [("low", ()), ("medium", ()), ("high", ()), ("critical", ())];
 
 /// What an API server writes, which Kubernetes' own documents may carry when they were dumped.
-const SERVER_FIELDS: [&str; 11] = [
-    "generateName",
+const SERVER_FIELDS: [&str; 9] = [
     "uid",
     "resourceVersion",
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
-    "deletionGracePeriodSeconds",
     "managedFields",
     "ownerReferences",
     "finalizers",
