@@ -63,7 +63,7 @@ impl DocumentError {
             origin: origin.clone(),
             name: name.map(str::to_owned),
             place: Some(place),
-            message: message.into(),
+            message: yaml::one_line(message.into()),
             hint: None,
         }
     }

@@ -1,8 +1,8 @@
 //! A cursor over a document that collects every problem instead of stopping at the first.
 
 use super::{Expression, Place};
-use crate::yaml::{Entry, Node, Position, Text, Value};
-use std::cell::RefCell;
+use crate::yaml::{Entry, Node, Position, Text, Value, one_line};
+use std::cell::{Cell, RefCell};
 
 /// One thing that is wrong with a document.
 #[derive(Debug)]
@@ -12,23 +12,37 @@ pub(super) struct Problem {
     pub(super) hint: Option<String>,
 }
 
+/// At most this many problems of a document are kept; nobody reads more.
+const MAX_PROBLEMS: usize = 100;
+
 /// Everything that is wrong with a document.
 #[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+pub(super) struct Problems {
+    found: RefCell<Vec<Problem>>,
+    count: Cell<usize>,
+}
 
 impl Problems {
     pub(super) fn add(&self, place: Place, message: impl Into<String>, hint: Option<String>) {
-        self.0.borrow_mut().push(Problem { place, message: message.into(), hint });
+        self.count.set(self.count.get() + 1);
+        if !self.is_full() {
+            self.found.borrow_mut().push(Problem { place, message: message.into(), hint });
+        }
     }
 
     /// How many there are so far: what is read without adding to it is sound.
     pub(super) fn count(&self) -> usize {
-        self.0.borrow().len()
+        self.count.get()
+    }
+
+    /// Whether further ones are only counted.
+    fn is_full(&self) -> bool {
+        self.found.borrow().len() >= MAX_PROBLEMS
     }
 
     /// All of them in the order of the text.
     pub(super) fn sorted(self) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
+        let mut problems = self.found.into_inner();
         problems.sort_by_key(|problem| problem.place.position);
         problems
     }
@@ -237,6 +251,9 @@ impl<'a> Fields<'a> {
     pub(super) fn finish(self) {
         let known = self.known.borrow();
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            if self.parent.problems.is_full() {
+                return;
+            }
             self.refuse_key(&entry.key, entry.key_at, "unknown field", near_miss(&entry.key, &known));
         }
     }
@@ -253,7 +270,7 @@ impl<'a> Fields<'a> {
 /// The path of a key below another path.
 pub(super) fn child_path(parent: &str, key: &str) -> String {
     if key.is_empty() || key.contains(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')) {
-        format!("{parent}['{key}']")
+        one_line(format!("{parent}['{key}']"))
     } else if parent.is_empty() {
         key.to_owned()
     } else {

@@ -3,7 +3,7 @@
 
 use super::config_map::is_ours;
 use super::fields::{child_path, what};
-use super::{DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place};
+use super::{DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, names};
 use crate::yaml::{self, Entry, Node, Text, Value, YamlError};
 
 /// The label that makes a ConfigMap a policy, with the value `true`.
@@ -163,6 +163,10 @@ impl Reading<'_> {
             let place = place_of(entry);
             let is_text = [".yaml", ".yml", ".json"].iter().any(|end| entry.key.ends_with(end));
             match &entry.value.value {
+                _ if !names::is_config_map_key(&entry.key) => {
+                    let message = "a ConfigMap's keys are letters, digits, `-`, `_` and `.`";
+                    self.fail(owner, place, message, None);
+                }
                 _ if !is_text => {
                     let message = "a policy ConfigMap's keys must end in `.yaml`, `.yml` or `.json`";
                     let hint = "keep other data in a ConfigMap of its own".to_owned();
@@ -207,7 +211,7 @@ impl Reading<'_> {
             name: None,
             file_position: self.file.is_some().then_some(place.position),
             place: Some(place),
-            message: message.into(),
+            message: yaml::one_line(message.into()),
             hint,
         });
     }

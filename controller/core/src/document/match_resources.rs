@@ -89,7 +89,8 @@ fn rule(fields: Fields<'_>) -> ResourceRule {
     let api_versions = words(&fields, "apiVersions", false);
     let operations = operations(&fields);
     let resources = resource_list(&fields);
-    let names = fields.optional("resourceNames").map(|field| field.strings()).unwrap_or_default();
+    let names = fields.optional("resourceNames").and_then(|field| field.list()).unwrap_or_default();
+    let names: Vec<_> = names.into_iter().filter_map(|item| Some((item.string()?, item))).collect();
     for (name, field) in &names {
         field.require(names::path_segment(name));
     }

@@ -18,12 +18,14 @@ const ANNOTATIONS: [&str; 5] = ["title", "severity", "category", "remediation", 
 const SEVERITIES: [(&str, ()); 4] = [("low", ()), ("medium", ()), ("high", ()), ("critical", ())];
 
 /// What an API server writes, which Kubernetes' own documents may carry when they were dumped.
-const SERVER_FIELDS: [&str; 9] = [
+const SERVER_FIELDS: [&str; 11] = [
+    "generateName",
     "uid",
     "resourceVersion",
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "deletionGracePeriodSeconds",
     "managedFields",
     "ownerReferences",
     "finalizers",

@@ -49,6 +49,12 @@ pub(super) fn label_value(value: &str) -> Result<(), &'static str> {
     )
 }
 
+/// A key of a ConfigMap's `data`.
+pub(super) fn is_config_map_key(key: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !key.is_empty() && key.len() <= 253 && key.chars().all(allowed)
+}
+
 /// What can stand in a URL's path as an object's name.
 pub(super) fn path_segment(name: &str) -> Result<(), &'static str> {
     if name == "." || name == ".." || name.contains(['/', '%']) {

@@ -61,10 +61,14 @@ impl Reading<'_> {
     }
 }
 
-/// The text of a document, by lines.
+/// The text of a document, by lines, with a cursor from characters to bytes: scalars come in the order of
+/// the text, so that looking one up never starts over.
 struct Source<'a> {
+    text: &'a str,
     lines: Vec<&'a str>,
     lines_before: u32,
+    /// How many characters and bytes the cursor is behind the beginning.
+    cursor: (usize, usize),
 }
 
 impl<'a> Source<'a> {
@@ -73,7 +77,7 @@ impl<'a> Source<'a> {
             let line = line.strip_suffix('\n').unwrap_or(line);
             line.strip_suffix('\r').unwrap_or(line).split('\r')
         });
-        Self { lines: text_lines.collect(), lines_before }
+        Self { text, lines: text_lines.collect(), lines_before, cursor: (0, 0) }
     }
 
     fn position(&self, mark: Marker) -> Position {
@@ -96,7 +100,7 @@ impl<'a> Source<'a> {
     }
 
     fn scalar(
-        &self,
+        &mut self,
         text: &str,
         style: ScalarStyle,
         tag: Option<&Tag>,
@@ -135,8 +139,8 @@ impl<'a> Source<'a> {
         Ok(Node { value, at })
     }
 
-    fn text(&self, text: &str, style: ScalarStyle, span: Span, bare: bool) -> Text {
-        let start = self.after_properties(span.start);
+    fn text(&mut self, text: &str, style: ScalarStyle, span: Span, bare: bool) -> Text {
+        let start = if bare { self.position(span.start) } else { self.after_properties(span.start) };
         let (content_at, block_indent) = match style {
             ScalarStyle::Plain => (start, None),
             ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
@@ -167,21 +171,27 @@ impl<'a> Source<'a> {
         Position { line: first, column: indent.saturating_add(1) }
     }
 
-    /// Where a scalar itself begins, behind its tag and anchor.
-    fn after_properties(&self, mark: Marker) -> Position {
-        let at = self.position(mark);
-        let line = self.line(at.line);
-        let skipped = mark.col();
-        let mut column = skipped;
-        let mut rest = line.char_indices().nth(skipped).and_then(|(index, _)| line.get(index..));
-        while let Some(property) = rest.filter(|rest| rest.starts_with(['!', '&'])) {
-            let length = property.find(char::is_whitespace).unwrap_or(property.len());
-            let (name, behind) = property.split_at(length);
-            let blanks = behind.len() - behind.trim_start().len();
-            column += name.chars().count() + blanks;
-            rest = behind.get(blanks..);
+    /// Where a scalar itself begins, behind its tag and anchor in the same line.
+    fn after_properties(&mut self, mark: Marker) -> Position {
+        let start = self.from(mark.index());
+        let line = start.split(['\n', '\r']).next().unwrap_or_default();
+        let mut rest = line;
+        while rest.starts_with(['!', '&']) {
+            let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            rest = rest.get(length..).unwrap_or_default().trim_start();
         }
-        Position { column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1), ..at }
+        let skipped = line.get(..line.len() - rest.len()).unwrap_or_default().chars().count();
+        let at = self.position(mark);
+        Position { column: at.column.saturating_add(u32::try_from(skipped).unwrap_or(u32::MAX)), ..at }
+    }
+
+    /// The text from a character on.
+    fn from(&mut self, index: usize) -> &'a str {
+        let (chars, bytes) = if index < self.cursor.0 { (0, 0) } else { self.cursor };
+        let rest = self.text.get(bytes..).unwrap_or_default();
+        let skipped = rest.char_indices().nth(index - chars).map_or(rest.len(), |(offset, _)| offset);
+        self.cursor = (index, bytes + skipped);
+        rest.get(skipped..).unwrap_or_default()
     }
 
     /// A line by its number in the whole text.

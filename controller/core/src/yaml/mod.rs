@@ -99,8 +99,27 @@ pub struct Entry {
 
 impl YamlError {
     fn new(position: Position, message: impl Into<String>) -> Self {
-        Self { position, message: message.into() }
+        Self { position, message: one_line(message.into()) }
     }
+}
+
+/// The longest error message, in characters: what a user wrote may be quoted in it.
+const MAX_MESSAGE: usize = 500;
+
+/// A message without line breaks and other control characters, cut to a bearable length.
+pub(crate) fn one_line(message: String) -> String {
+    if message.len() <= MAX_MESSAGE && !message.contains(char::is_control) {
+        return message;
+    }
+    let mut line: String = message
+        .chars()
+        .take(MAX_MESSAGE)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect();
+    if message.chars().nth(MAX_MESSAGE).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 impl Node {

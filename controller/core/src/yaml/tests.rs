@@ -130,6 +130,16 @@ fn scalars_that_json_cannot_hold_are_refused() {
 }
 
 #[test]
+fn messages_stay_on_one_line() {
+    let long = "x".repeat(1_000);
+    assert_eq!(
+        error("\"a\\nb\": 1\n\"a\\nb\": 2"),
+        "line 2, column 1: key `a\\nb` is given twice, first in line 1, column 1"
+    );
+    assert!(error(&format!("{long}: 1\n{long}: 2")).len() < 600);
+}
+
+#[test]
 fn keys_become_strings() {
     let table = [
         ("1: a", json!({"1": "a"})),
@@ -214,7 +224,8 @@ fn nesting_is_bounded() {
     assert!(one(&json(MAX_DEPTH)).is_ok());
     assert!(error(&json(MAX_DEPTH + 1)).ends_with("nested deeper than 1000 levels"));
     assert!(error(&deep("{\"a\":", "}", 100_000)).ends_with("nested deeper than 1000 levels"));
-    assert!(one(&deep("- ", "", MAX_DEPTH)).is_ok());
+    let deepest = one(&deep("- ", "", MAX_DEPTH)).expect("at the limit");
+    assert_eq!(deepest.clone().to_json().to_string(), deep("[", "]", MAX_DEPTH));
     assert!(error(&deep("- ", "", 100_000)).ends_with("nested deeper than 1000 levels"));
     for open in ["[", "{a: ", "? ", "a: [", "&a [", "!t ["] {
         assert!(one(&open.repeat(100_000)).is_err(), "{open:?}");
