@@ -44,12 +44,20 @@ impl Reading<'_> {
             Event::Alias(anchor) => self.builder.alias(anchor, self.source.position(span.start)),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
-                if plain && text == "<<" && self.builder.expects_key() {
+                let is_key = self.builder.expects_key();
+                if is_key && text == "<<" && (plain || tag.as_deref().is_some_and(is_merge_tag)) {
                     self.builder.merge_key();
                     return Ok(());
                 }
                 let bare = tag.is_none() && anchor == 0;
-                let node = self.source.scalar(&text, style, tag.as_deref(), span, bare)?;
+                let mut node = self.source.scalar(&text, style, tag.as_deref(), span, bare)?;
+                if is_key
+                    && plain
+                    && let Some(key) = scalar::float_key(&text)
+                {
+                    let text = Text { text: key, content_at: node.at, block_indent: None };
+                    node.value = Value::String(text);
+                }
                 self.builder.scalar(node, anchor)
             }
             Event::Nothing
@@ -59,6 +67,10 @@ impl Reading<'_> {
             | Event::DocumentEnd => Ok(()),
         }
     }
+}
+
+fn is_merge_tag(tag: &Tag) -> bool {
+    tag.is_yaml_core_schema() && tag.suffix == "merge"
 }
 
 /// The text of a document, by lines, with a cursor from characters to bytes: scalars come in the order of
@@ -121,8 +133,6 @@ impl<'a> Source<'a> {
                 // goyaml.v2 takes the text of what has a tag that it does not know.
                 _ => Resolved::String,
             },
-            // `!` alone asks for what a plain scalar would be.
-            Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => scalar::resolve(text),
             Some(_) => Resolved::String,
             None if style == ScalarStyle::Plain => scalar::resolve(text),
             None => Resolved::String,

@@ -29,11 +29,7 @@ pub(super) fn resolve(text: &str) -> Resolved {
         | "-.Inf" | "-.INF" => return Resolved::NotJson,
         _ => {}
     }
-    let number = match text.as_bytes().first() {
-        Some(b'.') => float(text),
-        Some(b'0'..=b'9' | b'+' | b'-') => number(&text.replace('_', "")),
-        _ => None,
-    };
+    let number = integer(text).or_else(|| json_number(float(text)?)).or_else(|| binary(text));
     number.map_or(Resolved::String, Resolved::Number)
 }
 
@@ -60,10 +56,7 @@ pub(super) fn key(node: Node) -> Result<String, YamlError> {
     match node.value {
         Value::String(text) => Ok(text.text),
         Value::Bool(value) => Ok(value.to_string()),
-        Value::Number(number) => Ok(match number.as_f64() {
-            Some(value) if number.is_f64() => float_key(value),
-            _ => number.to_string(),
-        }),
+        Value::Number(number) => Ok(number.to_string()),
         Value::Null => Err(YamlError::new(node.at, "a key must be a string, found null")),
         Value::Sequence(_) | Value::Mapping(_) => {
             Err(YamlError::new(node.at, "a key must be a string, found a list or a mapping"))
@@ -71,31 +64,34 @@ pub(super) fn key(node: Node) -> Result<String, YamlError> {
     }
 }
 
-fn number(text: &str) -> Option<Number> {
-    integer(text).or_else(|| float_of_digits(text))
+/// Whether a text may be a number that begins with a digit or a sign; underscores are left out of those.
+fn digits(text: &str) -> Option<String> {
+    text.starts_with(|c: char| c.is_ascii_digit() || c == '+' || c == '-').then(|| text.replace('_', ""))
 }
 
-/// Go's `ParseInt` and `ParseUint` with base 0, then goyaml's own binary spelling; what is beyond 64 bits
-/// becomes a float.
+/// Go's `ParseInt` and `ParseUint` with base 0.
 fn integer(text: &str) -> Option<Number> {
+    let text = digits(text)?;
     let unsigned = text.strip_prefix(['-', '+']);
-    let (negative, signed, digits) = (text.starts_with('-'), unsigned.is_some(), unsigned.unwrap_or(text));
-    let (radix, digits) = radix(digits);
-    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+    let (radix, digits) = radix(unsigned.unwrap_or(&text));
+    if !digits.chars().all(|digit| digit.is_digit(radix)) {
         return None;
     }
-    match u64::from_str_radix(digits, radix) {
-        Ok(value) if negative => match 0i64.checked_sub_unsigned(value) {
-            Some(value) => Some(Number::from(value)),
-            None => float_of_radix(digits, radix).and_then(|value| Number::from_f64(-value)),
-        },
-        Ok(value) if signed && i64::try_from(value).is_err() => Number::from_f64(value as f64),
-        Ok(value) => Some(Number::from(value)),
-        Err(_) => {
-            let value = float_of_radix(digits, radix)?;
-            Number::from_f64(if negative { -value } else { value })
-        }
+    let value = u64::from_str_radix(digits, radix).ok()?;
+    if text.starts_with('-') {
+        return 0i64.checked_sub_unsigned(value).map(Number::from);
     }
+    (unsigned.is_none() || i64::try_from(value).is_ok()).then(|| Number::from(value))
+}
+
+/// goyaml's own reading of binary numbers, which lets a sign stand behind the prefix.
+fn binary(text: &str) -> Option<Number> {
+    let text = digits(text)?;
+    let value = match text.strip_prefix("-0b") {
+        Some(digits) => i64::from_str_radix(&format!("-{digits}"), 2),
+        None => i64::from_str_radix(text.strip_prefix("0b")?, 2),
+    };
+    value.ok().map(Number::from)
 }
 
 fn radix(digits: &str) -> (u32, &str) {
@@ -112,45 +108,49 @@ fn is_hex(text: &str) -> bool {
     radix(text.trim_start_matches(['+', '-'])).0 == 16
 }
 
-fn float_of_radix(digits: &str, radix: u32) -> Option<f64> {
-    if radix == 10 {
-        return digits.parse().ok();
-    }
-    Some(
-        digits
-            .chars()
-            .filter_map(|digit| digit.to_digit(radix))
-            .fold(0.0, |sum, digit| sum * f64::from(radix) + f64::from(digit)),
-    )
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`: Rust reads the same, but also words. Behind a
+/// leading point Go's `ParseFloat` reads, which wants underscores between digits.
+fn float(text: &str) -> Option<f64> {
+    let text = match text.strip_prefix('.') {
+        Some(decimals) if underscores_separate_digits(decimals) => text.replace('_', ""),
+        Some(_) => return None,
+        None => digits(text)?,
+    };
+    let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
+    let number = text.chars().all(allowed) && text.contains(|c: char| c.is_ascii_digit());
+    number.then(|| text.parse().ok()).flatten().filter(|value: &f64| value.is_finite())
 }
 
-/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`: Rust reads the same, but also words.
-fn float_of_digits(text: &str) -> Option<Number> {
-    let allowed = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
-    text.chars().all(allowed).then(|| float(text)).flatten()
+fn underscores_separate_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_digit);
+    bytes
+        .iter()
+        .enumerate()
+        .all(|(index, byte)| *byte != b'_' || index.checked_sub(1).is_some_and(digit) && digit(index + 1))
 }
 
 /// A float as it is after a trip through JSON: whole values that fit become integers there.
-fn float(text: &str) -> Option<Number> {
-    if !text.chars().any(|c| c.is_ascii_digit()) {
-        return None;
-    }
-    let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+fn json_number(value: f64) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() < i64::MAX as f64 {
         return Some(Number::from(value as i64));
     }
     Number::from_f64(value)
 }
 
-/// Go's `FormatFloat(value, 'g', -1, 32)`, by which sigs.k8s.io/yaml writes float keys.
-fn float_key(value: f64) -> String {
-    let short = value as f32;
-    let scientific = format!("{short:e}");
-    match scientific.split_once('e').map(|(mantissa, exponent)| (mantissa, exponent.parse::<i32>())) {
-        Some((mantissa, Ok(exponent))) if !(-4..6).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
-        }
-        _ => short.to_string(),
+/// What sigs.k8s.io/yaml makes of a key that is a float: Go's `FormatFloat(value, 'g', -1, 32)`. `None` for
+/// other keys.
+pub(super) fn float_key(text: &str) -> Option<String> {
+    let value = if integer(text).is_some() { return None } else { float(text)? as f32 };
+    if value.is_infinite() {
+        return Some(if value > 0.0 { ".inf" } else { "-.inf" }.to_owned());
     }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    if (-4..6).contains(&exponent) {
+        return Some(value.to_string());
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    Some(format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs()))
 }
