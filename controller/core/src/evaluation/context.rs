@@ -7,6 +7,7 @@ use crate::matching::Match;
 use crate::pod::{self, BoundList, PodView};
 use crate::policy::{CompiledBinding, CompiledPolicy};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
+use portcullis_cel::{Bindings, Value};
 use serde_json::{Map, Value as Json, json};
 use std::sync::OnceLock;
 
@@ -126,6 +127,21 @@ impl<'a> Objects<'a> {
         });
         let old_pod_spec = PodView::new(&request.kind, old_object).map(|view| view.spec);
         Self { object, old_object, pod, old_pod_spec }
+    }
+
+    /// The objects and their views as variables.
+    pub(crate) fn bindings(&'a self) -> Bindings<'a> {
+        let mut bindings = Bindings::new();
+        bindings.set("object", Value::from_json(self.object));
+        bindings.set("oldObject", Value::from_json(self.old_object));
+        if let Some(pod) = &self.pod {
+            bindings.set("podSpec", Value::from_json(pod.view.spec));
+            bindings.set("podMetadata", Value::from_json(pod.view.metadata));
+            bindings.set("oldPodSpec", Value::from_json(self.old_pod_spec.unwrap_or(&Json::Null)));
+            bindings.set("containers", Value::from_json(&pod.containers.list));
+            bindings.set("images", Value::from_json(&pod.images.list));
+        }
+        bindings
     }
 }
 

@@ -8,7 +8,7 @@ use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::pod::BoundList;
-use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads};
+use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Validations};
 use crate::request::GroupVersionKind;
 use portcullis_cel::{EvaluationError, EvaluationErrorKind, Value};
 
@@ -21,6 +21,8 @@ pub(super) struct Judge<'a, 'b> {
     blank: &'b Blank<'a>,
     context: &'a Context<'a>,
     programs: &'a Programs,
+    /// The full ones, or those for audits.
+    validations: &'a Validations,
     param: &'b Param<'a>,
     without_excepted: Option<WithoutExcepted>,
     outcome: Outcome,
@@ -46,7 +48,16 @@ impl<'a, 'b> Judge<'a, 'b> {
         outcome.param.clone_from(&param.name);
         let context = blank.context;
         let without_excepted = WithoutExcepted::of(excepted, context.plain());
-        Self { blank, context, programs, param, without_excepted, outcome, undecidable: Vec::new() }
+        Self {
+            blank,
+            context,
+            programs,
+            validations: &programs.validations,
+            param,
+            without_excepted,
+            outcome,
+            undecidable: Vec::new(),
+        }
     }
 
     pub(super) fn run(mut self) -> Outcome {
@@ -114,18 +125,14 @@ impl<'a, 'b> Judge<'a, 'b> {
     /// Evaluates every validation, no short-circuit between them.
     fn validate(&mut self) -> Vec<Violation<'a>> {
         let programs = self.programs;
-        let undecided = |judge: &Self| {
-            programs.validations.iter().any(|validation| !judge.missing(&validation.reads).is_empty())
-        };
         let validations = match &programs.audit_validations {
-            Some(audit) if undecided(self) => audit,
+            Some(audit) if !self.missing(&programs.validations.reads).is_empty() => audit,
             _ => &programs.validations,
         };
-        let mut reads = Reads::default();
-        validations.iter().for_each(|validation| reads.extend(&validation.reads));
-        let mut phase = self.phase(&reads, self.context.plain(), BUDGET);
+        self.validations = validations;
+        let mut phase = self.phase(&validations.reads, self.context.plain(), BUDGET);
         let mut violations = Vec::new();
-        for (index, validation) in validations.iter().enumerate() {
+        for (index, validation) in validations.list.iter().enumerate() {
             let missing = self.missing(&validation.reads);
             if !missing.is_empty() {
                 self.undecidable.extend(
@@ -174,7 +181,9 @@ impl<'a, 'b> Judge<'a, 'b> {
         match phase.evaluate_with(expression, each.map(|(_, element)| element)) {
             Ok(value) => match value.as_bool() {
                 Some(true) => {}
-                Some(false) if violations.len() >= MAX_FINDINGS => self.outcome.omitted += 1,
+                Some(false) if violations.len() + self.outcome.findings.len() >= MAX_FINDINGS => {
+                    self.outcome.omitted += 1
+                }
                 Some(false) => {
                     violations.push(Violation {
                         validation,
@@ -210,14 +219,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             return;
         }
         let objects = self.context.masked();
-        let mut reads = self.programs.reads.clone();
-        for violation in violations {
-            let validation = violation.validation;
-            for expression in validation.message_expression.iter().chain(&validation.field_path) {
-                reads.add(expression, &self.programs.variables);
-            }
-        }
-        let mut phase = self.phase(&reads, objects, BUDGET);
+        let mut phase = self.phase(&self.validations.wording_reads, objects, BUDGET);
         let mut listed: Option<(usize, Vec<Value<'a>>)> = None;
         for violation in violations {
             let validation = violation.validation;

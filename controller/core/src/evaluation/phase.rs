@@ -8,7 +8,6 @@ use super::context::Objects;
 use super::{Context, params::Param};
 use crate::policy::{CompiledExpression, Reads};
 use portcullis_cel::{Bindings, Budget, EvaluationError, Value};
-use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// `RuntimeCELCostBudget` of apiserver's `pkg/apis/cel/config.go`, for each pair and param.
@@ -17,7 +16,7 @@ pub(super) const BUDGET: u64 = 10_000_000;
 pub(super) const CONDITIONS_BUDGET: u64 = 2_500_000;
 
 pub(super) struct Phase<'a> {
-    variables: &'a [(String, CompiledExpression)],
+    variables: &'a [(Arc<str>, CompiledExpression)],
     bindings: Bindings<'a>,
     evaluated: Vec<Option<Result<Value<'a>, EvaluationError>>>,
     budget: Budget,
@@ -25,7 +24,7 @@ pub(super) struct Phase<'a> {
 
 impl<'a> Phase<'a> {
     pub(super) fn new(
-        variables: &'a [(String, CompiledExpression)],
+        variables: &'a [(Arc<str>, CompiledExpression)],
         bindings: Bindings<'a>,
         budget: u64,
     ) -> Self {
@@ -33,7 +32,7 @@ impl<'a> Phase<'a> {
     }
 
     /// Replaces one of the inputs.
-    pub(super) fn set(&mut self, name: &str, value: Value<'a>) {
+    pub(super) fn set(&mut self, name: &'a str, value: Value<'a>) {
         self.bindings.set(name, value);
     }
 
@@ -54,14 +53,13 @@ impl<'a> Phase<'a> {
         for index in &expression.variables {
             self.evaluate_variable(*index);
         }
-        let mut bindings = self.bindings.clone();
         if !expression.variables.is_empty() {
-            bindings.set("variables", self.variables_value(&expression.variables));
+            self.bindings.set("variables", self.variables_value(&expression.variables));
         }
         if let Some(each) = each {
-            bindings.set("each", each.clone());
+            self.bindings.set("each", each.clone());
         }
-        expression.program.evaluate(&bindings, &self.budget)
+        expression.program.evaluate(&self.bindings, &self.budget)
     }
 
     /// Evaluates one variable unless that was done; those that it needs come before it.
@@ -72,9 +70,8 @@ impl<'a> Phase<'a> {
         let Some((name, variable)) = self.variables.get(index) else {
             return;
         };
-        let mut bindings = self.bindings.clone();
-        bindings.set("variables", self.variables_value(&variable.variables));
-        let result = variable.program.evaluate(&bindings, &self.budget).map_err(|mut error| {
+        self.bindings.set("variables", self.variables_value(&variable.variables));
+        let result = variable.program.evaluate(&self.bindings, &self.budget).map_err(|mut error| {
             error.message = format!("composited variable \"{name}\" fails to evaluate: {}", error.message);
             error
         });
@@ -87,7 +84,7 @@ impl<'a> Phase<'a> {
         let fields = indices.iter().filter_map(|index| {
             let (name, _) = self.variables.get(*index)?;
             let value = self.evaluated.get(*index)?.clone()?;
-            Some((Arc::from(name.as_str()), value))
+            Some((Arc::clone(name), value))
         });
         Value::fields(fields.collect())
     }
@@ -100,9 +97,7 @@ pub(super) fn bindings<'a>(
     objects: &'a Objects<'a>,
     param: &Param<'a>,
 ) -> Bindings<'a> {
-    let mut bindings = Bindings::new();
-    bindings.set("object", Value::from_json(objects.object));
-    bindings.set("oldObject", Value::from_json(objects.old_object));
+    let mut bindings = objects.bindings();
     bindings.set("params", Value::from_json(param.value));
     if reads.reads("request") {
         bindings.set("request", Value::from_json(context.request_json()));
@@ -111,13 +106,6 @@ pub(super) fn bindings<'a>(
         && let Ok(namespace) = context.namespace_object()
     {
         bindings.set("namespaceObject", Value::from_json(namespace));
-    }
-    if let Some(pod) = &objects.pod {
-        bindings.set("podSpec", Value::from_json(pod.view.spec));
-        bindings.set("podMetadata", Value::from_json(pod.view.metadata));
-        bindings.set("oldPodSpec", Value::from_json(objects.old_pod_spec.unwrap_or(&Json::Null)));
-        bindings.set("containers", Value::from_json(&pod.containers.list));
-        bindings.set("images", Value::from_json(&pod.images.list));
     }
     bindings
 }

@@ -64,14 +64,25 @@ impl CompiledBinding {
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
-    pub(crate) variables: Vec<(String, CompiledExpression)>,
-    pub(crate) validations: Vec<CompiledValidation>,
-    pub(crate) audit_validations: Option<Vec<CompiledValidation>>,
+    pub(crate) variables: Vec<(Arc<str>, CompiledExpression)>,
+    pub(crate) validations: Validations,
+    /// `audit.validations`: used where the full ones are undecidable.
+    pub(crate) audit_validations: Option<Validations>,
     pub(crate) audit_annotations: Vec<(String, CompiledExpression)>,
     /// What the matchConditions read.
     pub(crate) condition_reads: Reads,
     /// What everything but `audit_validations` reads.
     pub(crate) reads: Reads,
+}
+
+/// A list of validations that are evaluated together.
+#[derive(Debug)]
+pub(crate) struct Validations {
+    pub(crate) list: Vec<CompiledValidation>,
+    /// What deciding them reads.
+    pub(crate) reads: Reads,
+    /// What wording them reads: messages and field paths, and the lists that these are about.
+    pub(crate) wording_reads: Reads,
 }
 
 /// One validation.
@@ -175,7 +186,7 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     for variable in &policy.variables {
         let compiled = compiler.compile(&variable.expression);
         compiler.declare(&variable.name, compiled.as_ref());
-        variables.push(compiled.map(|compiled| (variable.name.clone(), compiled)));
+        variables.push(compiled.map(|compiled| (Arc::from(variable.name.as_str()), compiled)));
     }
     let variables: Option<Vec<_>> = variables.into_iter().collect();
     let known = variables.as_deref().unwrap_or_default();
@@ -201,9 +212,7 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         programs.condition_reads.add(condition, &programs.variables);
     }
     programs.reads.extend(&programs.condition_reads);
-    for validation in &programs.validations {
-        programs.reads.extend(&validation.reads);
-    }
+    programs.reads.extend(&programs.validations.reads);
     for (_, annotation) in &programs.audit_annotations {
         programs.reads.add(annotation, &programs.variables);
     }
@@ -224,17 +233,24 @@ fn named(
 fn validations(
     compiler: &mut ExpressionCompiler<'_>,
     list: &[Validation],
-    variables: &[(String, CompiledExpression)],
-) -> Option<Vec<CompiledValidation>> {
+    variables: &[(Arc<str>, CompiledExpression)],
+) -> Option<Validations> {
     let compiled: Vec<_> =
         list.iter().map(|validation| compile_validation(compiler, validation, variables)).collect();
-    compiled.into_iter().collect()
+    let list: Vec<CompiledValidation> = compiled.into_iter().collect::<Option<_>>()?;
+    let (mut reads, mut wording_reads) = (Reads::default(), Reads::default());
+    for validation in &list {
+        reads.extend(&validation.reads);
+        let wording = [&validation.for_each, &validation.field_path, &validation.message_expression];
+        wording.into_iter().flatten().for_each(|expression| wording_reads.add(expression, variables));
+    }
+    Some(Validations { list, reads, wording_reads })
 }
 
 fn compile_validation(
     compiler: &mut ExpressionCompiler<'_>,
     validation: &Validation,
-    variables: &[(String, CompiledExpression)],
+    variables: &[(Arc<str>, CompiledExpression)],
 ) -> Option<CompiledValidation> {
     let for_each = validation.for_each.as_ref().map(|list| compiler.compile(list));
     let has_each = for_each.is_some();

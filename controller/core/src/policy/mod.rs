@@ -5,7 +5,8 @@ mod expression;
 mod reads;
 
 pub(crate) use compile::{
-    CompiledBinding, CompiledPolicy, CompiledValidation, Programs, compile, compile_binding, frame,
+    CompiledBinding, CompiledPolicy, CompiledValidation, Programs, Validations, compile, compile_binding,
+    frame,
 };
 pub(crate) use expression::CompiledExpression;
 pub(crate) use reads::Reads;

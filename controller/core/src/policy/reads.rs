@@ -3,6 +3,7 @@
 use super::CompiledExpression;
 use portcullis_cel::Path;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The paths that a group of programs reads from each declared variable.
 #[derive(Debug, Default, Clone)]
@@ -12,7 +13,7 @@ pub(crate) struct Reads {
 
 impl Reads {
     /// What an expression reads, the variables that it needs included.
-    pub(crate) fn of(expression: &CompiledExpression, variables: &[(String, CompiledExpression)]) -> Self {
+    pub(crate) fn of(expression: &CompiledExpression, variables: &[(Arc<str>, CompiledExpression)]) -> Self {
         let mut reads = Self::default();
         reads.add(expression, variables);
         reads
@@ -21,7 +22,7 @@ impl Reads {
     pub(crate) fn add(
         &mut self,
         expression: &CompiledExpression,
-        variables: &[(String, CompiledExpression)],
+        variables: &[(Arc<str>, CompiledExpression)],
     ) {
         self.paths.extend(expression.program.reads().iter().cloned());
         for index in &expression.variables {
