@@ -1,7 +1,7 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A snapshot of the cluster as far as policies may see it: Namespaces and params.
 ///
@@ -11,9 +11,17 @@ pub struct Facts {
     /// Namespaces by name, whole objects.
     namespaces: BTreeMap<String, Json>,
     /// Other objects by (`apiVersion`, kind), in the order in which they were added.
-    objects: BTreeMap<(String, String), Vec<Json>>,
+    objects: BTreeMap<(String, String), Kind>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
+}
+
+/// The objects of one kind.
+#[derive(Debug, Clone, Default)]
+struct Kind {
+    objects: Vec<Json>,
+    /// Where each is, by namespace and name: dumps hold thousands of one kind.
+    index: HashMap<(String, String), usize>,
 }
 
 impl Facts {
@@ -42,17 +50,15 @@ impl Facts {
             self.namespaces.insert(name.to_owned(), object);
             return;
         }
+        let identity = (namespace_of(&object).to_owned(), name.to_owned());
         let key = (api_version.to_owned(), kind.to_owned());
-        let list = self.objects.entry(key).or_default();
-        let same =
-            |other: &Json| name_of(other) == name_of(&object) && namespace_of(other) == namespace_of(&object);
-        match list.iter().position(same) {
-            Some(index) => {
-                if let Some(slot) = list.get_mut(index) {
-                    *slot = object;
-                }
+        let Kind { objects, index } = self.objects.entry(key).or_default();
+        match index.get(&identity).and_then(|index| objects.get_mut(*index)) {
+            Some(slot) => *slot = object,
+            None => {
+                index.insert(identity, objects.len());
+                objects.push(object);
             }
-            None => list.push(object),
         }
     }
 
@@ -63,7 +69,7 @@ impl Facts {
 
     /// Every object of a kind, in all namespaces.
     pub fn objects(&self, api_version: &str, kind: &str) -> &[Json] {
-        self.objects.get(&(api_version.to_owned(), kind.to_owned())).map_or(&[], Vec::as_slice)
+        self.objects.get(&(api_version.to_owned(), kind.to_owned())).map_or(&[], |kind| &kind.objects)
     }
 }
 

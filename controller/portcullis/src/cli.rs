@@ -7,10 +7,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::filter::LevelFilter;
 
-/// The gate of a Kubernetes cluster: policies decide what may enter.
-///
-/// Policies are ConfigMaps. The same engine decides admission requests (serve), checks manifests before
-/// they are applied (check), reports on what already runs (audit), and runs policies' own suites (test).
+/// The gate of a Kubernetes cluster: policies in ConfigMaps decide what may enter.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -45,7 +42,7 @@ pub struct GlobalArgs {
 }
 
 /// `--log-level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[expect(missing_docs, reason = "the names say it, and doc comments would bloat --help")]
 pub enum LogLevel {
     Error,
@@ -110,33 +107,42 @@ impl GlobalArgs {
     /// Tells the person why the verb failed: one line, and a hint where the error carries one.
     pub fn report(&self, error: &anyhow::Error) {
         let hint = error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| &*hinted.hint);
-        self.complain("error", &format!("{error:#}"), hint);
+        self.say(Tone::Error, &format!("{error:#}"), hint);
     }
 
-    /// Writes `level: message` to standard error, with a `hint:` line below; as a log line with
-    /// `--log-format json`.
-    pub fn complain(&self, level: &str, message: &str, hint: Option<&str>) {
+    /// Writes a message to standard error, with a `hint:` line below; as a log line with
+    /// `--log-format json`. What `--log-level` leaves out of the logs is left out here, too.
+    pub fn say(&self, tone: Tone, message: &str, hint: Option<&str>) {
         if self.log_format == LogFormat::Json {
-            match level {
-                "error" => tracing::error!(hint, "{message}"),
-                "warning" => tracing::warn!(hint, "{message}"),
-                _ => tracing::info!(hint, "{message}"),
+            match tone {
+                Tone::Error => tracing::error!(hint, "{message}"),
+                Tone::Note => tracing::info!(hint, "{message}"),
             }
             return;
         }
-        let (before, after) = match (self.color.enabled(io::stderr().is_terminal()), level) {
-            (false, _) => ("", ""),
-            (true, "error") => ("\x1b[1;31m", "\x1b[0m"),
-            (true, "warning") => ("\x1b[1;33m", "\x1b[0m"),
-            (true, _) => ("\x1b[1m", "\x1b[0m"),
+        let (word, colour) = match tone {
+            Tone::Error => ("error", "\x1b[1;31m"),
+            Tone::Note if self.log_level < LogLevel::Info => return,
+            Tone::Note => ("note", "\x1b[1m"),
         };
+        let coloured = self.color.enabled(io::stderr().is_terminal());
+        let (before, after) = if coloured { (colour, "\x1b[0m") } else { ("", "") };
         let mut stderr = io::stderr().lock();
         // There is nobody left to tell when standard error itself is gone.
-        let _ = writeln!(stderr, "{before}{level}{after}: {message}");
+        let _ = writeln!(stderr, "{before}{word}{after}: {message}");
         if let Some(hint) = hint {
             let _ = writeln!(stderr, "  hint: {hint}");
         }
     }
+}
+
+/// How grave a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Something could not be done.
+    Error,
+    /// Good to know.
+    Note,
 }
 
 /// An error with advice: what the person can do about it.

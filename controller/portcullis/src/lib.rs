@@ -5,8 +5,11 @@
 pub mod cli;
 pub mod client;
 pub mod exit;
+pub mod manifests;
 pub mod ops;
+pub mod report;
 pub mod source;
+pub mod suite;
 pub mod verbs;
 pub mod webhook;
 

@@ -9,6 +9,7 @@ mod house;
 mod load;
 mod purity;
 mod served;
+mod swap;
 mod test;
 mod workspace;
 
@@ -26,6 +27,7 @@ struct Xtask {
 #[derive(Debug, Subcommand)]
 enum Command {
     Test(test::Args),
+    Swap(swap::Args),
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
     /// Check the house rules: file length, module docs, no loose ends
@@ -42,6 +44,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Xtask::parse().command {
         Command::Test(args) => test::run(&args),
+        Command::Swap(args) => swap::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
         Command::Deny => deny::run(),

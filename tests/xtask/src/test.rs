@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{house, purity};
+use crate::{house, purity, swap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::io::{BufRead, BufReader, Write};
@@ -35,6 +35,8 @@ enum Phase {
     Unit,
     /// The suites of the policy library
     Suites,
+    /// Policies edited under load, for a short while
+    Swap,
 }
 
 impl Phase {
@@ -46,6 +48,7 @@ impl Phase {
             Self::Clippy => "clippy",
             Self::Unit => "unit and integration tests",
             Self::Suites => "suites of the policy library",
+            Self::Swap => "policies edited under load",
         }
     }
 
@@ -54,20 +57,14 @@ impl Phase {
             Self::Fmt => status(&mut cargo(["fmt", "--all", "--check"])?),
             Self::House => problems(house::check()?),
             Self::Purity => problems(purity::check()?),
-            Self::Clippy => status(&mut cargo([
-                "clippy",
-                "--quiet",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "--deny",
-                "warnings",
-            ])?),
+            Self::Clippy => status(&mut cargo(
+                "clippy --quiet --workspace --all-targets --locked -- --deny warnings".split(' '),
+            )?),
             Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
             Self::Suites => {
                 status(Command::new(build_portcullis(false)?).arg("test").arg(root()?.join("policies")))
             }
+            Self::Swap => swap::check_briefly(),
         }
     }
 }

@@ -96,7 +96,7 @@ impl MatchResources {
         } else if facts.is_complete() {
             Match::Error(format!("namespace `{name}` is not known, so namespaceSelector cannot be evaluated"))
         } else {
-            Match::Undecidable(format!("namespace `{name}` is not among the files"))
+            Match::Undecidable(format!("the labels of namespace `{name}`"))
         }
     }
 }
@@ -182,7 +182,7 @@ mod tests {
             );
             assert_eq!(
                 by_namespace(text).matches(&request, &facts(false)),
-                Match::Undecidable("namespace `other` is not among the files".to_owned())
+                Match::Undecidable("the labels of namespace `other`".to_owned())
             );
         }
         let mut elsewhere = by_namespace("env=prod");

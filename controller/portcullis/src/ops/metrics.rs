@@ -7,7 +7,7 @@ use crate::webhook::Entry;
 use portcullis_core::Decision;
 use portcullis_core::decision::Verdict;
 use portcullis_core::set::{PolicySet, State};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -55,7 +55,7 @@ struct EntryMetrics {
 }
 
 /// How a request to an entry ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Decided: it may proceed.
     Allowed,
@@ -86,6 +86,20 @@ impl Outcome {
         Self::Failed,
         Self::Refused,
     ];
+
+    /// The outcome as a label.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Excluded => "excluded",
+            Self::OverLimit => "over-limit",
+            Self::Shed => "shed",
+            Self::Late => "late",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 const STATES: [State; 3] = [State::Loaded, State::KeptOld, State::Broken];
@@ -93,7 +107,7 @@ const STATES: [State; 3] = [State::Loaded, State::KeptOld, State::Broken];
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     path: &'static str,
-    outcome: Outcome,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -169,7 +183,8 @@ impl Metrics {
         let metrics = Self {
             entries: Entry::ALL.map(|entry| EntryMetrics {
                 outcomes: Outcome::ALL.map(|outcome| {
-                    requests.get_or_create_owned(&RequestLabels { path: entry.path(), outcome })
+                    requests
+                        .get_or_create_owned(&RequestLabels { path: entry.path(), outcome: outcome.as_str() })
                 }),
                 duration: duration.get_or_create_owned(&PathLabel { path: entry.path() }),
             }),

@@ -26,8 +26,10 @@ use gate::Gate;
 use listener::Listener;
 use live::Live;
 use load::{Loader, Loading};
+use std::fs::Permissions;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -194,7 +196,8 @@ fn certificate_directory(config: &Config) -> anyhow::Result<(PathBuf, Option<Tem
     let (directory, temporary) = match &config.cert_dir {
         Some(directory) => (directory.clone(), None),
         None => {
-            let temporary = tempfile::Builder::new().prefix("portcullis-").tempdir();
+            let private = Permissions::from_mode(0o700);
+            let temporary = tempfile::Builder::new().prefix("portcullis-").permissions(private).tempdir();
             let temporary = temporary.context("cannot create a temporary directory")?;
             (temporary.path().to_owned(), Some(temporary))
         }

@@ -3,7 +3,7 @@
 //! A body becomes a [`Review`]; a [`Reply`] becomes a body. Source: `k8s.io/api/admission/v1/types.go`.
 
 use portcullis_core::Request;
-use portcullis_core::enforcement::{Answer, Cause};
+use portcullis_core::enforcement::Answer;
 use portcullis_core::request::{GroupVersionKind, GroupVersionResource, Operation, UserInfo};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -274,7 +274,7 @@ impl Reply<'_> {
         };
         match self {
             Self::Decided { answer, request } => {
-                response.status = (!answer.allowed).then(|| denial(&answer.denials, request));
+                response.status = (!answer.allowed).then(|| denial(answer, request));
                 response.warnings.extend(answer.warnings.iter().map(|warning| Cow::from(warning.as_str())));
                 let annotations = answer.audit_annotations.iter();
                 response
@@ -304,22 +304,23 @@ pub(super) fn status_json(code: u16, reason: &'static str, message: &str) -> Vec
     serde_json::to_vec(&Status::failure(code, reason, message.into())).unwrap_or_default()
 }
 
-fn denial<'a>(denials: &'a [Cause], request: &'a Request) -> Status<'a> {
-    let reason = denials.first().map(|cause| cause.reason).unwrap_or_default();
+/// kubectl shows the causes alone where the reason is Invalid, so each is a whole line.
+fn denial<'a>(answer: &'a Answer, request: &'a Request) -> Status<'a> {
+    let (denials, reason) = (&answer.denials, answer.reason());
     let mut message = String::new();
     for (index, cause) in denials.iter().enumerate() {
         if index > 0 {
             message.push('\n');
         }
-        if message.len() + cause.message.len() > MAX_MESSAGE_BYTES && index > 0 {
+        if message.len() + cause.line.len() > MAX_MESSAGE_BYTES && index > 0 {
             message.push_str(&format!("and {} more", denials.len() - index));
             break;
         }
-        message.push_str(&cause.message);
+        message.push_str(&cause.line);
     }
     let causes = denials.iter().take(MAX_CAUSES).map(|cause| StatusCause {
         reason: (!cause.field_path.is_empty()).then_some("FieldValueInvalid"),
-        message: &cause.message,
+        message: &cause.line,
         field: &cause.field_path,
     });
     let details = Details {

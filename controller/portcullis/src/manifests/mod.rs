@@ -1,0 +1,105 @@
+//! Kubernetes objects in files: YAML or JSON, several to a file, Lists, directories, standard input.
+//!
+//! What cannot be read is reported item by item and never hides the rest.
+
+mod documents;
+mod paths;
+
+pub use documents::parse;
+pub use paths::{STDIN, files_under};
+
+use crate::report::model::{Place, Problem};
+use portcullis_core::yaml::Node;
+use serde_json::Value as Json;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The largest input that is read, in bytes; what the parser takes.
+pub const MAX_BYTES: usize = portcullis_core::yaml::MAX_BYTES;
+
+/// One object with the place that it came from.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The object as JSON.
+    pub object: Json,
+    file: Arc<str>,
+    node: Node,
+}
+
+/// What was found at some paths.
+#[derive(Debug, Clone, Default)]
+pub struct Manifests {
+    /// Every object, in the order of the paths, then of the files, then of the documents.
+    pub objects: Vec<Manifest>,
+    /// Files and documents that could not be read.
+    pub problems: Vec<Problem>,
+}
+
+impl Manifest {
+    /// Where a field stands; of what is nearest to it, if the object lacks it. An empty path is the object.
+    pub fn place(&self, field_path: &str) -> Place {
+        let at = if field_path.is_empty() { self.node.at } else { self.node.position_of(field_path) };
+        Place { file: self.file.to_string(), line: at.line, column: at.column }
+    }
+}
+
+/// Reads files, directories (recursively: `*.yaml`, `*.yml`, `*.json`) and, for `-`, standard input.
+pub fn read(paths: &[PathBuf]) -> Manifests {
+    let mut found = Manifests::default();
+    for path in paths {
+        if path.as_os_str() == STDIN {
+            found.add("<stdin>", read_limited(io::stdin().lock()));
+            continue;
+        }
+        for file in files_under(path, &mut found.problems) {
+            let text = File::open(&file).and_then(read_limited);
+            found.add(&file.display().to_string(), text);
+        }
+    }
+    found
+}
+
+impl Manifests {
+    fn add(&mut self, file: &str, text: io::Result<Vec<u8>>) {
+        match text {
+            Ok(text) => {
+                let parsed = parse(file, &text);
+                self.objects.extend(parsed.objects);
+                self.problems.extend(parsed.problems);
+            }
+            Err(error) => self
+                .problems
+                .push(Problem { message: format!("cannot read `{file}`: {}", reason(&error)), hint: None }),
+        }
+    }
+}
+
+/// The text of one file, of whatever shape.
+pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
+    let text = File::open(file).and_then(read_limited).and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
+    });
+    text.map_err(|error| Problem {
+        message: format!("cannot read `{}`: {}", file.display(), reason(&error)),
+        hint: None,
+    })
+}
+
+/// Reads one byte more than is taken, so that the parser can tell what is too large.
+fn read_limited(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    input.take(MAX_BYTES as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// An I/O error in the words of the rest: lower case, without the number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,120 @@
+//! Which files a path stands for.
+
+use super::reason;
+use crate::report::model::Problem;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The path that means standard input.
+pub const STDIN: &str = "-";
+
+/// How deep directories may nest.
+const MAX_DEPTH: usize = 64;
+
+/// Whether a file in a directory is taken for a manifest, by its extension.
+fn is_manifest_file(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml" | "json"))
+}
+
+/// The files that a path stands for, sorted: itself if it is a file, whatever its name; what a directory
+/// holds, without hidden entries (`.git`, and the `..data` of a mounted ConfigMap). Symbolic links are
+/// followed, a directory at most once.
+pub fn files_under(path: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut walk = Walk { files: Vec::new(), seen: BTreeSet::new(), problems };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => walk.directory(path, MAX_DEPTH),
+        Ok(_) => walk.files.push(path.to_owned()),
+        Err(error) => walk.refuse(path, &error),
+    }
+    walk.files
+}
+
+struct Walk<'a> {
+    files: Vec<PathBuf>,
+    seen: BTreeSet<PathBuf>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, directory: &Path, depth: usize) {
+        let entries = match self.entries(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.refuse(directory, &error),
+        };
+        if depth == 0 {
+            return self.problems.push(Problem {
+                message: format!(
+                    "`{}` is nested too deep (more than {MAX_DEPTH} levels)",
+                    directory.display()
+                ),
+                hint: None,
+            });
+        }
+        for path in entries {
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => self.directory(&path, depth - 1),
+                Ok(metadata) if metadata.is_file() && is_manifest_file(&path) => self.files.push(path),
+                Ok(_) => {}
+                // A dangling link beside the manifests is nobody's manifest unless it is named like one.
+                Err(error) if is_manifest_file(&path) => self.refuse(&path, &error),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What a directory shows, sorted; nothing if it was seen before.
+    fn entries(&mut self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        if !self.seen.insert(directory.canonicalize()?) {
+            return Ok(Vec::new());
+        }
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                entries.push(entry.path());
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn refuse(&mut self, path: &Path, error: &io::Error) {
+        self.problems.push(Problem {
+            message: format!("cannot read `{}`: {}", path.display(), reason(error)),
+            hint: None,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::files_under;
+    use std::fs;
+
+    #[test]
+    fn directories_are_walked_once_in_order() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for directory in ["b", ".git"] {
+            fs::create_dir(path(directory)).unwrap();
+        }
+        for file in ["b/z.yml", "b/a.json", "c.yaml", "README.md", ".git/config.yaml", ".hidden.yaml"] {
+            fs::write(path(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(root.path(), path("b/loop")).unwrap();
+        std::os::unix::fs::symlink("nowhere", path("b/dangling.yaml")).unwrap();
+
+        let mut problems = Vec::new();
+        let files = files_under(root.path(), &mut problems);
+        let names: Vec<_> =
+            files.iter().map(|file| file.strip_prefix(root.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["b/a.json", "b/z.yml", "c.yaml"]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.contains("dangling.yaml"), "{problems:?}");
+
+        assert_eq!(files_under(&path("README.md"), &mut problems), [path("README.md")]);
+    }
+}

@@ -1,0 +1,7 @@
+//! Results apart from their rendering: `model` says what was found, `judge` fills it from decisions,
+//! `table` writes it for people and `json` for programs.
+
+pub mod json;
+pub mod judge;
+pub mod model;
+pub mod table;

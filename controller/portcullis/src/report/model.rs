@@ -1,0 +1,312 @@
+//! What check and audit found, as values: no colours, columns or wording of a format.
+//!
+//! The serialised form is part of the JSON documents (`report/json.rs`), so its field names are stable.
+
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What a policy's failure leads to, or why there is none; from the gravest to the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The request would be denied.
+    Deny,
+    /// The requester would be warned.
+    Warn,
+    /// The failure would be recorded.
+    Audit,
+    /// An error that `failurePolicy: Ignore` lets pass.
+    Ignore,
+    /// What the policy needs is not known here.
+    Undecidable,
+    /// The policy matches but does not judge: an exception, a condition.
+    Skip,
+    /// Every validation holds.
+    Pass,
+}
+
+impl Action {
+    /// The word that people and programs read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Warn => "warn",
+            Self::Audit => "audit",
+            Self::Ignore => "ignore",
+            Self::Undecidable => "undecidable",
+            Self::Skip => "skip",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+/// A place in an input file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Place {
+    /// The file as the user named it; `<stdin>` for standard input.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Empty for cluster-scoped objects.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The name, or `generateName` with a `*` for what the server appends.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace, name, .. } = self;
+        let separator = if namespace.is_empty() { "" } else { "/" };
+        write!(f, "{kind} {namespace}{separator}{name}")
+    }
+}
+
+/// One reason for a result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// Whether something could not be evaluated, rather than being violated.
+    pub error: bool,
+    /// What is wrong, one line.
+    pub message: String,
+    /// Where in the object; empty if not known.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub field_path: String,
+    /// Where in the file: of the field, or of what is nearest to it.
+    pub place: Place,
+}
+
+/// What one policy says of one object, under one binding and param.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Judgement {
+    /// The policy's name.
+    pub policy: String,
+    /// The binding; `None` for a Policy's implicit one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<String>,
+    /// The param object's `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub param: Option<String>,
+    /// What follows from it.
+    pub action: Action,
+    /// Violations and errors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How many findings beyond those listed there were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub omitted: usize,
+    /// What would have to be known, where undecidable.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Why it was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Skipped>,
+    /// The policy's remedy for a failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// Why a policy that matches did not judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "because")]
+pub enum Skipped {
+    /// A PolicyException covers it.
+    Exception {
+        /// The PolicyException's name.
+        name: String,
+        /// Its reason.
+        reason: String,
+    },
+    /// A match condition is false.
+    Condition {
+        /// The condition's name.
+        name: String,
+    },
+    /// The update changes nothing that the policy reads.
+    Unchanged,
+    /// The object is being deleted, and the update only releases it.
+    BeingDeleted,
+    /// The binding's params do not exist, which it allows.
+    NoParam,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exception { name, reason } if reason.is_empty() => write!(f, "exception `{name}`"),
+            Self::Exception { name, reason } => write!(f, "exception `{name}`: {reason}"),
+            Self::Condition { name } => write!(f, "match condition `{name}` is false"),
+            Self::Unchanged => f.write_str("the update changes nothing that the policy reads"),
+            Self::BeingDeleted => f.write_str("the object is being deleted"),
+            Self::NoParam => f.write_str("no params, which the binding allows"),
+        }
+    }
+}
+
+/// What every policy says of one object.
+#[derive(Debug, Clone, Serialize)]
+pub struct Judged {
+    /// Which object.
+    pub object: ObjectRef,
+    /// Where it begins.
+    pub place: Place,
+    /// One per policy, binding and param that matched, in the decision's order.
+    pub judgements: Vec<Judgement>,
+}
+
+/// A policy or an input that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong and where, one line.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Everything that one run of check or audit found.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Every object, in the order of the inputs.
+    pub objects: Vec<Judged>,
+    /// The policies that judged, by name; also those that matched nothing.
+    pub policies: Vec<PolicyRef>,
+    /// Policies that are invalid.
+    pub invalid_policies: Vec<Problem>,
+    /// Files and documents that could not be read.
+    pub unreadable: Vec<Problem>,
+}
+
+/// What a report says about a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRef {
+    /// Its name.
+    pub name: String,
+    /// Its title, if it has one.
+    pub title: Option<String>,
+    /// Its severity, if it has one.
+    pub severity: Option<String>,
+    /// What to do about a failure, if it says.
+    pub remedy: Option<String>,
+}
+
+/// How many of what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Judgements that deny.
+    pub deny: usize,
+    /// Judgements that warn.
+    pub warn: usize,
+    /// Judgements that only record.
+    pub audit: usize,
+    /// Errors that are let pass.
+    pub ignore: usize,
+    /// Judgements that need what is not known.
+    pub undecidable: usize,
+    /// Policies that matched and did not judge.
+    pub skip: usize,
+    /// Judgements without a finding.
+    pub pass: usize,
+}
+
+impl Counts {
+    /// Counts one more.
+    pub fn add(&mut self, action: Action) {
+        let slot = match action {
+            Action::Deny => &mut self.deny,
+            Action::Warn => &mut self.warn,
+            Action::Audit => &mut self.audit,
+            Action::Ignore => &mut self.ignore,
+            Action::Undecidable => &mut self.undecidable,
+            Action::Skip => &mut self.skip,
+            Action::Pass => &mut self.pass,
+        };
+        *slot += 1;
+    }
+
+    /// What fails, whatever its action is now: what `[Deny]` would deny.
+    pub fn failing(&self) -> usize {
+        self.deny + self.warn + self.audit
+    }
+}
+
+impl Report {
+    /// Counts of judgements over all objects.
+    pub fn judgement_counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.judgements().for_each(|(_, judgement)| counts.add(judgement.action));
+        counts
+    }
+
+    /// Counts of objects that have at least one such judgement; one object may count several times.
+    /// Skips are exceptions; what passes has nothing else.
+    pub fn object_counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for judged in &self.objects {
+            let actions: BTreeSet<Action> = judged.notable().map(|judgement| judgement.action).collect();
+            if actions.is_empty() {
+                counts.add(Action::Pass);
+            }
+            actions.into_iter().for_each(|action| counts.add(action));
+        }
+        counts
+    }
+
+    /// Counts of judgements by policy, every policy of the run included.
+    pub fn counts_by_policy(&self) -> BTreeMap<&str, Counts> {
+        let mut by_policy: BTreeMap<&str, Counts> =
+            self.policies.iter().map(|policy| (policy.name.as_str(), Counts::default())).collect();
+        for (_, judgement) in self.judgements() {
+            by_policy.entry(&judgement.policy).or_default().add(judgement.action);
+        }
+        by_policy
+    }
+
+    /// Every judgement with its object.
+    pub fn judgements(&self) -> impl Iterator<Item = (&Judged, &Judgement)> {
+        self.objects.iter().flat_map(|judged| judged.judgements.iter().map(move |each| (judged, each)))
+    }
+
+    /// Whether a judgement of this action is there.
+    pub fn any(&self, action: Action) -> bool {
+        self.judgements().any(|(_, judgement)| judgement.action == action)
+    }
+}
+
+impl Judged {
+    /// The judgements that a reader wants to see: failures, what is undecidable, and exceptions taken.
+    /// Passes are counted only, and so are skips that are a policy's own choice.
+    pub fn notable(&self) -> impl Iterator<Item = &Judgement> {
+        self.judgements.iter().filter(|judgement| match (judgement.action, &judgement.skipped) {
+            (Action::Pass, _) => false,
+            (Action::Skip, skipped) => matches!(skipped, Some(Skipped::Exception { .. })),
+            _ => true,
+        })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}

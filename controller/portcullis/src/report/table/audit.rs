@@ -1,0 +1,133 @@
+//! The table of `portcullis audit`: who would be denied, by policy, namespace and kind, then the findings.
+
+use super::check::{exceptions, heading, undecidable};
+use super::{Paint, clean, columns, count, findings, hint, line, unusable};
+use crate::report::model::{Action, Counts, Judged, Judgement, PolicyRef, Report};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Renders a report by policy: counts first, then what fails, grouped by policy and namespace.
+pub fn audit(report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    by_policy(&mut out, paint, report);
+    by_place(&mut out, paint, report, "NAMESPACE", |judged| match judged.object.namespace.as_str() {
+        "" => "(cluster)".to_owned(),
+        namespace => namespace.to_owned(),
+    });
+    by_place(&mut out, paint, report, "KIND", |judged| {
+        let group = judged.object.api_version.split_once('/').map_or("", |(group, _)| group);
+        let dot = if group.is_empty() { "" } else { "." };
+        format!("{}{dot}{group}", judged.object.kind)
+    });
+    for policy in &report.policies {
+        failures(&mut out, paint, report, policy);
+    }
+    undecidable(&mut out, paint, report, "an audit knows neither who asked nor what was there before");
+    exceptions(&mut out, paint, report);
+    line(&mut out, &summary(report, paint));
+    out
+}
+
+fn by_policy(out: &mut String, paint: Paint, report: &Report) {
+    let titles = ["POLICY", "FAIL", "PASS", "IGNORED", "UNDECIDABLE", "SKIP", "ACTION"];
+    let mut rows = vec![titles.map(str::to_owned).to_vec()];
+    for (policy, counts) in report.counts_by_policy() {
+        let Counts { pass, ignore, undecidable, skip, .. } = counts;
+        let mut row = vec![clean(policy).into_owned()];
+        row.extend([counts.failing(), pass, ignore, undecidable, skip].map(|number| number.to_string()));
+        row.push(actions_now(report, policy));
+        rows.push(row);
+    }
+    table(out, paint, &rows, 5);
+}
+
+/// What the policy's failures lead to today.
+fn actions_now(report: &Report, policy: &str) -> String {
+    let actions: BTreeSet<Action> = report
+        .judgements()
+        .filter(|(_, judgement)| judgement.policy == policy && judgement.action < Action::Ignore)
+        .map(|(_, judgement)| judgement.action)
+        .collect();
+    actions.into_iter().map(Action::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Objects and how many of them fail, by something that an object has.
+fn by_place(out: &mut String, paint: Paint, report: &Report, title: &str, key: impl Fn(&Judged) -> String) {
+    let mut groups: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for judged in &report.objects {
+        let (objects, failing) = groups.entry(key(judged)).or_default();
+        *objects += 1;
+        *failing += usize::from(judged.judgements.iter().any(fails));
+    }
+    let mut rows = vec![[title, "OBJECTS", "FAIL"].map(str::to_owned).to_vec()];
+    rows.extend(groups.into_iter().map(|(key, (objects, failing))| {
+        vec![clean(&key).into_owned(), objects.to_string(), failing.to_string()]
+    }));
+    table(out, paint, &rows, 2);
+}
+
+fn table(out: &mut String, paint: Paint, rows: &[Vec<String>], right: usize) {
+    for (index, text) in columns(rows, right).into_iter().enumerate() {
+        line(out, &if index == 0 { paint.bold(&text) } else { text });
+    }
+    out.push('\n');
+}
+
+fn fails(judgement: &Judgement) -> bool {
+    judgement.action < Action::Ignore
+}
+
+fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef) {
+    let mut by_namespace: BTreeMap<&str, Vec<(&Judged, &Judgement)>> = BTreeMap::new();
+    for (judged, judgement) in report.judgements() {
+        if judgement.policy == policy.name && judgement.action <= Action::Ignore {
+            by_namespace.entry(&judged.object.namespace).or_default().push((judged, judgement));
+        }
+    }
+    if by_namespace.is_empty() {
+        return;
+    }
+    let title = policy.title.as_ref().map(|title| format!(": {title}")).unwrap_or_default();
+    let severity = policy.severity.as_ref().map(|severity| format!(" ({severity})")).unwrap_or_default();
+    line(out, &paint.bold(&clean(&format!("{}{title}{severity}", policy.name))));
+    if let Some(remedy) = &policy.remedy {
+        hint(out, paint, "  ", remedy);
+    }
+    for (namespace, failures) in by_namespace {
+        let name = if namespace.is_empty() { "(cluster)" } else { namespace };
+        line(out, &format!("  {}", clean(name)));
+        for (judged, judgement) in failures {
+            let action = judgement.action;
+            let label = paint.action(action, &format!("{:<6}", action.as_str()));
+            let binding = match heading(judgement).split_once(", ") {
+                Some((_, binding)) => format!(" ({binding})"),
+                None => String::new(),
+            };
+            let object = format!("{} {}", judged.object.kind, judged.object.name);
+            line(out, &format!("    {label} {}{binding}", clean(&object)));
+            findings(out, paint, "      ", judgement);
+        }
+    }
+    out.push('\n');
+}
+
+fn summary(report: &Report, paint: Paint) -> String {
+    let failing = report.objects.iter().filter(|judged| judged.judgements.iter().any(fails)).count();
+    let counts = report.object_counts();
+    let mut text = format!(
+        "{}, {}: {}",
+        count(report.objects.len(), "object"),
+        count(report.policies.len(), "policy"),
+        match failing {
+            0 => paint.good("none would be denied"),
+            number => paint.bad(&format!("{number} would be denied under [Deny]")),
+        }
+    );
+    if counts.undecidable > 0 {
+        text.push_str(&format!(
+            ", {}",
+            paint.action(Action::Undecidable, &format!("{} undecidable", counts.undecidable))
+        ));
+    }
+    text.push_str(&unusable(report, paint));
+    text
+}

@@ -1,0 +1,351 @@
+//! Reads suites: fields checked by name, positions kept, samples fetched from beside the suite.
+
+use super::request::{from_node, from_object, user_from};
+use super::{Case, Expect, Suite};
+use crate::manifests;
+use crate::report::model::{Place, Problem};
+use portcullis_core::Request;
+use portcullis_core::matching::Resources;
+use portcullis_core::yaml::{self, Node, Position, Value};
+use regex::Regex;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The version of the suites understood.
+const API_VERSION: &str = "portcullis.dev/v1";
+
+const CASE_FIELDS: &[&str] = &[
+    "name",
+    "object",
+    "request",
+    "old",
+    "user",
+    "params",
+    "resources",
+    "policy",
+    "expect",
+    "expectOffline",
+    "message",
+];
+
+/// What a file of suites holds.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Its suites, with the cases that could be read.
+    pub suites: Vec<Suite>,
+    /// What is wrong with the file, or with a suite as a whole.
+    pub problems: Vec<Problem>,
+}
+
+/// Something wrong with a suite, where it is wrong.
+#[derive(Debug)]
+pub(super) struct Fault {
+    at: Position,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Reads a file: its `Suite` documents and the samples that they name.
+pub fn load(file: &Path) -> Loaded {
+    let mut loaded = Loaded::default();
+    let text = match manifests::read_text(file) {
+        Ok(text) => text,
+        Err(problem) => {
+            loaded.problems.push(problem);
+            return loaded;
+        }
+    };
+    for document in yaml::read(&text) {
+        let read = document
+            .map_err(|error| Fault { at: error.position, message: error.message, hint: None })
+            .and_then(|node| Reader { file }.suite(&node));
+        match read {
+            Ok(suite) => loaded.suites.push(suite),
+            Err(fault) => loaded.problems.push(fault.at(file)),
+        }
+    }
+    if loaded.suites.is_empty() && loaded.problems.is_empty() {
+        loaded.problems.push(Problem { message: format!("`{}` holds no suite", file.display()), hint: None });
+    }
+    loaded
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+}
+
+impl Reader<'_> {
+    fn suite(&self, node: &Node) -> Result<Suite, Fault> {
+        let fields = Fields::of(node, &["apiVersion", "kind", "metadata", "policies", "cases"])?;
+        for (field, expect) in [("apiVersion", API_VERSION), ("kind", "Suite")] {
+            let found = fields.required(field)?;
+            if found != expect {
+                return Err(fields.fault(field, format!("`{field}` must be `{expect}`, found `{found}`")));
+            }
+        }
+        let policies = match fields.get("policies") {
+            Some(node) => self.paths("policies", node)?,
+            None => vec![self.beside("policy.yaml")],
+        };
+        let Some(Node { value: Value::Sequence(nodes), .. }) = fields.get("cases") else {
+            return Err(fields.fault("cases", "`cases` must be a list"));
+        };
+        let (mut cases, mut problems) = (Vec::new(), Vec::new());
+        let mut names = BTreeSet::new();
+        for node in nodes {
+            match self.case(node) {
+                Ok(case) if names.insert(case.name.clone()) => cases.push(case),
+                Ok(case) => {
+                    let fault = Fault::new(node.at, format!("case `{}` is there twice", case.name));
+                    problems.push(fault.at(self.file));
+                }
+                Err(fault) => problems.push(fault.at(self.file)),
+            }
+        }
+        Ok(Suite { file: self.file.to_owned(), policies, cases, problems })
+    }
+
+    fn case(&self, node: &Node) -> Result<Case, Fault> {
+        let fields = Fields::of(node, CASE_FIELDS)?;
+        let name = fields.required("name")?;
+        let mut resources = self.resources(&fields)?;
+        let mut known = Resources::new();
+        resources.iter().for_each(|object| {
+            known.add_crd(object);
+        });
+        let (mut request, object_file) = self.request(&fields, &known)?;
+        if let Some(node) = fields.get("user") {
+            request.user = Some(user_from(node)?);
+        }
+        add_namespace(&mut resources, &request);
+        let expect = self.expectation(&fields, "expect")?.ok_or_else(|| fields.lacks("expect"))?;
+        let plain = ["request", "user", "old"].iter().all(|field| fields.get(field).is_none());
+        let expect_offline = self.expectation(&fields, "expectOffline")?.or(plain.then_some(expect));
+        Ok(Case {
+            name,
+            place: Place {
+                file: self.file.display().to_string(),
+                line: node.at.line,
+                column: node.at.column,
+            },
+            request,
+            object_file,
+            params: fields.get("params").map(Node::to_json),
+            resources,
+            policy: fields.text("policy")?,
+            expect,
+            expect_offline,
+            message: fields.text("message")?.map(|text| regex(&fields, &text)).transpose()?,
+        })
+    }
+
+    fn request(&self, fields: &Fields<'_>, known: &Resources) -> Result<(Request, Option<PathBuf>), Fault> {
+        match (fields.get("object"), fields.get("request")) {
+            (Some(node), None) => {
+                let (object, file) = self.sample(node)?;
+                let old = fields.get("old").map(|node| self.sample(node)).transpose()?;
+                Ok((from_object(object, old.map(|(old, _)| old), known), file))
+            }
+            (None, Some(node)) => {
+                if fields.get("old").is_some() {
+                    let fault = fields.fault("old", "`old` goes with `object`; a request has an `oldObject`");
+                    return Err(fault);
+                }
+                let request = match node.as_str() {
+                    None => from_node(node, known)?,
+                    Some(name) => {
+                        let document = self.one_document(node, name)?;
+                        from_node(&document, known).map_err(|fault| {
+                            let at = Fault { at: fault.at, ..fault };
+                            Fault::new(node.at, at.at(&self.beside(name)).message)
+                        })?
+                    }
+                };
+                Ok((request, None))
+            }
+            (Some(_), Some(_)) => {
+                Err(fields.fault("request", "a case has an `object` or a `request`, not both"))
+            }
+            (None, None) => Err(Fault::new(fields.at, "a case needs an `object` or a `request`")),
+        }
+    }
+
+    /// An object: inline, or the only one of a file beside the suite.
+    fn sample(&self, node: &Node) -> Result<(Json, Option<PathBuf>), Fault> {
+        let Some(name) = node.as_str() else {
+            return match node.value {
+                Value::Mapping(_) => Ok((node.to_json(), None)),
+                _ => Err(Fault::new(node.at, "a sample is a path or an object")),
+            };
+        };
+        let document = self.one_document(node, name)?;
+        Ok((document.to_json(), Some(self.beside(name))))
+    }
+
+    fn one_document(&self, node: &Node, name: &str) -> Result<Node, Fault> {
+        let path = self.beside(name);
+        let text = manifests::read_text(&path).map_err(|problem| Fault::new(node.at, problem.message))?;
+        let mut documents = yaml::read(&text);
+        match (documents.pop(), documents.len()) {
+            (Some(Ok(document)), 0) => Ok(document),
+            (Some(Err(error)), 0) => Err(Fault::new(node.at, format!("{}: {error}", path.display()))),
+            (_, others) => {
+                let message = format!("`{}` must hold one object, it holds {}", path.display(), others + 1);
+                Err(Fault::new(
+                    node.at,
+                    if others == 0 { format!("`{}` is empty", path.display()) } else { message },
+                ))
+            }
+        }
+    }
+
+    fn resources(&self, fields: &Fields<'_>) -> Result<Vec<Json>, Fault> {
+        let Some(node) = fields.get("resources") else { return Ok(Vec::new()) };
+        let Value::Sequence(items) = &node.value else {
+            return Err(Fault::new(node.at, "`resources` must be a list of paths or objects"));
+        };
+        let mut objects = Vec::new();
+        for item in items {
+            match (&item.value, item.as_str()) {
+                (_, Some(name)) => {
+                    let found = manifests::read(&[self.beside(name)]);
+                    if let Some(problem) = found.problems.into_iter().next() {
+                        return Err(Fault::new(item.at, problem.message));
+                    }
+                    objects.extend(found.objects.into_iter().map(|manifest| manifest.object));
+                }
+                (Value::Mapping(_), None) => objects.push(item.to_json()),
+                _ => return Err(Fault::new(item.at, "a resource is a path or an object")),
+            }
+        }
+        Ok(objects)
+    }
+
+    fn expectation(&self, fields: &Fields<'_>, field: &str) -> Result<Option<Expect>, Fault> {
+        let Some(text) = fields.text(field)? else { return Ok(None) };
+        let offline = field == "expectOffline";
+        let allowed: Vec<Expect> =
+            Expect::ALL.into_iter().filter(|expect| offline || *expect != Expect::Undecidable).collect();
+        match allowed.iter().find(|expect| expect.as_str() == text) {
+            Some(expect) => Ok(Some(*expect)),
+            None => {
+                let names: Vec<&str> = allowed.iter().map(|expect| expect.as_str()).collect();
+                let message = format!("`{field}` must be one of {}, found `{text}`", names.join(", "));
+                let fault = fields.fault(field, message);
+                let hint = (text == "undecidable")
+                    .then(|| "at admission everything is known; say it under `expectOffline`".to_owned());
+                Err(Fault { hint, ..fault })
+            }
+        }
+    }
+
+    fn paths(&self, field: &str, node: &Node) -> Result<Vec<PathBuf>, Fault> {
+        let wrong = |at| Fault::new(at, format!("`{field}` must be a list of paths"));
+        let Value::Sequence(items) = &node.value else { return Err(wrong(node.at)) };
+        items.iter().map(|item| Ok(self.beside(item.as_str().ok_or_else(|| wrong(item.at))?))).collect()
+    }
+
+    /// A path in a suite is relative to the suite.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(name)
+    }
+}
+
+/// Adds the request's Namespace unless the case brings it, with the label that every Namespace has.
+fn add_namespace(resources: &mut Vec<Json>, request: &Request) {
+    let name = &request.namespace;
+    let text = |object: &Json, pointer| object.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
+    let is_it = |object: &Json| {
+        text(object, "/kind").as_deref() == Some("Namespace")
+            && text(object, "/metadata/name").as_ref() == Some(name)
+    };
+    if !name.is_empty() && !resources.iter().any(is_it) {
+        let labels = json!({"kubernetes.io/metadata.name": name});
+        let metadata = json!({"name": name, "labels": labels});
+        resources.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+    }
+}
+
+fn regex(fields: &Fields<'_>, text: &str) -> Result<Regex, Fault> {
+    Regex::new(text).map_err(|_| Fault {
+        hint: Some("write `\\` before `.`, `(`, `[` and their like to mean them".to_owned()),
+        ..fields.fault("message", format!("`{text}` is no regular expression"))
+    })
+}
+
+impl Fault {
+    pub(super) fn new(at: Position, message: impl Into<String>) -> Self {
+        Self { at, message: message.into(), hint: None }
+    }
+
+    fn at(self, file: &Path) -> Problem {
+        let Position { line, column } = self.at;
+        Problem { message: format!("{}:{line}:{column}: {}", file.display(), self.message), hint: self.hint }
+    }
+}
+
+/// A mapping whose keys are all known.
+pub(super) struct Fields<'a> {
+    node: &'a Node,
+    at: Position,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(node: &'a Node, known: &[&str]) -> Result<Self, Fault> {
+        let Value::Mapping(entries) = &node.value else {
+            return Err(Fault::new(node.at, "expected a mapping"));
+        };
+        match entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
+            None => Ok(Self { node, at: node.at }),
+            Some(entry) => {
+                let near = known
+                    .iter()
+                    .map(|name| {
+                        (strsim::damerau_levenshtein(&entry.key.to_lowercase(), &name.to_lowercase()), name)
+                    })
+                    .min()
+                    .filter(|(distance, _)| *distance <= 2);
+                let hint = match near {
+                    Some((_, name)) => format!("did you mean `{name}`?"),
+                    None => format!("known are {}", known.join(", ")),
+                };
+                let fault = Fault::new(entry.key_at, format!("unknown field `{}`", entry.key));
+                Err(Fault { hint: Some(hint), ..fault })
+            }
+        }
+    }
+
+    /// The value of a field; `None` if it is absent or null.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        self.node.get(key).filter(|node| node.value != Value::Null)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, Fault> {
+        match self.get(key).map(|node| (node.as_str(), node)) {
+            None => Ok(None),
+            Some((Some(text), _)) => Ok(Some(text.to_owned())),
+            Some((None, node)) => Err(Fault::new(node.at, format!("`{key}` must be a string"))),
+        }
+    }
+
+    pub(super) fn required(&self, key: &str) -> Result<String, Fault> {
+        self.text(key)?.ok_or_else(|| self.lacks(key))
+    }
+
+    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, Fault> {
+        match self.get(key).map(|node| (&node.value, node)) {
+            None => Ok(None),
+            Some((Value::Bool(value), _)) => Ok(Some(*value)),
+            Some((_, node)) => Err(Fault::new(node.at, format!("`{key}` must be true or false"))),
+        }
+    }
+
+    fn lacks(&self, key: &str) -> Fault {
+        Fault::new(self.at, format!("`{key}` is missing"))
+    }
+
+    fn fault(&self, key: &str, message: impl Into<String>) -> Fault {
+        Fault::new(self.node.get(key).map_or(self.at, |node| node.at), message)
+    }
+}

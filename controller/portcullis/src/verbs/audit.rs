@@ -1,0 +1,85 @@
+//! `portcullis audit`: who would be denied, among objects that were dumped from a cluster.
+
+use super::inputs::{Bench, JudgeArgs, Output, complain, read_objects};
+use crate::cli::{GlobalArgs, write_out};
+use crate::exit::Exit;
+use crate::report::json;
+use crate::report::model::{Action, Report};
+use crate::report::table::{self, Paint};
+use clap::Args;
+use portcullis_core::Request;
+use portcullis_core::request::Operation;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  kubectl get deploy,ds,sts,cj,ns -A -o yaml | portcullis audit -
+  portcullis audit dump/ --policies policies/ --complete
+  portcullis audit dump/ -o json | jq '.policies[] | {name, judgements}'
+
+Nobody asks in an audit, and nothing is known of what was there before: what depends on either is \
+undecidable. A report fails no build: it ends with exit code 0, except for invalid policies, unreadable \
+input and --strict.";
+
+/// Flags of `portcullis audit`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct AuditArgs {
+    /// Files or directories of dumped objects (YAML, JSON, Lists); `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    judge: JudgeArgs,
+    /// End with exit code 2 where something fails a policy or is undecidable
+    #[arg(long)]
+    strict: bool,
+    /// How to write the report
+    #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+    output: Output,
+}
+
+/// Audits dumped objects.
+///
+/// # Errors
+/// If there are no policies or no objects, or standard output is broken.
+pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    let mut found = read_objects(&args.paths)?;
+    let bench = Bench::prepare(&args.judge, &found.objects)?;
+    let mut report = Report {
+        policies: bench.policies(),
+        invalid_policies: bench.invalid_policies(),
+        unreadable: found.problems,
+        ..Report::default()
+    };
+    report.unreadable.extend(bench.unreadable.iter().cloned());
+    for manifest in &mut found.objects {
+        let object = std::mem::take(&mut manifest.object);
+        let request = Request::for_object(object, &bench.resources, Operation::Create);
+        report.objects.push(bench.judge(manifest, &request));
+    }
+
+    complain(global, &report.invalid_policies);
+    complain(global, &report.unreadable);
+    let text = match args.output {
+        Output::Table => {
+            table::audit(&report, Paint::new(global.color.enabled(std::io::stdout().is_terminal())))
+        }
+        Output::Json => json::audit(&report),
+    };
+    write_out(&text)?;
+    Ok(exit(&report, args.strict))
+}
+
+fn exit(report: &Report, strict: bool) -> Exit {
+    let counts = report.judgement_counts();
+    if !report.invalid_policies.is_empty() {
+        Exit::InvalidPolicy
+    } else if !report.unreadable.is_empty() {
+        Exit::Failure
+    } else if strict && (counts.failing() > 0 || report.any(Action::Undecidable)) {
+        Exit::Denied
+    } else {
+        Exit::Clean
+    }
+}

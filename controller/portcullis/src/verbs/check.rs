@@ -1,0 +1,158 @@
+//! `portcullis check`: manifests before they are applied.
+
+use super::inputs::{Bench, JudgeArgs, Output, complain, read_objects};
+use crate::cli::{GlobalArgs, Tone, write_out};
+use crate::exit::Exit;
+use crate::manifests;
+use crate::report::json;
+use crate::report::model::{Action, Problem, Report};
+use crate::report::table::{self, Paint};
+use crate::suite::user;
+use clap::Args;
+use portcullis_core::Request;
+use portcullis_core::matching::Resources;
+use portcullis_core::request::{Operation, UserInfo};
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis check manifests/
+  helm template web charts/web | portcullis check - --policies policies/
+  portcullis check new/ --old old/ --as alice --as-group developers --strict
+
+Objects are judged as requests that create them, and as written: no defaults are filled in. \
+An object without a namespace is taken to go to `default`. Exit code 2 means that something is denied.";
+
+/// Flags of `portcullis check`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CheckArgs {
+    /// Files or directories of manifests (YAML, JSON, Lists); `-` for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    judge: JudgeArgs,
+    /// Who asks, for policies that look at the user
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// A group of that user; repeatable
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
+    /// A file or directory of the objects as they were: those are judged as updates; repeatable
+    #[arg(long, value_name = "PATH")]
+    old: Vec<PathBuf>,
+    /// End with exit code 2 where something is undecidable, too
+    #[arg(long)]
+    strict: bool,
+    /// How to write the report
+    #[arg(short, long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
+    output: Output,
+}
+
+/// Checks manifests.
+///
+/// # Errors
+/// If there are no policies or no objects, or standard output is broken.
+pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    let mut found = read_objects(&args.paths)?;
+    let bench = Bench::prepare(&args.judge, &found.objects)?;
+    let old = OldObjects::read(&args.old, &bench.resources);
+    let user = args.user.as_ref().map(|name| user(name, args.groups.clone()));
+
+    let mut report = Report {
+        policies: bench.policies(),
+        invalid_policies: bench.invalid_policies(),
+        unreadable: found.problems,
+        ..Report::default()
+    };
+    report.unreadable.extend(bench.unreadable.iter().chain(&old.unreadable).cloned());
+    for manifest in &mut found.objects {
+        let object = std::mem::take(&mut manifest.object);
+        let request = old.request(object, &bench.resources, args.judge.complete, user.clone());
+        report.objects.push(bench.judge(manifest, &request));
+    }
+
+    complain(global, &report.invalid_policies);
+    complain(global, &report.unreadable);
+    global.say(
+        Tone::Note,
+        "objects are judged as written; the API server would fill in defaults first",
+        None,
+    );
+    let text = match args.output {
+        Output::Table => {
+            table::check(&report, Paint::new(global.color.enabled(std::io::stdout().is_terminal())))
+        }
+        Output::Json => json::check(&report),
+    };
+    write_out(&text)?;
+    Ok(exit(&report, args.strict))
+}
+
+fn exit(report: &Report, strict: bool) -> Exit {
+    let when = |condition: bool, exit: Exit| if condition { exit } else { Exit::Clean };
+    when(!report.invalid_policies.is_empty(), Exit::InvalidPolicy)
+        .worst(when(!report.unreadable.is_empty(), Exit::Failure))
+        .worst(when(report.any(Action::Deny), Exit::Denied))
+        .worst(when(strict && report.any(Action::Undecidable), Exit::Denied))
+}
+
+/// The objects of `--old`, by what identifies them.
+struct OldObjects {
+    by_identity: HashMap<Identity, Json>,
+    unreadable: Vec<Problem>,
+}
+
+/// What makes two objects the same one, whatever version they are written in.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    group: String,
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl OldObjects {
+    fn read(paths: &[PathBuf], resources: &Resources) -> Self {
+        let found = manifests::read(paths);
+        let identified = found.objects.into_iter().map(|manifest| {
+            let request = Request::for_object(manifest.object, resources, Operation::Create);
+            (Identity::of(&request), request.object)
+        });
+        Self { by_identity: identified.collect(), unreadable: found.problems }
+    }
+
+    /// The request for an object: an update if it was there before, else a creation. Whether something not
+    /// given exists is known only if the files are `complete`.
+    fn request(
+        &self,
+        object: Json,
+        resources: &Resources,
+        complete: bool,
+        user: Option<UserInfo>,
+    ) -> Request {
+        let mut request = Request::for_object(object, resources, Operation::Create);
+        request.user = user;
+        request.old_object_known = complete;
+        if let Some(old) = self.by_identity.get(&Identity::of(&request)) {
+            request.operation = Operation::Update;
+            request.old_object = old.clone();
+            request.old_object_known = true;
+        }
+        request
+    }
+}
+
+impl Identity {
+    fn of(request: &Request) -> Self {
+        Self {
+            group: request.kind.group.clone(),
+            kind: request.kind.kind.clone(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What check, audit and test read: policies, and what policies may look at.
+
+use crate::cli::{GlobalArgs, Hinted, Tone};
+use crate::manifests::{self, Manifest, Manifests};
+use crate::report::judge::judge;
+use crate::report::model::{Judged, PolicyRef, Problem};
+use crate::source::files::PolicyFiles;
+use crate::suite::problems;
+use clap::{Args, ValueEnum};
+use portcullis_core::matching::Resources;
+use portcullis_core::set::{Pairs, Sources, State};
+use portcullis_core::{Facts, PolicySet, Request};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The namespace in which policies are cluster-wide, unless `--namespace` says otherwise.
+pub const CONTROLLER_NAMESPACE: &str = "portcullis";
+
+/// `--output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it, and doc comments would bloat --help")]
+pub enum Output {
+    Table,
+    Json,
+}
+
+/// Which policies judge, and what they may look at.
+#[derive(Debug, Clone, Args)]
+pub struct JudgeArgs {
+    /// A file or directory of policies, ConfigMaps labelled portcullis.dev/policy=true; repeatable
+    #[arg(long, value_name = "PATH", default_value = "policies")]
+    pub policies: Vec<PathBuf>,
+    /// A file or directory of Namespaces, params and CRDs that policies may look at; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub resources: Vec<PathBuf>,
+    /// What is not among the files does not exist, rather than being unknown
+    #[arg(long)]
+    pub complete: bool,
+    /// The controller's namespace, in which policies are cluster-wide
+    #[arg(long, value_name = "NAME", default_value = CONTROLLER_NAMESPACE)]
+    pub namespace: String,
+}
+
+/// Reads the policies of files and directories.
+///
+/// # Errors
+/// If a path does not exist or no policy is found: nothing would be judged, and all would look well.
+pub fn read_policies(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Sources> {
+    for path in paths {
+        if let Err(error) = std::fs::metadata(path) {
+            let message =
+                format!("cannot read policies from `{}`: {}", path.display(), manifests::reason(&error));
+            return Err(Hinted::new(message, "name the directory of your policies with `--policies`").into());
+        }
+    }
+    let mut files = PolicyFiles::new(paths.to_vec(), namespace);
+    let sources = files
+        .read()
+        .map_err(|problem| {
+            anyhow::anyhow!("cannot read policies from `{}`: {}", problem.path, problem.message)
+        })?
+        .unwrap_or_default();
+    if sources.config_maps.is_empty() && sources.failures.is_empty() {
+        let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        return Err(Hinted::new(
+            format!("no policies in {}", paths.join(", ")),
+            "policies are ConfigMaps with the label `portcullis.dev/policy: \"true\"`",
+        )
+        .into());
+    }
+    Ok(sources)
+}
+
+/// Policies and facts, ready to judge objects.
+#[derive(Debug)]
+pub struct Bench {
+    set: PolicySet,
+    /// Policies that are broken, by name.
+    broken: BTreeSet<String>,
+    /// Which resources kinds belong to.
+    pub resources: Resources,
+    /// What policies may look at.
+    facts: Facts,
+    /// What exceptions' expiry is compared with.
+    now: jiff::Timestamp,
+    /// What of `--resources` could not be read.
+    pub unreadable: Vec<Problem>,
+}
+
+impl Bench {
+    /// Reads policies and resources. The objects to be judged are among the facts, too.
+    ///
+    /// # Errors
+    /// As [`read_policies`].
+    pub fn prepare(args: &JudgeArgs, objects: &[Manifest]) -> anyhow::Result<Self> {
+        let sources = read_policies(&args.policies, &args.namespace)?;
+        let beside = manifests::read(&args.resources);
+        let set = PolicySet::compile(&sources, None);
+        let broken = set.entries().iter().filter(|entry| entry.state == State::Broken);
+        let mut bench = Self {
+            broken: broken.map(|entry| entry.info.name.clone()).collect(),
+            set,
+            resources: Resources::new(),
+            facts: Facts::new(args.complete),
+            now: jiff::Timestamp::now(),
+            unreadable: beside.problems,
+        };
+        for manifest in beside.objects.iter().chain(objects) {
+            bench.resources.add_crd(&manifest.object);
+            bench.facts.add(manifest.object.clone());
+        }
+        Ok(bench)
+    }
+
+    /// Judges a request that was made from a manifest, by the policies that are sound. What is broken has
+    /// been reported, and saying so again for every object would bury what the others find.
+    pub fn judge(&self, manifest: &Manifest, request: &Request) -> Judged {
+        let mut decision = self.set.decide(Pairs::All, request, &self.facts, self.now);
+        decision.outcomes.retain(|outcome| !self.broken.contains(&outcome.policy.name));
+        judge(manifest, request, &decision)
+    }
+
+    /// What is wrong with the policies.
+    pub fn invalid_policies(&self) -> Vec<Problem> {
+        problems(&self.set)
+    }
+
+    /// The policies that judge, by name.
+    pub fn policies(&self) -> Vec<PolicyRef> {
+        let sound = self.set.entries().iter().filter(|entry| entry.state != State::Broken);
+        sound
+            .map(|entry| PolicyRef {
+                name: entry.info.name.clone(),
+                title: entry.info.title.clone(),
+                severity: entry.info.severity.clone(),
+                remedy: entry.info.remediation.clone(),
+            })
+            .collect()
+    }
+}
+
+/// Reads the objects to be judged.
+///
+/// # Errors
+/// If there is nothing at all: a path that holds no manifest is a mistake, not a success.
+pub fn read_objects(paths: &[PathBuf]) -> anyhow::Result<Manifests> {
+    let found = manifests::read(paths);
+    if found.objects.is_empty() && found.problems.is_empty() {
+        let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        return Err(Hinted::new(
+            format!("no objects in {}", paths.join(", ")),
+            "directories are searched for *.yaml, *.yml and *.json; `-` reads standard input",
+        )
+        .into());
+    }
+    Ok(found)
+}
+
+/// Tells the person what could not be used.
+pub fn complain(global: &GlobalArgs, problems: &[Problem]) {
+    for problem in problems {
+        global.say(Tone::Error, &problem.message, problem.hint.as_deref());
+    }
+}

@@ -1,0 +1,134 @@
+//! Size, depth, time and load: what breaks a limit is answered, and padding gets around nothing.
+
+use crate::client::{Version, tls};
+use crate::gate::{Gate, Start, policy, review};
+use serde_json::{Value as Json, json};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const CLASSES: [(&str, bool); 4] = [
+    ("/validate/fail", false),
+    ("/validate", false),
+    ("/validate/ignore", true),
+    ("/validate/critical", true),
+];
+
+fn gate() -> Gate {
+    Gate::with_policy(&policy("no-bad-names", "not so"))
+}
+
+#[tokio::test]
+async fn an_oversized_review_is_denied_in_every_class() {
+    let gate = gate();
+    let mut large = review("good").to_string();
+    large.insert_str(large.len() - 1, &format!(r#","padding":"{}""#, "x".repeat(32 << 20)));
+    for (path, _) in CLASSES {
+        for version in [Version::Http1, Version::Http2] {
+            let answer = gate.connect(version).await.post(path, large.clone()).await.unwrap();
+            let response = answer.response();
+            assert_eq!((&response["uid"], &response["allowed"]), (&json!("uid-of-good"), &json!(false)));
+            assert_eq!(response["status"]["code"], 413);
+            assert_eq!(response["status"]["message"], "the review is larger than 32 MiB");
+        }
+    }
+    let none = gate.send("/validate/ignore", vec![b' '; (32 << 20) + 1]).await;
+    assert_eq!(none.status, 413);
+}
+
+#[tokio::test]
+async fn a_deep_review_is_denied_in_every_class() {
+    let gate = gate();
+    // `request` and `object` and `deep` are three levels, the outermost bracket is the first.
+    let nested = |levels: usize| {
+        let deep = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        review("good").to_string().replace(r#"{"key":"value"}"#, &deep)
+    };
+    for (path, _) in CLASSES {
+        let response = gate.send(path, nested(100_000)).await.response();
+        assert_eq!(
+            (&response["uid"], &response["allowed"]),
+            (&json!("uid-of-good"), &json!(false)),
+            "{path}"
+        );
+        assert_eq!(response["status"]["message"], "the review nests more than 1,000 levels deep");
+    }
+    let fits = gate.send("/validate", nested(997)).await.response();
+    assert_eq!(fits["allowed"], true, "{fits}");
+    let exceeds = gate.send("/validate", nested(998)).await.response();
+    assert_eq!(exceeds["allowed"], false, "{exceeds}");
+    let objects = "{\"a\":".repeat(100_000);
+    assert_eq!(gate.send("/validate", objects).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_answered_by_class_in_time() {
+    let gate = gate();
+    let begin = Instant::now();
+    for (path, allowed) in CLASSES {
+        let response = stall(&gate, &format!("{path}?timeout=200ms"), &review("good").to_string()).await;
+        let reply = &response["response"];
+        assert_eq!((&reply["uid"], &reply["allowed"]), (&json!("uid-of-good"), &json!(allowed)), "{path}");
+        let told = if allowed { &reply["warnings"][0] } else { &reply["status"]["message"] };
+        assert_eq!(*told, "portcullis did not decide: the review did not arrive in time");
+    }
+    let status = stall(&gate, "/validate?timeout=200ms", "{\"kind\": ").await;
+    assert_eq!(status["code"], 504, "{status}");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert_eq!(gate.metric(r#"portcullis_requests_total{path="/validate",outcome="late"}"#).await, 1.0);
+}
+
+#[tokio::test]
+async fn too_many_requests_at_once_are_answered_by_class() {
+    let gate = Gate::start(&Start {
+        policies: &[("policy.yaml", &policy("no-bad-names", "not so"))],
+        flags: &["--max-requests", "1"],
+    });
+    let mut slow = tls(gate.address, &gate.ca(), &[b"http/1.1"]).await.unwrap();
+    slow.write_all(head("/validate?timeout=30s", 100).as_bytes()).await.unwrap();
+    slow.write_all(b"{").await.unwrap();
+    while gate.metric("portcullis_in_flight_requests").await < 1.0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for (path, allowed) in CLASSES {
+        let response = gate.ask(path, &review("bad")).await.response();
+        assert_eq!(
+            (&response["uid"], &response["allowed"]),
+            (&json!("uid-of-bad"), &json!(allowed)),
+            "{path}"
+        );
+        let told = if allowed { &response["warnings"][0] } else { &response["status"]["message"] };
+        assert_eq!(*told, "portcullis did not decide: too many requests at once");
+    }
+    drop(slow);
+    while gate.metric("portcullis_in_flight_requests").await > 0.0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let response = gate.ask("/validate", &review("bad")).await.response();
+    assert!(response["status"]["message"].as_str().unwrap().contains("no-bad-names"), "{response}");
+}
+
+/// Announces one byte more than is sent, and waits for the answer.
+async fn stall(gate: &Gate, path: &str, body: &str) -> Json {
+    let mut stream = tls(gate.address, &gate.ca(), &[b"http/1.1"]).await.unwrap();
+    let request = format!("{}{body}", head(path, body.len() + 1));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        let json = text.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+        if let Some(json) = json {
+            return json;
+        }
+        let count = stream.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "closed after {text:?}");
+        answer.extend_from_slice(&buffer[..count]);
+    }
+}
+
+pub(crate) fn head(path: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    )
+}
