@@ -92,3 +92,17 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(child.wait().unwrap().code(), Some(2), "{stderr}");
     assert!(!stderr.contains("error"), "{stderr}");
 }
+
+#[test]
+fn errors_are_log_lines_with_the_json_format() {
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["check", "clean", "--policies", "nowhere", "--log-format", "json"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["message"], "cannot read policies from `nowhere`: no such file or directory");
+    assert_eq!(line["hint"], "name the directory of your policies with `--policies`");
+}

@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::verbs::Verb;
 use clap::{Args, Parser, ValueEnum};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::filter::LevelFilter;
@@ -129,9 +130,9 @@ impl GlobalArgs {
         let (before, after) = if coloured { (colour, "\x1b[0m") } else { ("", "") };
         let mut stderr = io::stderr().lock();
         // There is nobody left to tell when standard error itself is gone.
-        let _ = writeln!(stderr, "{before}{word}{after}: {message}");
+        let _ = writeln!(stderr, "{before}{word}{after}: {}", clean(message));
         if let Some(hint) = hint {
-            let _ = writeln!(stderr, "  hint: {hint}");
+            let _ = writeln!(stderr, "  hint: {}", clean(hint));
         }
     }
 }
@@ -177,10 +178,40 @@ pub fn write_out(text: &str) -> io::Result<()> {
     }
 }
 
+/// Text from inputs as it may be shown: what could move the cursor, forge lines or reverse their order is
+/// escaped.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    let moves = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.chars().any(moves) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if moves(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Prints what clap has to say: help and version to standard output, misuse to standard error with exit
 /// code 1 (2 means denied here).
 pub(crate) fn refuse(refusal: &clap::Error) -> Exit {
     // A closed pipe is no reason to complain.
     let _ = refusal.print();
     if refusal.use_stderr() { Exit::Failure } else { Exit::Clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn what_inputs_hold_cannot_move_the_cursor() {
+        assert_eq!(clean("plain `text` — ü"), "plain `text` — ü");
+        assert_eq!(clean("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(clean("a\u{202e}b"), "a\\u{202e}b");
+    }
 }

@@ -1,10 +1,13 @@
 //! Reports for programs: one JSON document, `portcullis.dev/v1`, whose fields are only ever added to.
 //!
-//! Objects without anything worth telling are counted, not listed.
+//! `CheckReport` and `AuditReport`: `summary` (counts), `policies`, `namespaces` and `kinds` (each with
+//! theirs), `objects` (those with something to tell, each with its `place` and `judgements`),
+//! `invalidPolicies` and `unreadable`. `TestReport`: `suites`, each with its `cases`, and `unreadable`.
 
-use crate::report::model::{Counts, Judged, Judgement, ObjectRef, Place, Problem, Report};
+use crate::report::model::{Counts, Judged, Judgement, ObjectRef, Place, Problem, Report, Tally};
 use crate::suite::SuiteReport;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The version of every document here.
 const API_VERSION: &str = "portcullis.dev/v1";
@@ -31,6 +34,8 @@ struct Document<'a> {
     kind: &'static str,
     summary: Summary,
     policies: Vec<Policy<'a>>,
+    namespaces: Vec<Group>,
+    kinds: Vec<Group>,
     objects: Vec<Object<'a>>,
     invalid_policies: &'a [Problem],
     unreadable: &'a [Problem],
@@ -74,6 +79,14 @@ struct TestDocument<'a> {
     unreadable: &'a [Problem],
 }
 
+/// Objects that share a namespace (empty for none) or a kind.
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
 impl<'a> Document<'a> {
     fn new(kind: &'static str, report: &'a Report) -> Self {
         let by_policy = report.counts_by_policy();
@@ -96,11 +109,17 @@ impl<'a> Document<'a> {
                     judgements: counts(&policy.name),
                 })
                 .collect(),
+            namespaces: groups(report.by_namespace()),
+            kinds: groups(report.by_kind()),
             objects: report.objects.iter().filter_map(Object::new).collect(),
             invalid_policies: &report.invalid_policies,
             unreadable: &report.unreadable,
         }
     }
+}
+
+fn groups(tallies: BTreeMap<String, Tally>) -> Vec<Group> {
+    tallies.into_iter().map(|(name, tally)| Group { name, tally }).collect()
 }
 
 impl<'a> Object<'a> {

@@ -230,6 +230,22 @@ pub struct Counts {
     pub pass: usize,
 }
 
+/// Some objects, and how many of them fail at least one policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// How many objects there are.
+    pub objects: usize,
+    /// How many of them `[Deny]` would deny.
+    pub failing: usize,
+}
+
+impl Action {
+    /// Whether it is a failure that `[Deny]` would deny, whatever it leads to now.
+    pub fn fails(self) -> bool {
+        self < Self::Ignore
+    }
+}
+
 impl Counts {
     /// Counts one more.
     pub fn add(&mut self, action: Action) {
@@ -281,6 +297,34 @@ impl Report {
             by_policy.entry(&judgement.policy).or_default().add(judgement.action);
         }
         by_policy
+    }
+
+    /// Objects by namespace; cluster-scoped ones under the empty name.
+    pub fn by_namespace(&self) -> BTreeMap<String, Tally> {
+        self.tally(|object| object.namespace.clone())
+    }
+
+    /// Objects by kind, as in `Deployment.apps`.
+    pub fn by_kind(&self) -> BTreeMap<String, Tally> {
+        self.tally(|object| match object.api_version.split_once('/') {
+            Some((group, _)) => format!("{}.{group}", object.kind),
+            None => object.kind.clone(),
+        })
+    }
+
+    /// All objects together.
+    pub fn total(&self) -> Tally {
+        self.tally(|_| String::new()).into_values().next().unwrap_or_default()
+    }
+
+    fn tally(&self, key: impl Fn(&ObjectRef) -> String) -> BTreeMap<String, Tally> {
+        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+        for judged in &self.objects {
+            let tally = tallies.entry(key(&judged.object)).or_default();
+            tally.objects += 1;
+            tally.failing += usize::from(judged.judgements.iter().any(|judgement| judgement.action.fails()));
+        }
+        tallies
     }
 
     /// Every judgement with its object.

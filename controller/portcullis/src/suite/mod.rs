@@ -3,6 +3,7 @@
 //! A case is decided twice: as an admission request, with a user and the old object, and offline, as check
 //! and audit see the object: nobody asks, and nothing is known of what was there before.
 
+mod fields;
 mod read;
 mod request;
 mod run;

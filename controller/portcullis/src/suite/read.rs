@@ -1,12 +1,13 @@
 //! Reads suites: fields checked by name, positions kept, samples fetched from beside the suite.
 
+use super::fields::{Fault, Fields};
 use super::request::{from_node, from_object, user_from};
 use super::{Case, Expect, Suite};
 use crate::manifests;
 use crate::report::model::{Place, Problem};
 use portcullis_core::Request;
 use portcullis_core::matching::Resources;
-use portcullis_core::yaml::{self, Node, Position, Value};
+use portcullis_core::yaml::{self, Node, Value};
 use regex::Regex;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -36,14 +37,6 @@ pub struct Loaded {
     pub suites: Vec<Suite>,
     /// What is wrong with the file, or with a suite as a whole.
     pub problems: Vec<Problem>,
-}
-
-/// Something wrong with a suite, where it is wrong.
-#[derive(Debug)]
-pub(super) struct Fault {
-    at: Position,
-    message: String,
-    hint: Option<String>,
 }
 
 /// Reads a file: its `Suite` documents and the samples that they name.
@@ -272,80 +265,4 @@ fn regex(fields: &Fields<'_>, text: &str) -> Result<Regex, Fault> {
         hint: Some("write `\\` before `.`, `(`, `[` and their like to mean them".to_owned()),
         ..fields.fault("message", format!("`{text}` is no regular expression"))
     })
-}
-
-impl Fault {
-    pub(super) fn new(at: Position, message: impl Into<String>) -> Self {
-        Self { at, message: message.into(), hint: None }
-    }
-
-    fn at(self, file: &Path) -> Problem {
-        let Position { line, column } = self.at;
-        Problem { message: format!("{}:{line}:{column}: {}", file.display(), self.message), hint: self.hint }
-    }
-}
-
-/// A mapping whose keys are all known.
-pub(super) struct Fields<'a> {
-    node: &'a Node,
-    at: Position,
-}
-
-impl<'a> Fields<'a> {
-    pub(super) fn of(node: &'a Node, known: &[&str]) -> Result<Self, Fault> {
-        let Value::Mapping(entries) = &node.value else {
-            return Err(Fault::new(node.at, "expected a mapping"));
-        };
-        match entries.iter().find(|entry| !known.contains(&entry.key.as_str())) {
-            None => Ok(Self { node, at: node.at }),
-            Some(entry) => {
-                let near = known
-                    .iter()
-                    .map(|name| {
-                        (strsim::damerau_levenshtein(&entry.key.to_lowercase(), &name.to_lowercase()), name)
-                    })
-                    .min()
-                    .filter(|(distance, _)| *distance <= 2);
-                let hint = match near {
-                    Some((_, name)) => format!("did you mean `{name}`?"),
-                    None => format!("known are {}", known.join(", ")),
-                };
-                let fault = Fault::new(entry.key_at, format!("unknown field `{}`", entry.key));
-                Err(Fault { hint: Some(hint), ..fault })
-            }
-        }
-    }
-
-    /// The value of a field; `None` if it is absent or null.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
-        self.node.get(key).filter(|node| node.value != Value::Null)
-    }
-
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, Fault> {
-        match self.get(key).map(|node| (node.as_str(), node)) {
-            None => Ok(None),
-            Some((Some(text), _)) => Ok(Some(text.to_owned())),
-            Some((None, node)) => Err(Fault::new(node.at, format!("`{key}` must be a string"))),
-        }
-    }
-
-    pub(super) fn required(&self, key: &str) -> Result<String, Fault> {
-        self.text(key)?.ok_or_else(|| self.lacks(key))
-    }
-
-    pub(super) fn boolean(&self, key: &str) -> Result<Option<bool>, Fault> {
-        match self.get(key).map(|node| (&node.value, node)) {
-            None => Ok(None),
-            Some((Value::Bool(value), _)) => Ok(Some(*value)),
-            Some((_, node)) => Err(Fault::new(node.at, format!("`{key}` must be true or false"))),
-        }
-    }
-
-    fn lacks(&self, key: &str) -> Fault {
-        Fault::new(self.at, format!("`{key}` is missing"))
-    }
-
-    fn fault(&self, key: &str, message: impl Into<String>) -> Fault {
-        Fault::new(self.node.get(key).map_or(self.at, |node| node.at), message)
-    }
 }

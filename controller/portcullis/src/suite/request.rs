@@ -1,6 +1,6 @@
 //! The request of a case: what it says, and what follows from its object.
 
-use super::read::{Fault, Fields};
+use super::fields::{Fault, Fields};
 use portcullis_core::Request;
 use portcullis_core::matching::Resources;
 use portcullis_core::request::{GroupVersionKind, GroupVersionResource, Operation, UserInfo};

@@ -1,6 +1,6 @@
 //! `portcullis audit`: who would be denied, among objects that were dumped from a cluster.
 
-use super::inputs::{Bench, JudgeArgs, Output, complain, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, read_objects};
 use crate::cli::{GlobalArgs, write_out};
 use crate::exit::Exit;
 use crate::report::json;
@@ -45,18 +45,18 @@ pub struct AuditArgs {
 /// If there are no policies or no objects, or standard output is broken.
 pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let mut found = read_objects(&args.paths)?;
-    let bench = Bench::prepare(&args.judge, &found.objects)?;
+    let judge = Judge::prepare(&args.judge, &found.objects)?;
     let mut report = Report {
-        policies: bench.policies(),
-        invalid_policies: bench.invalid_policies(),
+        policies: judge.policies(),
+        invalid_policies: judge.invalid_policies(),
         unreadable: found.problems,
         ..Report::default()
     };
-    report.unreadable.extend(bench.unreadable.iter().cloned());
+    report.unreadable.extend(judge.unreadable.iter().cloned());
     for manifest in &mut found.objects {
         let object = std::mem::take(&mut manifest.object);
-        let request = Request::for_object(object, &bench.resources, Operation::Create);
-        report.objects.push(bench.judge(manifest, &request));
+        let request = Request::for_object(object, &judge.resources, Operation::Create);
+        report.objects.push(judge.judge(manifest, &request));
     }
 
     complain(global, &report.invalid_policies);

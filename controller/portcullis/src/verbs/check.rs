@@ -1,6 +1,6 @@
 //! `portcullis check`: manifests before they are applied.
 
-use super::inputs::{Bench, JudgeArgs, Output, complain, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, read_objects};
 use crate::cli::{GlobalArgs, Tone, write_out};
 use crate::exit::Exit;
 use crate::manifests;
@@ -58,21 +58,21 @@ pub struct CheckArgs {
 /// If there are no policies or no objects, or standard output is broken.
 pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let mut found = read_objects(&args.paths)?;
-    let bench = Bench::prepare(&args.judge, &found.objects)?;
-    let old = OldObjects::read(&args.old, &bench.resources);
+    let judge = Judge::prepare(&args.judge, &found.objects)?;
+    let old = OldObjects::read(&args.old, &judge.resources);
     let user = args.user.as_ref().map(|name| user(name, args.groups.clone()));
 
     let mut report = Report {
-        policies: bench.policies(),
-        invalid_policies: bench.invalid_policies(),
+        policies: judge.policies(),
+        invalid_policies: judge.invalid_policies(),
         unreadable: found.problems,
         ..Report::default()
     };
-    report.unreadable.extend(bench.unreadable.iter().chain(&old.unreadable).cloned());
+    report.unreadable.extend(judge.unreadable.iter().chain(&old.unreadable).cloned());
     for manifest in &mut found.objects {
         let object = std::mem::take(&mut manifest.object);
-        let request = old.request(object, &bench.resources, args.judge.complete, user.clone());
-        report.objects.push(bench.judge(manifest, &request));
+        let request = old.request(object, &judge.resources, args.judge.complete, user.clone());
+        report.objects.push(judge.judge(manifest, &request));
     }
 
     complain(global, &report.invalid_policies);

@@ -73,7 +73,7 @@ pub fn read_policies(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Sourc
 
 /// Policies and facts, ready to judge objects.
 #[derive(Debug)]
-pub struct Bench {
+pub struct Judge {
     set: PolicySet,
     /// Policies that are broken, by name.
     broken: BTreeSet<String>,
@@ -87,7 +87,7 @@ pub struct Bench {
     pub unreadable: Vec<Problem>,
 }
 
-impl Bench {
+impl Judge {
     /// Reads policies and resources. The objects to be judged are among the facts, too.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Bench {
         let beside = manifests::read(&args.resources);
         let set = PolicySet::compile(&sources, None);
         let broken = set.entries().iter().filter(|entry| entry.state == State::Broken);
-        let mut bench = Self {
+        let mut judge = Self {
             broken: broken.map(|entry| entry.info.name.clone()).collect(),
             set,
             resources: Resources::new(),
@@ -106,10 +106,10 @@ impl Bench {
             unreadable: beside.problems,
         };
         for manifest in beside.objects.iter().chain(objects) {
-            bench.resources.add_crd(&manifest.object);
-            bench.facts.add(manifest.object.clone());
+            judge.resources.add_crd(&manifest.object);
+            judge.facts.add(manifest.object.clone());
         }
-        Ok(bench)
+        Ok(judge)
     }
 
     /// Judges a request that was made from a manifest, by the policies that are sound. What is broken has

@@ -29,7 +29,7 @@ A suite stands beside its policy:
     message: not from an approved registry
 
 A case may also have `old` (which makes it an update), `user`, `params`, `resources`, `policy` and \
-`expectOffline` (what check and audit say).";
+`expectOffline` (what check and audit say). A suite may list its `policies`, if they are elsewhere.";
 
 /// Flags of `portcullis test`.
 #[derive(Debug, Args)]

@@ -1,23 +1,20 @@
 //! The table of `portcullis audit`: who would be denied, by policy, namespace and kind, then the findings.
 
 use super::check::{exceptions, heading, undecidable};
-use super::{Paint, clean, columns, count, findings, hint, line, unusable};
-use crate::report::model::{Action, Counts, Judged, Judgement, PolicyRef, Report};
+use super::{Paint, columns, count, findings, hint, line, unusable};
+use crate::cli::clean;
+use crate::report::model::{Action, Counts, Judged, Judgement, PolicyRef, Report, Tally};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What stands for the namespace of cluster-scoped objects.
+const CLUSTER: &str = "(cluster)";
 
 /// Renders a report by policy: counts first, then what fails, grouped by policy and namespace.
 pub fn audit(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
     by_policy(&mut out, paint, report);
-    by_place(&mut out, paint, report, "NAMESPACE", |judged| match judged.object.namespace.as_str() {
-        "" => "(cluster)".to_owned(),
-        namespace => namespace.to_owned(),
-    });
-    by_place(&mut out, paint, report, "KIND", |judged| {
-        let group = judged.object.api_version.split_once('/').map_or("", |(group, _)| group);
-        let dot = if group.is_empty() { "" } else { "." };
-        format!("{}{dot}{group}", judged.object.kind)
-    });
+    tallies(&mut out, paint, "NAMESPACE", report.by_namespace());
+    tallies(&mut out, paint, "KIND", report.by_kind());
     for policy in &report.policies {
         failures(&mut out, paint, report, policy);
     }
@@ -44,24 +41,19 @@ fn by_policy(out: &mut String, paint: Paint, report: &Report) {
 fn actions_now(report: &Report, policy: &str) -> String {
     let actions: BTreeSet<Action> = report
         .judgements()
-        .filter(|(_, judgement)| judgement.policy == policy && judgement.action < Action::Ignore)
+        .filter(|(_, judgement)| judgement.policy == policy && judgement.action.fails())
         .map(|(_, judgement)| judgement.action)
         .collect();
     actions.into_iter().map(Action::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Objects and how many of them fail, by something that an object has.
-fn by_place(out: &mut String, paint: Paint, report: &Report, title: &str, key: impl Fn(&Judged) -> String) {
-    let mut groups: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for judged in &report.objects {
-        let (objects, failing) = groups.entry(key(judged)).or_default();
-        *objects += 1;
-        *failing += usize::from(judged.judgements.iter().any(fails));
-    }
+/// Objects and how many of them fail, by something that they share.
+fn tallies(out: &mut String, paint: Paint, title: &str, tallies: BTreeMap<String, Tally>) {
     let mut rows = vec![[title, "OBJECTS", "FAIL"].map(str::to_owned).to_vec()];
-    rows.extend(groups.into_iter().map(|(key, (objects, failing))| {
-        vec![clean(&key).into_owned(), objects.to_string(), failing.to_string()]
-    }));
+    for (name, Tally { objects, failing }) in tallies {
+        let name = if name.is_empty() { CLUSTER } else { &name };
+        rows.push(vec![clean(name).into_owned(), objects.to_string(), failing.to_string()]);
+    }
     table(out, paint, &rows, 2);
 }
 
@@ -70,10 +62,6 @@ fn table(out: &mut String, paint: Paint, rows: &[Vec<String>], right: usize) {
         line(out, &if index == 0 { paint.bold(&text) } else { text });
     }
     out.push('\n');
-}
-
-fn fails(judgement: &Judgement) -> bool {
-    judgement.action < Action::Ignore
 }
 
 fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef) {
@@ -93,7 +81,7 @@ fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef)
         hint(out, paint, "  ", remedy);
     }
     for (namespace, failures) in by_namespace {
-        let name = if namespace.is_empty() { "(cluster)" } else { namespace };
+        let name = if namespace.is_empty() { CLUSTER } else { namespace };
         line(out, &format!("  {}", clean(name)));
         for (judged, judgement) in failures {
             let action = judgement.action;
@@ -111,7 +99,7 @@ fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef)
 }
 
 fn summary(report: &Report, paint: Paint) -> String {
-    let failing = report.objects.iter().filter(|judged| judged.judgements.iter().any(fails)).count();
+    let failing = report.total().failing;
     let counts = report.object_counts();
     let mut text = format!(
         "{}, {}: {}",

@@ -1,6 +1,7 @@
 //! The table of `portcullis check`: failures by object, then what could not be decided, then exceptions.
 
-use super::{Paint, clean, count, findings, hint, line, unusable};
+use super::{Paint, count, findings, hint, line, unusable};
+use crate::cli::clean;
 use crate::report::model::{Action, Judged, Judgement, Report};
 use std::collections::BTreeMap;
 

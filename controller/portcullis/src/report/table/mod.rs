@@ -8,9 +8,8 @@ pub use audit::audit;
 pub use check::check;
 pub use suites::suites;
 
+use crate::cli::clean;
 use crate::report::model::{Action, Finding, Judgement, Report};
-use std::borrow::Cow;
-use std::fmt::Write;
 
 /// Whether and how to colour. What a colour says is always said in words too.
 #[derive(Debug, Clone, Copy)]
@@ -93,24 +92,6 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// Text from inputs as it may be shown: control characters, which could move the cursor or forge lines,
-/// are escaped.
-fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            // Writing to a string cannot fail.
-            let _ = write!(shown, "{}", character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
-
 /// `1 object`, `2 objects`, `3 policies`, `4 errors in policies`.
 fn count(number: usize, thing: &str) -> String {
     let (noun, rest) = thing.find(" in ").map_or((thing, ""), |at| thing.split_at(at));
@@ -138,13 +119,7 @@ fn columns(rows: &[Vec<String>], right: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, columns, count};
-
-    #[test]
-    fn what_inputs_hold_cannot_move_the_cursor() {
-        assert_eq!(clean("plain `text` — ü"), "plain `text` — ü");
-        assert_eq!(clean("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
-    }
+    use super::{columns, count};
 
     #[test]
     fn columns_align() {

@@ -1,6 +1,7 @@
 //! The table of `portcullis test`: a line per suite, more about what failed.
 
-use super::{Paint, clean, count, line};
+use super::{Paint, count, line};
+use crate::cli::clean;
 use crate::report::model::Problem;
 use crate::suite::{CaseReport, SuiteReport};
 
