@@ -124,6 +124,19 @@ async fn a_broken_edit_keeps_the_version_before() {
 }
 
 #[tokio::test]
+async fn a_directory_that_goes_away_keeps_its_policies() {
+    let gate = Gate::with_policy(&policy("versioned", "version 1 ends"));
+    let aside = gate.directory.path().join("aside");
+    fs::rename(gate.policies(), &aside).unwrap();
+    gate.logged_where("the second generation", |line| line["generation"] == 2);
+    assert!(message(&gate).await.contains("version 1 ends"));
+    assert_eq!(gate.page("/policies").await.json()["policies"][0]["state"], "kept-old");
+    fs::write(aside.join("policy.yaml"), policy("versioned", "version 2 ends")).unwrap();
+    fs::rename(aside, gate.policies()).unwrap();
+    until(&gate, "version 2 ends").await;
+}
+
+#[tokio::test]
 async fn a_certificate_is_replaced_while_requests_run() {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("policies")).unwrap();

@@ -59,6 +59,11 @@ impl PolicyFiles {
             let none = || Problem { path: String::new(), directory: true, message: "not given".to_owned() };
             return Err(first.unwrap_or_else(none));
         }
+        if self.content.is_some() && !snapshot.settled {
+            // Half an old and half a new set would be neither; what was read before stays until it settles.
+            self.survey.forget();
+            return Ok(None);
+        }
         let content = self.hasher.hash_one((&snapshot.texts, content_of(&snapshot.problems)));
         let unchanged = self.content.replace(content) == Some(content);
         let sources = if unchanged { None } else { Some(self.sources(&snapshot)) };
@@ -137,5 +142,85 @@ fn failure(file: &str, message: String, hint: &str) -> DocumentError {
         file_position: None,
         message,
         hint: Some(hint.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    const POLICY: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: any, labels: {portcullis.dev/policy: 'true'}}
+data: {policy.yaml: 'kind: Policy'}
+";
+
+    fn files(root: &Path) -> PolicyFiles {
+        PolicyFiles::new(vec![root.to_owned()], "portcullis")
+    }
+
+    fn failures(sources: &Sources) -> Vec<(&str, &str)> {
+        fn name(failure: &DocumentError) -> &str {
+            failure.origin.file.as_deref().unwrap().rsplit('/').next().unwrap()
+        }
+        sources.failures.iter().map(|failure| (name(failure), failure.message.as_str())).collect()
+    }
+
+    #[test]
+    fn what_says_the_same_is_not_read_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        fs::write(&file, POLICY).unwrap();
+        let mut files = files(directory.path());
+        let sources = files.read().unwrap().unwrap();
+        assert_eq!((sources.config_maps.len(), sources.failures.len()), (1, 0));
+        assert_eq!(sources.config_maps[0].namespace, "portcullis");
+        fs::write(&file, POLICY).unwrap();
+        assert!(files.look_changed());
+        assert!(files.read().unwrap().is_none());
+        assert!(!files.look_changed());
+    }
+
+    #[test]
+    fn a_file_that_is_emptied_is_a_failure_until_it_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, other) = (directory.path().join("a.yaml"), directory.path().join("b.yaml"));
+        fs::write(&file, POLICY).unwrap();
+        fs::write(&other, "").unwrap();
+        let mut files = files(directory.path());
+        assert_eq!(failures(&files.read().unwrap().unwrap()), []);
+        let emptied = [("a.yaml", "the file is empty, though it held policies before")];
+        for text in ["", " \n\n"] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(failures(&files.read().unwrap().unwrap()), emptied);
+        }
+        fs::write(&file, "# nothing any more, and meant so").unwrap();
+        assert_eq!(failures(&files.read().unwrap().unwrap()), []);
+        fs::write(&file, POLICY).unwrap();
+        assert_eq!(files.read().unwrap().unwrap().config_maps.len(), 1);
+        fs::remove_file(&file).unwrap();
+        let sources = files.read().unwrap().unwrap();
+        assert_eq!((sources.config_maps.len(), sources.failures.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_directory_that_goes_away_is_a_failure_of_each_of_its_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("policies");
+        let mut files = files(&root);
+        assert_eq!(files.read().unwrap_err().message, "no such file or directory");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a.yaml"), POLICY).unwrap();
+        files.read().unwrap().unwrap();
+        for _ in 0..2 {
+            fs::rename(&root, directory.path().join("elsewhere")).unwrap();
+            let sources = files.read().unwrap().unwrap();
+            let names: Vec<_> = failures(&sources).into_iter().map(|(file, _)| file).collect();
+            assert_eq!(names, ["policies", "a.yaml"]);
+            fs::rename(directory.path().join("elsewhere"), &root).unwrap();
+            assert_eq!(files.read().unwrap().unwrap().config_maps.len(), 1);
+        }
     }
 }

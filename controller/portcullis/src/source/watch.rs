@@ -109,6 +109,8 @@ pub struct Watch {
     watcher: Option<notify::RecommendedWatcher>,
     points: Arc<Mutex<Points>>,
     messages: Receiver<Message>,
+    /// How long to wait without any event.
+    pause: Duration,
 }
 
 impl Watch {
@@ -129,11 +131,12 @@ impl Watch {
                 tracing::warn!(%error, "changes of files are not notified; looking for them instead");
             })
             .ok();
-        (Self { watcher, points, messages }, Stopper(sender))
+        (Self { watcher, points, messages, pause: LOOK }, Stopper(sender))
     }
 
     /// Watches these directories from now on, and no others.
     pub fn set(&mut self, points: Points) {
+        self.pause = if self.watcher.is_some() { LOOK } else { LOOK_WITHOUT_EVENTS };
         let Some(watcher) = &mut self.watcher else { return };
         let old = {
             let mut current = self.points.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,16 +148,21 @@ impl Watch {
         }
         for directory in points.directories.keys() {
             // Watched again even if it was before: another directory may have taken its place.
-            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-                tracing::debug!(%error, directory = %directory.display(), "cannot watch");
+            match watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => {}
+                Err(_) if !directory.exists() => {}
+                Err(error) => {
+                    let directory = directory.display();
+                    tracing::warn!(%error, %directory, "a directory is not watched; looking for changes instead");
+                    self.pause = LOOK_WITHOUT_EVENTS;
+                }
             }
         }
     }
 
     /// Waits until something changes, then until the changes settle.
     pub fn wait(&self) -> Wake {
-        let pause = if self.watcher.is_some() { LOOK } else { LOOK_WITHOUT_EVENTS };
-        match self.next(pause) {
+        match self.next(self.pause) {
             Ok(()) => self.settle(),
             Err(wake) => wake,
         }
@@ -178,5 +186,61 @@ impl Watch {
             }
         }
         Wake::Changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// Waits until a change is heard.
+    fn hears(watch: &Watch, what: &str) {
+        let begin = Instant::now();
+        while watch.wait() != Wake::Changed {
+            assert!(begin.elapsed() < Duration::from_secs(30), "not heard: {what}");
+        }
+    }
+
+    #[test]
+    fn changes_are_heard_where_they_matter() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir(root.join("all")).unwrap();
+        let mut points = Points::default();
+        points.everything_in(&root.join("all"));
+        points.name_in_parent(&root.join("link"));
+        let (mut watch, stopper) = Watch::new();
+        watch.set(points.clone());
+        fs::write(root.join("all/new.yaml"), "x").unwrap();
+        hears(&watch, "a new file");
+        fs::write(root.join("all/new.yaml"), "y").unwrap();
+        hears(&watch, "a changed file");
+        std::os::unix::fs::symlink("all", root.join("link")).unwrap();
+        hears(&watch, "a new link");
+        assert!(!points.contain(&root.join("other")));
+        fs::read(root.join("all/new.yaml")).unwrap();
+        fs::write(root.join("other"), "x").unwrap();
+        drop(stopper);
+        assert_eq!(watch.wait(), Wake::Stop, "neither reading nor other names are heard");
+    }
+
+    #[test]
+    fn points_are_joined_by_the_wider_interest() {
+        let mut points = Points::default();
+        points.name_in_parent(Path::new("/a/one"));
+        let mut more = Points::default();
+        more.name_in_parent(Path::new("/a/two"));
+        more.everything_in(Path::new("/b"));
+        points.extend(&more);
+        for (path, expect) in
+            [("/a/one", true), ("/a/two", true), ("/a/three", false), ("/b/any", true), ("/c", false)]
+        {
+            assert_eq!(points.contain(Path::new(path)), expect, "{path}");
+        }
+        more.everything_in(Path::new("/a"));
+        points.extend(&more);
+        points.name_in_parent(Path::new("/a/one"));
+        assert!(points.contain(Path::new("/a/three")));
     }
 }

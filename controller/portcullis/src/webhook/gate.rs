@@ -103,7 +103,7 @@ impl Gate {
     fn answer_body(&self, entry: Entry, arrived: &Arrived<'_>) -> Answered {
         let bytes = arrived.bytes.as_slice();
         match arrived.cut {
-            None => self.guard(entry, bytes),
+            None => self.guarded(entry, bytes, || self.judge(entry, bytes)),
             Some(Cut::TooLarge) => over_limit(bytes, "the review is larger than 32 MiB"),
             Some(Cut::Shed) => by_class(entry, bytes, &OVERLOADED, Outcome::Shed),
             Some(Cut::Late) => by_class(entry, bytes, &LATE, Outcome::Late),
@@ -112,9 +112,9 @@ impl Gate {
     }
 
     /// Judges, and answers by class if that panics: a defect of ours must not become a bare 500.
-    fn guard(&self, entry: Entry, body: &[u8]) -> Answered {
+    fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Answered) -> Answered {
         let begin = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(|| self.judge(entry, body)));
+        let result = catch_unwind(AssertUnwindSafe(judge));
         let mut answered = result.unwrap_or_else(|_| {
             self.metrics.panics.inc();
             tracing::error!(path = entry.path(), uid = outline::uid(body), "a decision panicked");
@@ -205,7 +205,12 @@ fn answer_unread(
 ) -> Answered {
     match outline::uid(body) {
         Some(uid) => {
-            tracing::warn!(uid, allowed = reply.allowed(), "answered without a decision: {message}");
+            // Under load a line for each would make things worse; the metric counts them.
+            if outcome == Outcome::Shed {
+                tracing::debug!(uid, allowed = reply.allowed(), "answered without a decision: {message}");
+            } else {
+                tracing::warn!(uid, allowed = reply.allowed(), "answered without a decision: {message}");
+            }
             Answered { status: StatusCode::OK, json: reply.to_json(&uid), outcome, judging: None }
         }
         None => refusal(otherwise, message),
@@ -273,5 +278,52 @@ fn log(entry: Entry, review: &Review, decision: &Decision, answer: &Answer, took
             violated = names(|verdict| *verdict == Verdict::Deny),
             failed = names(|verdict| matches!(verdict, Verdict::Error | Verdict::Undecidable(_))),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value as Json;
+
+    fn gate() -> Gate {
+        Gate {
+            live: Arc::default(),
+            metrics: Arc::default(),
+            controller_namespace: "portcullis".to_owned(),
+            audit_only: false,
+            max_requests: 1,
+            requests: AtomicUsize::new(0),
+            bodies: body::Together::default(),
+        }
+    }
+
+    const REVIEW: &str = r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "u", "operation": "CREATE", "kind": {"version": "v1", "kind": "Pod"},
+        "resource": {"version": "v1", "resource": "pods"}, "object": {}}}"#;
+
+    #[test]
+    fn before_the_first_set_the_class_answers() {
+        let gate = gate();
+        assert_eq!(gate.live.unready(), Some("the first policy set is not compiled yet"));
+        for entry in Entry::ALL {
+            let answered = gate.judge(entry, REVIEW.as_bytes());
+            let review: Json = serde_json::from_slice(&answered.json).unwrap();
+            assert_eq!(answered.status, StatusCode::OK);
+            assert_eq!(review["response"]["uid"], "u");
+            assert_eq!(review["response"]["allowed"], !entry.fails_closed(), "{}", entry.path());
+        }
+    }
+
+    #[test]
+    fn a_panic_is_answered_by_class_and_counted() {
+        let gate = gate();
+        for (entry, allowed) in [(Entry::Fail, false), (Entry::Ignore, true)] {
+            let answered = gate.guarded(entry, REVIEW.as_bytes(), || panic!("a defect"));
+            let review: Json = serde_json::from_slice(&answered.json).unwrap();
+            assert_eq!(review["response"]["allowed"], allowed);
+            assert_eq!((answered.status, answered.outcome), (StatusCode::OK, Outcome::Failed));
+        }
+        assert_eq!(gate.metrics.panics.get(), 2);
     }
 }

@@ -407,3 +407,116 @@ impl<'a> Status<'a> {
 fn clip(text: &str) -> String {
     text.chars().take(64).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_core::decision::Reason;
+    use portcullis_core::enforcement::Cause;
+    use serde_json::json;
+
+    fn request() -> Json {
+        json!({
+            "uid": "u", "operation": "UPDATE", "name": "web", "namespace": "a", "subResource": "scale",
+            "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+            "resource": {"group": "apps", "version": "v1", "resource": "deployments"},
+            "requestKind": {"group": "apps", "version": "v1beta1", "kind": "Deployment"},
+            "userInfo": {"username": "jane", "uid": "7", "groups": ["g"], "extra": {"k": ["v"], "none": null}},
+            "object": {"a": 1}, "oldObject": {"a": 0}, "dryRun": true, "options": {"kind": "UpdateOptions"},
+            "a field of tomorrow": [1]
+        })
+    }
+
+    fn read(request: &Json) -> Result<Review, Unreadable> {
+        let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
+        Review::read(review.to_string().as_bytes())
+    }
+
+    #[test]
+    fn every_field_of_a_request_is_read() {
+        let Review { uid, request } = read(&request()).unwrap();
+        assert_eq!((uid.as_str(), request.operation), ("u", Operation::Update));
+        assert_eq!(request.kind, GroupVersionKind::from_api_version("apps/v1", "Deployment"));
+        assert_eq!(request.resource.unwrap().resource, "deployments");
+        assert_eq!(request.request_kind.unwrap().version, "v1beta1");
+        assert_eq!((request.request_resource, request.request_sub_resource), (None, None));
+        assert_eq!((request.sub_resource.as_str(), request.name.as_str()), ("scale", "web"));
+        let user = request.user.unwrap();
+        assert_eq!(
+            (user.username.as_str(), user.uid.as_str(), user.groups),
+            ("jane", "7", vec!["g".to_owned()])
+        );
+        assert_eq!(user.extra["k"], ["v"]);
+        assert_eq!(user.extra["none"], [""; 0]);
+        assert_eq!((request.object, request.old_object), (json!({"a": 1}), json!({"a": 0})));
+        assert!(request.dry_run && request.old_object_known);
+        assert_eq!(request.options["kind"], "UpdateOptions");
+    }
+
+    #[test]
+    fn what_go_leaves_out_or_writes_as_null_is_empty() {
+        let mut sparse = request();
+        for field in ["name", "namespace", "subResource", "requestKind", "userInfo", "object", "oldObject"] {
+            sparse[field] = Json::Null;
+        }
+        sparse.as_object_mut().unwrap().remove("dryRun");
+        sparse.as_object_mut().unwrap().remove("options");
+        let request = read(&sparse).unwrap().request;
+        assert_eq!((request.name.as_str(), request.namespace.as_str(), request.dry_run), ("", "", false));
+        assert_eq!(
+            (request.object, request.old_object, request.options),
+            (Json::Null, Json::Null, Json::Null)
+        );
+        assert_eq!(request.user, Some(UserInfo::default()));
+    }
+
+    fn denied(count: usize, line: &str) -> Json {
+        let cause = Cause {
+            policy: "p".to_owned(),
+            message: "m".to_owned(),
+            line: line.to_owned(),
+            field_path: "spec.replicas".to_owned(),
+            reason: Reason::Forbidden,
+        };
+        let answer = Answer {
+            allowed: false,
+            denials: vec![cause; count],
+            warnings: vec!["careful".to_owned()],
+            audit_annotations: vec![("key".to_owned(), "value".to_owned())],
+        };
+        let request = read(&request()).unwrap().request;
+        let json = Reply::Decided { answer: &answer, request: &request }.to_json("u");
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    #[test]
+    fn a_denial_says_all_that_kubectl_shows() {
+        let line = "policy `p`: `spec.replicas` must be odd";
+        let cause = json!({"reason": "FieldValueInvalid", "message": line, "field": "spec.replicas"});
+        let expect = json!({
+            "apiVersion": API_VERSION, "kind": KIND,
+            "response": {
+                "uid": "u", "allowed": false, "warnings": ["careful"], "auditAnnotations": {"key": "value"},
+                "status": {
+                    "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+                    "message": format!("{line}\n{line}"), "reason": "Forbidden", "code": 403,
+                    "details": {"name": "web", "group": "apps", "kind": "Deployment", "causes": [cause, cause]}
+                }
+            }
+        });
+        assert_eq!(denied(2, line), expect);
+    }
+
+    #[test]
+    fn a_reply_stays_within_bounds() {
+        let reply = denied(5_000, &"x".repeat(1_000));
+        let status = &reply["response"]["status"];
+        let message = status["message"].as_str().unwrap();
+        assert!(
+            message.len() < MAX_MESSAGE_BYTES + 100 && message.ends_with("\nand 4984 more"),
+            "{}",
+            message.len()
+        );
+        assert_eq!(status["details"]["causes"].as_array().unwrap().len(), MAX_CAUSES);
+    }
+}
