@@ -65,10 +65,7 @@ impl<'a> Target<'a> {
     }
 
     pub(crate) fn unknown_kind(&self) -> Match {
-        Match::Undecidable(format!(
-            "the resource of kind `{}` is not known: add its CustomResourceDefinition",
-            self.kind
-        ))
+        Match::Undecidable(format!("the CustomResourceDefinition of kind `{}`", self.kind))
     }
 }
 
@@ -262,10 +259,7 @@ pub(crate) mod tests {
         for resources in ["widgets", "widgets/*"] {
             let result = rule(&format!("* * {resources} *")).matches(&target("example.com/v1/? CREATE"));
             let Match::Undecidable(missing) = result else { panic!("{result:?}") };
-            assert_eq!(
-                missing,
-                "the resource of kind `Widget` is not known: add its CustomResourceDefinition"
-            );
+            assert_eq!(missing, "the CustomResourceDefinition of kind `Widget`");
         }
     }
 

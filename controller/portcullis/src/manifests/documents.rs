@@ -58,10 +58,11 @@ impl Parser {
         let (api_version, kind) = match (api_version, kind) {
             (Some(api_version), Some(kind)) => (api_version, kind),
             (api_version, _) => {
-                let missing = if api_version.is_none() { "apiVersion" } else { "kind" };
+                let field = if api_version.is_none() { "apiVersion" } else { "kind" };
+                let fault = if node.get(field).is_none() { "is missing" } else { "is not a string" };
                 return self.refuse(
                     node.at,
-                    &format!("not a Kubernetes object: `{missing}` is missing"),
+                    &format!("not a Kubernetes object: `{field}` {fault}"),
                     Some("pass manifests only; render templates first (`helm template … | portcullis check -`)"),
                 );
             }

@@ -156,9 +156,11 @@ pub fn read_objects(paths: &[PathBuf]) -> anyhow::Result<Manifests> {
     Ok(found)
 }
 
-/// Tells the person what could not be used.
+/// Tells the person what could not be used. Advice that holds for several in a row is given once.
 pub fn complain(global: &GlobalArgs, problems: &[Problem]) {
-    for problem in problems {
-        global.say(Tone::Error, &problem.message, problem.hint.as_deref());
+    for (index, problem) in problems.iter().enumerate() {
+        let next = problems.get(index + 1).and_then(|next| next.hint.as_deref());
+        let hint = problem.hint.as_deref().filter(|hint| next != Some(*hint));
+        global.say(Tone::Error, &problem.message, hint);
     }
 }
