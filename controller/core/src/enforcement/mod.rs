@@ -46,7 +46,8 @@ pub struct Answer {
 pub struct Cause {
     /// The policy that denies.
     pub policy: String,
-    /// The problem as the policy words it.
+    /// What `details.causes` repeats: the whole line, since that is all kubectl shows of an invalid object;
+    /// for a ValidatingAdmissionPolicy the problem alone, as the API server does.
     pub message: String,
     /// The whole line: policy, field path, problem and remedy; for a ValidatingAdmissionPolicy exactly what
     /// the API server says.
@@ -192,9 +193,13 @@ fn cause(outcome: &Outcome, finding: &Finding) -> Cause {
             finding.message
         ),
     };
+    let message = match outcome.policy.dialect {
+        Dialect::Portcullis => line.clone(),
+        Dialect::Kubernetes => finding.message.clone(),
+    };
     Cause {
         policy: outcome.policy.name.clone(),
-        message: finding.message.clone(),
+        message,
         line,
         field_path: finding.field_path.clone(),
         reason: finding.reason,
@@ -232,11 +237,11 @@ fn note_omitted(decision: &Decision, denials: &mut Vec<Cause>) {
     for outcome in decision.outcomes.iter().filter(|outcome| outcome.omitted > 0) {
         let policy = &outcome.policy.name;
         if denials.iter().any(|cause| cause.policy == *policy) {
-            let message = format!("{} more failures are not listed", outcome.omitted);
+            let line = format!("policy `{policy}`: {} more failures are not listed", outcome.omitted);
             denials.push(Cause {
                 policy: policy.clone(),
-                line: format!("policy `{policy}`: {message}"),
-                message,
+                message: line.clone(),
+                line,
                 field_path: String::new(),
                 reason: Reason::default(),
             });

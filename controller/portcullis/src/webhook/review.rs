@@ -304,7 +304,6 @@ pub(super) fn status_json(code: u16, reason: &'static str, message: &str) -> Vec
     serde_json::to_vec(&Status::failure(code, reason, message.into())).unwrap_or_default()
 }
 
-/// kubectl shows the causes alone where the reason is Invalid, so each is a whole line.
 fn denial<'a>(answer: &'a Answer, request: &'a Request) -> Status<'a> {
     let (denials, reason) = (&answer.denials, answer.reason());
     let mut message = String::new();
@@ -320,7 +319,7 @@ fn denial<'a>(answer: &'a Answer, request: &'a Request) -> Status<'a> {
     }
     let causes = denials.iter().take(MAX_CAUSES).map(|cause| StatusCause {
         reason: (!cause.field_path.is_empty()).then_some("FieldValueInvalid"),
-        message: &cause.line,
+        message: &cause.message,
         field: &cause.field_path,
     });
     let details = Details {
@@ -473,7 +472,7 @@ mod tests {
     fn denied(count: usize, line: &str) -> Json {
         let cause = Cause {
             policy: "p".to_owned(),
-            message: "m".to_owned(),
+            message: "policy `p`: `spec.replicas` must be odd".to_owned(),
             line: line.to_owned(),
             field_path: "spec.replicas".to_owned(),
             reason: Reason::Forbidden,
