@@ -33,7 +33,7 @@ enum Phase {
     Clippy,
     /// Unit and integration tests of all crates
     Unit,
-    /// The suites of the policy library
+    /// The suites of the policy library and of the sample reviews
     Suites,
     /// Policies edited under load, for a short while
     Swap,
@@ -47,7 +47,7 @@ impl Phase {
             Self::Purity => "purity of the core",
             Self::Clippy => "clippy",
             Self::Unit => "unit and integration tests",
-            Self::Suites => "suites of the policy library",
+            Self::Suites => "suites of the library and the sample reviews",
             Self::Swap => "policies edited under load",
         }
     }
@@ -62,7 +62,9 @@ impl Phase {
             )?),
             Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
             Self::Suites => {
-                status(Command::new(build_portcullis(false)?).arg("test").arg(root()?.join("policies")))
+                let root = root()?;
+                let suites = ["policies", "tests/reviews", "tests/bench"].map(|folder| root.join(folder));
+                status(Command::new(build_portcullis(false)?).arg("test").args(suites))
             }
             Self::Swap => swap::check_briefly(),
         }

@@ -5,6 +5,7 @@ use super::request::{from_node, from_object, user_from};
 use super::{Case, Expect, Suite};
 use crate::manifests;
 use crate::report::model::{Place, Problem};
+use crate::webhook::review::Review;
 use portcullis_core::Request;
 use portcullis_core::matching::Resources;
 use portcullis_core::yaml::{self, Node, Value};
@@ -149,6 +150,9 @@ impl Reader<'_> {
                     None => from_node(node, known)?,
                     Some(name) => {
                         let document = self.one_document(node, name)?;
+                        if document.get("kind").and_then(Node::as_str) == Some("AdmissionReview") {
+                            return Ok((self.recorded(node, name, &document)?, None));
+                        }
                         from_node(&document, known).map_err(|fault| {
                             let at = Fault { at: fault.at, ..fault };
                             Fault::new(node.at, at.at(&self.beside(name)).message)
@@ -162,6 +166,13 @@ impl Reader<'_> {
             }
             (None, None) => Err(Fault::new(fields.at, "a case needs an `object` or a `request`")),
         }
+    }
+
+    /// The request of an AdmissionReview, as somebody recorded it.
+    fn recorded(&self, node: &Node, name: &str, review: &Node) -> Result<Request, Fault> {
+        Review::read(review.to_json().to_string().as_bytes())
+            .map(|review| review.request)
+            .map_err(|error| Fault::new(node.at, format!("`{}`: {error}", self.beside(name).display())))
     }
 
     /// An object: inline, or the only one of a file beside the suite.
