@@ -31,9 +31,9 @@ Exit codes:
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// How much to log, to standard error
-    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
-    pub log_level: LogLevel,
+    /// How much to log, to standard error [default: info; warn for demo]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// How to write logs
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -86,9 +86,10 @@ impl Color {
 }
 
 impl GlobalArgs {
-    /// Sends logs to standard error from now on. A second call in one process changes nothing.
-    pub fn start_logging(&self) {
-        let level = match self.log_level {
+    /// Sends logs to standard error from now on, as much as `default` unless a flag says otherwise. A second
+    /// call in one process changes nothing.
+    pub fn start_logging(&self, default: LogLevel) {
+        let level = match self.log_level.unwrap_or(default) {
             LogLevel::Error => LevelFilter::ERROR,
             LogLevel::Warn => LevelFilter::WARN,
             LogLevel::Info => LevelFilter::INFO,
@@ -123,7 +124,7 @@ impl GlobalArgs {
         }
         let (word, colour) = match tone {
             Tone::Error => ("error", "\x1b[1;31m"),
-            Tone::Note if self.log_level < LogLevel::Info => return,
+            Tone::Note if self.log_level.is_some_and(|level| level < LogLevel::Info) => return,
             Tone::Note => ("note", "\x1b[1m"),
         };
         let coloured = self.color.enabled(io::stderr().is_terminal());

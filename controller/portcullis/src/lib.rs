@@ -26,7 +26,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(refusal) => return cli::refuse(&refusal),
     };
-    cli.global.start_logging();
+    cli.global.start_logging(cli.verb.log_level());
     match verbs::run(cli.verb, &cli.global) {
         Ok(exit) => exit,
         Err(error) => {

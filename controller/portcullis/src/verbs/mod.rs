@@ -2,11 +2,12 @@
 
 pub mod audit;
 pub mod check;
+pub mod demo;
 pub mod inputs;
 pub mod serve;
 pub mod test;
 
-use crate::cli::GlobalArgs;
+use crate::cli::{GlobalArgs, LogLevel};
 use crate::exit::Exit;
 use clap::Subcommand;
 
@@ -21,6 +22,18 @@ pub enum Verb {
     Test(test::TestArgs),
     /// Report who would be denied, among objects dumped from a cluster
     Audit(audit::AuditArgs),
+    /// Show the webhook at work on the policy library, over real HTTPS
+    Demo(demo::DemoArgs),
+}
+
+impl Verb {
+    /// How much a verb logs unless it is told: the demo prints what it is about itself.
+    pub fn log_level(&self) -> LogLevel {
+        match self {
+            Self::Demo(_) => LogLevel::Warn,
+            Self::Serve(_) | Self::Check(_) | Self::Test(_) | Self::Audit(_) => LogLevel::Info,
+        }
+    }
 }
 
 /// Runs a verb to its end.
@@ -33,5 +46,6 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Check(args) => check::run(&args, global),
         Verb::Test(args) => test::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),
+        Verb::Demo(args) => demo::run(&args, global),
     }
 }

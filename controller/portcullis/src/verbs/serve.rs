@@ -61,7 +61,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Clean)
 }
 
-async fn told_to_stop() {
+/// Returns on SIGTERM or SIGINT.
+pub(super) async fn told_to_stop() {
     let signals =
         signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     match signals.context("signals cannot be received") {

@@ -11,16 +11,22 @@ const CLUSTER: &str = "(cluster)";
 
 /// Renders a report by policy: counts first, then what fails, grouped by policy and namespace.
 pub fn audit(report: &Report, paint: Paint) -> String {
-    let mut out = String::new();
-    by_policy(&mut out, paint, report);
-    tallies(&mut out, paint, "NAMESPACE", report.by_namespace());
-    tallies(&mut out, paint, "KIND", report.by_kind());
+    let mut out = counts(report, paint);
     for policy in &report.policies {
         failures(&mut out, paint, report, policy);
     }
     undecidable(&mut out, paint, report, "an audit knows neither who asked nor what was there before");
     exceptions(&mut out, paint, report);
     line(&mut out, &summary(report, paint));
+    out
+}
+
+/// How much fails, by policy, namespace and kind.
+pub(crate) fn counts(report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    by_policy(&mut out, paint, report);
+    tallies(&mut out, paint, "NAMESPACE", report.by_namespace());
+    tallies(&mut out, paint, "KIND", report.by_kind());
     out
 }
 
@@ -98,7 +104,8 @@ fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef)
     out.push('\n');
 }
 
-fn summary(report: &Report, paint: Paint) -> String {
+/// The whole in one line.
+pub(crate) fn summary(report: &Report, paint: Paint) -> String {
     let failing = report.total().failing;
     let counts = report.object_counts();
     let mut text = format!(

@@ -5,6 +5,7 @@ mod check;
 mod suites;
 
 pub use audit::audit;
+pub(crate) use audit::{counts, summary as audit_summary};
 pub use check::check;
 pub use suites::suites;
 
@@ -27,27 +28,31 @@ impl Paint {
         if self.enabled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    fn dim(self, text: &str) -> String {
+    pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
 
-    fn good(self, text: &str) -> String {
+    pub(crate) fn good(self, text: &str) -> String {
         self.wrap("32", text)
     }
 
-    fn bad(self, text: &str) -> String {
+    pub(crate) fn bad(self, text: &str) -> String {
         self.wrap("1;31", text)
+    }
+
+    pub(crate) fn warning(self, text: &str) -> String {
+        self.wrap("33", text)
     }
 
     /// The colour of an action on `text`, which may be padded.
     fn action(self, action: Action, text: &str) -> String {
         match action {
             Action::Deny => self.bad(text),
-            Action::Warn | Action::Ignore => self.wrap("33", text),
+            Action::Warn | Action::Ignore => self.warning(text),
             Action::Audit => self.wrap("36", text),
             Action::Undecidable => self.wrap("35", text),
             Action::Skip => self.dim(text),
