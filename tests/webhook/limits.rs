@@ -69,7 +69,7 @@ async fn a_body_that_comes_too_slowly_is_answered_by_class_in_time() {
         let reply = &response["response"];
         assert_eq!((&reply["uid"], &reply["allowed"]), (&json!("uid-of-good"), &json!(allowed)), "{path}");
         let told = if allowed { &reply["warnings"][0] } else { &reply["status"]["message"] };
-        assert_eq!(*told, "portcullis did not decide: the review did not arrive in time");
+        assert_eq!(*told, "portcullis did not decide: the time for an answer was over");
     }
     let status = stall(&gate, "/validate?timeout=200ms", "{\"kind\": ").await;
     assert_eq!(status["code"], 504, "{status}");

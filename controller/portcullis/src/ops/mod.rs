@@ -19,7 +19,7 @@ use metrics::Metrics;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -97,15 +97,23 @@ async fn accept(socket: TcpListener, router: Router) -> anyhow::Result<()> {
 }
 
 fn router(live: Arc<Live>, metrics: Arc<Metrics>) -> Router {
-    let for_ready = Arc::clone(&live);
+    let (for_health, for_ready) = (Arc::clone(&live), Arc::clone(&live));
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(async move || healthy(&for_health)))
         .route("/readyz", get(async move || ready(&for_ready)))
         .route("/metrics", get(async move || typed(OPEN_METRICS, metrics.encode())))
         .route("/policies", get(async move || typed("application/json", policies::report(&live))))
         .fallback(async || {
             (StatusCode::NOT_FOUND, "no such path; there are /healthz, /readyz, /metrics and /policies\n")
         })
+}
+
+fn healthy(live: &Live) -> Response<Body> {
+    if live.is_stuck(Instant::now()) {
+        (StatusCode::SERVICE_UNAVAILABLE, "the threads that decide are stuck\n").into_response()
+    } else {
+        "ok\n".into_response()
+    }
 }
 
 fn ready(live: &Live) -> Response<Body> {

@@ -91,15 +91,11 @@ impl PolicyFiles {
         }
         for problem in &snapshot.problems {
             sources.failures.push(unreadable(&problem.path, problem));
-            let below = format!("{}/", problem.path.trim_end_matches('/'));
-            for name in &self.held {
-                let within = problem.directory && name.starts_with(&below);
-                if within {
+            for name in self.held.iter().filter(|name| problem.covers(name)) {
+                if *name != problem.path {
                     sources.failures.push(unreadable(name, problem));
                 }
-                if within || *name == problem.path {
-                    held.insert(name.clone());
-                }
+                held.insert(name.clone());
             }
         }
         self.held = held;

@@ -2,8 +2,10 @@
 
 use super::tree::{Snapshot, Survey};
 use super::watch::Points;
+use portcullis_core::yaml::YamlError;
 use portcullis_core::{Facts, yaml};
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Resource files, read again whenever they change.
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 pub struct ResourceFiles {
     roots: Vec<PathBuf>,
     survey: Survey,
+    /// What each file held when it was last readable as a whole.
+    held: BTreeMap<String, Vec<Json>>,
 }
 
 /// What resource files hold.
@@ -25,7 +29,7 @@ pub struct Resources {
 impl ResourceFiles {
     /// Directories to read, or files; nothing is read yet.
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self { roots, survey: Survey::default() }
+        Self { roots, survey: Survey::default(), held: BTreeMap::new() }
     }
 
     /// Where changes would show.
@@ -38,24 +42,48 @@ impl ResourceFiles {
         Survey::take(&self.roots) != self.survey
     }
 
-    /// Reads everything. A document that cannot be read is left out and reported.
+    /// Reads everything. A file that cannot be read now, or is empty though it held objects (it is just
+    /// being rewritten), keeps what it held; else what is broken of it is left out.
     pub fn read(&mut self) -> Resources {
         let snapshot = Snapshot::take(&self.roots);
-        let mut resources = Resources { facts: Facts::new(true), problems: Vec::new() };
+        let mut problems = Vec::new();
+        let mut held = BTreeMap::new();
         for problem in &snapshot.problems {
-            resources.problems.push(format!("{}: {}", problem.path, problem.message));
+            problems.push(format!("{}: {}", problem.path, problem.message));
+            let kept = self.held.iter().filter(|(name, _)| problem.covers(name));
+            held.extend(kept.map(|(name, objects)| (name.clone(), objects.clone())));
         }
-        for (name, text) in &snapshot.texts {
-            for document in yaml::read(text) {
-                match document {
-                    Ok(node) => add(&mut resources.facts, node.to_json()),
-                    Err(error) => resources.problems.push(format!("{name}: {error}")),
-                }
+        for (name, text) in snapshot.texts {
+            let (mut objects, errors) = parse(&text);
+            let broken = !errors.is_empty() || text.trim().is_empty();
+            if let Some(before) = self.held.remove(&name).filter(|before| broken && !before.is_empty()) {
+                objects = before;
+                problems.push(format!("{name}: empty or broken; what it held before stays"));
             }
+            problems.extend(errors.iter().map(|error| format!("{name}: {error}")));
+            held.insert(name, objects);
         }
+        let mut facts = Facts::new(true);
+        held.values().flatten().for_each(|object| add(&mut facts, object.clone()));
+        self.held = held;
         self.survey = snapshot.survey;
-        resources
+        if !snapshot.settled {
+            self.survey.forget();
+        }
+        Resources { facts, problems }
     }
+}
+
+/// The objects of a file, and what is wrong with the others.
+fn parse(text: &str) -> (Vec<Json>, Vec<YamlError>) {
+    let (mut objects, mut errors) = (Vec::new(), Vec::new());
+    for document in yaml::read(text) {
+        match document {
+            Ok(node) => objects.push(node.to_json()),
+            Err(error) => errors.push(error),
+        }
+    }
+    (objects, errors)
 }
 
 /// Adds an object, or the items of a List.
@@ -94,7 +122,14 @@ mod tests {
         assert_eq!(facts.objects("example.com/v1", "Shopping")[0]["items"][0], "milk");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(!files.look_changed());
+        for broken in ["", "{", "[broken\n---\n{}"] {
+            std::fs::write(&file, broken).unwrap();
+            assert!(files.look_changed());
+            let Resources { facts, problems } = files.read();
+            assert!(facts.namespace("a").is_some() && !problems.is_empty(), "{broken:?}: {problems:?}");
+        }
         std::fs::remove_file(file).unwrap();
-        assert!(files.look_changed());
+        let Resources { facts, problems } = files.read();
+        assert_eq!((facts.namespace("a"), problems.as_slice()), (None, [].as_slice()));
     }
 }

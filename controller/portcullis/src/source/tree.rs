@@ -169,6 +169,14 @@ impl Survey {
     }
 }
 
+impl Problem {
+    /// Whether it keeps this file from being read.
+    pub fn covers(&self, file: &str) -> bool {
+        let below = |rest: &str| self.directory && (rest.starts_with('/') || self.path.ends_with('/'));
+        file.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || below(rest))
+    }
+}
+
 impl Snapshot {
     /// Reads everything under the roots, again if something changed meanwhile, but not forever.
     pub fn take(roots: &[PathBuf]) -> Self {

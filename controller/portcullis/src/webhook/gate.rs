@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 1_000;
 const OVERLOADED: Undecided =
     Undecided { code: 429, reason: "TooManyRequests", message: "too many requests at once" };
 const LATE: Undecided =
-    Undecided { code: 504, reason: "Timeout", message: "the review did not arrive in time" };
+    Undecided { code: 504, reason: "Timeout", message: "the time for an answer was over" };
 const NOT_READY: Undecided =
     Undecided { code: 503, reason: "ServiceUnavailable", message: "no policies are loaded yet" };
 const PANICKED: Undecided = Undecided {
@@ -41,6 +41,7 @@ const PANICKED: Undecided = Undecided {
 pub(super) struct Gate {
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
+    /// Requests in it stay out.
     pub(super) controller_namespace: String,
     pub(super) audit_only: bool,
     /// More requests than this at once are answered by class without a decision.
@@ -86,7 +87,11 @@ impl Gate {
         let (head, body) = request.into_parts();
         let place = Place::take(self);
         let answered = if is_json(&head.headers) {
-            let arrived = self.bodies.read(body, deadline, !place.within_limit).await;
+            let mut arrived = self.bodies.read(body, deadline, !place.within_limit).await;
+            if arrived.cut.is_none() && Instant::now() > deadline {
+                // It waited for a free thread: whoever asked is gone, and deciding would delay the others.
+                arrived.cut = Some(Cut::Late);
+            }
             self.answer_body(entry, &arrived)
         } else {
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")

@@ -4,7 +4,9 @@ use crate::ops::metrics::VerdictCounters;
 use arc_swap::{ArcSwapOption, Guard};
 use portcullis_core::{Facts, PolicySet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::MissedTickBehavior;
 
 /// One generation: what a request is decided by, from its beginning to its end.
 #[derive(Debug)]
@@ -24,13 +26,50 @@ pub struct Generation {
 }
 
 /// The generation in force, and whether we want requests at all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Live {
     generation: ArcSwapOption<Generation>,
     draining: AtomicBool,
+    begin: Instant,
+    /// When a thread that decides last had nothing better to do, in milliseconds since `begin`.
+    beat: AtomicU64,
+}
+
+/// Without a beat for so long, every thread that decides is stuck: only a restart helps.
+const STUCK: Duration = Duration::from_secs(30);
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            generation: ArcSwapOption::empty(),
+            draining: AtomicBool::new(false),
+            begin: Instant::now(),
+            beat: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Live {
+    /// Beats once a second for as long as a thread of this runtime is free to do so.
+    pub async fn keep_beating(&self) {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            self.beat.store(self.millis(Instant::now()), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no thread that decides has come round for 30 seconds.
+    pub fn is_stuck(&self, now: Instant) -> bool {
+        let silent = self.millis(now).saturating_sub(self.beat.load(Ordering::Relaxed));
+        Duration::from_millis(silent) > STUCK
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.begin).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The generation in force; `None` until the first is compiled.
     pub fn current(&self) -> Guard<Option<Arc<Generation>>> {
         self.generation.load()
@@ -55,5 +94,40 @@ impl Live {
         } else {
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_runtime_that_does_not_come_round_is_stuck() {
+        let live = Live::default();
+        let begin = Instant::now();
+        assert!(!live.is_stuck(begin + STUCK / 2));
+        assert!(live.is_stuck(begin + STUCK * 2));
+        let old = Live { begin: begin.checked_sub(STUCK * 2).unwrap(), ..Live::default() };
+        assert!(old.is_stuck(Instant::now()));
+        // Ends by its time limit: it beats forever.
+        let _ = tokio::time::timeout(Duration::from_millis(20), old.keep_beating()).await;
+        assert!(!old.is_stuck(Instant::now()));
+    }
+
+    #[test]
+    fn readiness_begins_with_the_first_generation_and_ends_with_draining() {
+        let live = Live::default();
+        assert_eq!(live.unready(), Some("the first policy set is not compiled yet"));
+        live.swap(Arc::new(Generation {
+            number: 1,
+            set: Arc::default(),
+            facts: Arc::default(),
+            resource_problems: Vec::new(),
+            since: jiff::Timestamp::now(),
+            verdicts: VerdictCounters::default(),
+        }));
+        assert_eq!(live.unready(), None);
+        live.drain();
+        assert_eq!(live.unready(), Some("shutting down"));
     }
 }

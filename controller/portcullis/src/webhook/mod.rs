@@ -142,6 +142,8 @@ impl Server {
         let socket = tokio::net::TcpListener::from_std(socket)?;
         drop(entered);
         runtime.spawn(listener.accept(socket, stopped));
+        let beating = Arc::clone(&live);
+        runtime.spawn(async move { beating.keep_beating().await });
         let ops = ops::start(ops_socket, Arc::clone(&live), Arc::clone(&metrics))?;
         tracing::info!(%address, ops = %ops_address, certificate = %cert_dir.display(), "listening");
 

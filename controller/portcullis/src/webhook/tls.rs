@@ -110,6 +110,6 @@ fn note_expiry(certificate: &Certificate, metrics: &Metrics) {
     let Some(expires) = certificate.expires else { return };
     metrics.certificate_expires.set(expires.as_duration().as_secs_f64());
     if expires < jiff::Timestamp::now() {
-        tracing::warn!(%expires, "the certificate has expired");
+        tracing::warn!(%expires, hint = "replace the files, or remove them", "the certificate has expired");
     }
 }
