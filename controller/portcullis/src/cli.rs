@@ -1,5 +1,6 @@
 //! The command line: its grammar, the flags every verb has, and how messages reach a person.
 
+use crate::excerpt::Excerpt;
 use crate::exit::Exit;
 use crate::verbs::Verb;
 use clap::{Args, Parser, ValueEnum};
@@ -109,12 +110,12 @@ impl GlobalArgs {
     /// Tells the person why the verb failed: one line, and a hint where the error carries one.
     pub fn report(&self, error: &anyhow::Error) {
         let hint = error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| &*hinted.hint);
-        self.say(Tone::Error, &format!("{error:#}"), hint);
+        self.say(Tone::Error, &format!("{error:#}"), None, hint);
     }
 
-    /// Writes a message to standard error, with a `hint:` line below; as a log line with
+    /// Writes a message to standard error, with what it is about and a `hint:` line below; as a log line with
     /// `--log-format json`. What `--log-level` leaves out of the logs is left out here, too.
-    pub fn say(&self, tone: Tone, message: &str, hint: Option<&str>) {
+    pub fn say(&self, tone: Tone, message: &str, excerpt: Option<&Excerpt>, hint: Option<&str>) {
         if self.log_format == LogFormat::Json {
             match tone {
                 Tone::Error => tracing::error!(hint, "{message}"),
@@ -132,6 +133,9 @@ impl GlobalArgs {
         let mut stderr = io::stderr().lock();
         // There is nobody left to tell when standard error itself is gone.
         let _ = writeln!(stderr, "{before}{word}{after}: {}", clean(message));
+        if let Some(excerpt) = excerpt {
+            let _ = write!(stderr, "{excerpt}");
+        }
         if let Some(hint) = hint {
             let _ = writeln!(stderr, "  hint: {}", clean(hint));
         }

@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod excerpt;
 pub mod exit;
 pub mod manifests;
 pub mod ops;

@@ -1,7 +1,7 @@
 //! From the text of one file to its objects: documents, Lists flattened, what is no object reported.
 
 use super::{MAX_BYTES, Manifest, Manifests};
-use crate::report::model::Problem;
+use crate::report::model::{Place, Problem};
 use portcullis_core::yaml::{self, Node, Position, Value};
 use std::sync::Arc;
 
@@ -12,19 +12,15 @@ const MAX_LISTS: usize = 8;
 pub fn parse(file: &str, text: &[u8]) -> Manifests {
     let mut parser = Parser { file: file.into(), found: Manifests::default() };
     if text.len() > MAX_BYTES {
-        parser.found.problems.push(Problem {
-            message: format!("`{file}` is larger than {} MiB", MAX_BYTES >> 20),
-            hint: Some("split it, one namespace or kind to a file".to_owned()),
-        });
+        let large = Problem::new(format!("`{file}` is larger than {} MiB", MAX_BYTES >> 20));
+        parser.found.problems.push(large.with_hint("split it, one namespace or kind to a file"));
         return parser.found;
     }
     let text = match std::str::from_utf8(text) {
         Ok(text) => text,
         Err(error) => {
-            parser.found.problems.push(Problem {
-                message: format!("`{file}` is not UTF-8 text (byte {})", error.valid_up_to()),
-                hint: None,
-            });
+            let message = format!("`{file}` is not UTF-8 text (byte {})", error.valid_up_to());
+            parser.found.problems.push(Problem::new(message));
             return parser.found;
         }
     };
@@ -93,8 +89,10 @@ impl Parser {
     }
 
     fn refuse(&mut self, at: Position, message: &str, hint: Option<&str>) {
+        let place = Place { file: self.file.to_string(), line: at.line, column: at.column };
         self.found.problems.push(Problem {
-            message: format!("{}:{}:{}: {message}", self.file, at.line, at.column),
+            place: Some(place),
+            message: message.to_owned(),
             hint: hint.map(str::to_owned),
         });
     }
@@ -124,7 +122,7 @@ mod tests {
                 |pointer| manifest.object.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("-");
             format!("{} {}@{}", text("/kind"), text("/metadata/name"), manifest.place("metadata.name").line)
         });
-        let problems = found.problems.iter().map(|problem| problem.message.clone());
+        let problems = found.problems.iter().map(ToString::to_string);
         assert_eq!(objects.chain(problems).collect::<Vec<_>>(), expect, "{text}");
     }
 

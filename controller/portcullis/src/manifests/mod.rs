@@ -69,9 +69,9 @@ impl Manifests {
                 self.objects.extend(parsed.objects);
                 self.problems.extend(parsed.problems);
             }
-            Err(error) => self
-                .problems
-                .push(Problem { message: format!("cannot read `{file}`: {}", reason(&error)), hint: None }),
+            Err(error) => {
+                self.problems.push(Problem::new(format!("cannot read `{file}`: {}", reason(&error))))
+            }
         }
     }
 }
@@ -81,10 +81,7 @@ pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
     let text = File::open(file).and_then(read_limited).and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
     });
-    text.map_err(|error| Problem {
-        message: format!("cannot read `{}`: {}", file.display(), reason(&error)),
-        hint: None,
-    })
+    text.map_err(|error| Problem::new(format!("cannot read `{}`: {}", file.display(), reason(&error))))
 }
 
 /// Reads one byte more than is taken, so that the parser can tell what is too large.

@@ -45,13 +45,10 @@ impl Walk<'_> {
             Err(error) => return self.refuse(directory, &error),
         };
         if depth == 0 {
-            return self.problems.push(Problem {
-                message: format!(
-                    "`{}` is nested too deep (more than {MAX_DEPTH} levels)",
-                    directory.display()
-                ),
-                hint: None,
-            });
+            return self.problems.push(Problem::new(format!(
+                "`{}` is nested too deep (more than {MAX_DEPTH} levels)",
+                directory.display()
+            )));
         }
         for path in entries {
             match fs::metadata(&path) {
@@ -82,10 +79,7 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, path: &Path, error: &io::Error) {
-        self.problems.push(Problem {
-            message: format!("cannot read `{}`: {}", path.display(), reason(error)),
-            hint: None,
-        });
+        self.problems.push(Problem::new(format!("cannot read `{}`: {}", path.display(), reason(error))));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads mappings field by field: unknown names refused, every fault with its place.
 
-use crate::report::model::Problem;
+use crate::report::model::{Place, Problem};
 use portcullis_core::yaml::{Node, Position, Value};
 use std::path::Path;
 
@@ -19,7 +19,8 @@ impl Fault {
 
     pub(super) fn at(self, file: &Path) -> Problem {
         let Position { line, column } = self.at;
-        Problem { message: format!("{}:{line}:{column}: {}", file.display(), self.message), hint: self.hint }
+        let place = Place { file: file.display().to_string(), line, column };
+        Problem { place: Some(place), message: self.message, hint: self.hint }
     }
 }
 

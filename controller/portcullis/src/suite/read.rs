@@ -60,7 +60,7 @@ pub fn load(file: &Path) -> Loaded {
         }
     }
     if loaded.suites.is_empty() && loaded.problems.is_empty() {
-        loaded.problems.push(Problem { message: format!("`{}` holds no suite", file.display()), hint: None });
+        loaded.problems.push(Problem::new(format!("`{}` holds no suite", file.display())));
     }
     loaded
 }
@@ -155,7 +155,7 @@ impl Reader<'_> {
                         }
                         from_node(&document, known).map_err(|fault| {
                             let at = Fault { at: fault.at, ..fault };
-                            Fault::new(node.at, at.at(&self.beside(name)).message)
+                            Fault::new(node.at, at.at(&self.beside(name)).to_string())
                         })?
                     }
                 };
@@ -215,7 +215,7 @@ impl Reader<'_> {
                 (_, Some(name)) => {
                     let found = manifests::read(&[self.beside(name)]);
                     if let Some(problem) = found.problems.into_iter().next() {
-                        return Err(Fault::new(item.at, problem.message));
+                        return Err(Fault::new(item.at, problem.to_string()));
                     }
                     objects.extend(found.objects.into_iter().map(|manifest| manifest.object));
                 }

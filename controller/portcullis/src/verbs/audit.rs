@@ -1,6 +1,6 @@
 //! `portcullis audit`: who would be denied, among objects that were dumped from a cluster.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, read_objects};
 use crate::cli::{GlobalArgs, write_out};
 use crate::exit::Exit;
 use crate::report::json;
@@ -60,7 +60,7 @@ pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     }
 
     complain(global, &report.invalid_policies);
-    complain(global, &report.unreadable);
+    complain_of_objects(global, &report.unreadable);
     let text = match args.output {
         Output::Table => {
             table::audit(&report, Paint::new(global.color.enabled(std::io::stdout().is_terminal())))

@@ -1,6 +1,6 @@
 //! `portcullis check`: manifests before they are applied.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, read_objects};
 use crate::cli::{GlobalArgs, Tone, write_out};
 use crate::exit::Exit;
 use crate::manifests;
@@ -76,10 +76,11 @@ pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     }
 
     complain(global, &report.invalid_policies);
-    complain(global, &report.unreadable);
+    complain_of_objects(global, &report.unreadable);
     global.say(
         Tone::Note,
         "objects are judged as written; the API server would fill in defaults first",
+        None,
         None,
     );
     let text = match args.output {

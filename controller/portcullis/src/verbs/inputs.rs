@@ -1,9 +1,10 @@
 //! What check, audit and test read: policies, and what policies may look at.
 
 use crate::cli::{GlobalArgs, Hinted, Tone};
+use crate::excerpt::Excerpt;
 use crate::manifests::{self, Manifest, Manifests};
 use crate::report::judge::judge;
-use crate::report::model::{Judged, PolicyRef, Problem};
+use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
 use crate::suite::problems;
 use clap::{Args, ValueEnum};
@@ -156,11 +157,23 @@ pub fn read_objects(paths: &[PathBuf]) -> anyhow::Result<Manifests> {
     Ok(found)
 }
 
-/// Tells the person what could not be used. Advice that holds for several in a row is given once.
+/// Tells the person what is wrong with policies or suites, with the lines concerned.
 pub fn complain(global: &GlobalArgs, problems: &[Problem]) {
+    complain_with(global, problems, Excerpt::of);
+}
+
+/// Tells the person what could not be read of the objects. Their lines are not shown: they may be those of
+/// a Secret, and logs must not hold its values.
+pub fn complain_of_objects(global: &GlobalArgs, problems: &[Problem]) {
+    complain_with(global, problems, |_| None);
+}
+
+/// Advice that holds for several problems in a row is given once.
+fn complain_with(global: &GlobalArgs, problems: &[Problem], excerpt: impl Fn(&Place) -> Option<Excerpt>) {
     for (index, problem) in problems.iter().enumerate() {
         let next = problems.get(index + 1).and_then(|next| next.hint.as_deref());
         let hint = problem.hint.as_deref().filter(|hint| next != Some(*hint));
-        global.say(Tone::Error, &problem.message, hint);
+        let excerpt = problem.place.as_ref().and_then(&excerpt);
+        global.say(Tone::Error, &problem.to_string(), excerpt.as_ref(), hint);
     }
 }

@@ -58,7 +58,7 @@ pub fn run(args: &TestArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
             Ok(report) => reports.push(report),
             Err(error) => {
                 let message = format!("{}: {error:#}", suite.file.display());
-                broken.push(Problem { message, hint: None });
+                broken.push(Problem::new(message));
             }
         }
     }
