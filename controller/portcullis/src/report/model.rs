@@ -2,6 +2,8 @@
 //!
 //! The serialised form is part of the JSON documents (`report/json.rs`), so its field names are stable.
 
+use portcullis_core::document::DocumentError;
+use portcullis_core::yaml::Position;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -198,6 +200,20 @@ impl Problem {
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<&DocumentError> for Problem {
+    fn from(error: &DocumentError) -> Self {
+        let place = match (&error.origin.file, error.file_position) {
+            (Some(file), Some(Position { line, column })) => Some(Place { file: file.clone(), line, column }),
+            _ => None,
+        };
+        // The error names its place by itself; a problem keeps it apart.
+        let bare = Self { place, message: String::new(), hint: error.hint.clone() };
+        let whole = error.to_string();
+        let message = whole.strip_prefix(&bare.to_string()).unwrap_or(&whole).to_owned();
+        Self { message, ..bare }
     }
 }
 

@@ -10,7 +10,6 @@ mod run;
 
 pub use read::{Loaded, load};
 pub use request::user;
-pub(crate) use run::problems;
 pub use run::{expect_of, run, with_params};
 
 use crate::report::model::{Place, Problem};

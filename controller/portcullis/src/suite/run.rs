@@ -2,9 +2,9 @@
 
 use super::{Case, CaseReport, Expect, Suite, SuiteReport};
 use crate::report::judge::action;
-use crate::report::model::{Action, Place, Problem};
+use crate::report::model::{Action, Problem};
 use portcullis_core::decision::{Decision, Outcome, Skip, Verdict};
-use portcullis_core::document::{ConfigMap, DocumentError};
+use portcullis_core::document::ConfigMap;
 use portcullis_core::enforcement::Door;
 use portcullis_core::set::{Pairs, Sources};
 use portcullis_core::yaml::{self, Position, Text};
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 /// Runs every case against the policies in `sources`. Where one of them is invalid no case is run.
 pub fn run(suite: &Suite, sources: &Sources, now: jiff::Timestamp) -> SuiteReport {
     let set = PolicySet::compile(sources, None);
-    let invalid_policies = problems(&set);
+    let invalid_policies: Vec<Problem> = set.problems().iter().map(Problem::from).collect();
     let cases = if invalid_policies.is_empty() {
         suite.cases.iter().map(|case| run_case(case, sources, &set, now)).collect()
     } else {
@@ -26,24 +26,6 @@ pub fn run(suite: &Suite, sources: &Sources, now: jiff::Timestamp) -> SuiteRepor
         invalid_policies,
         cases,
     }
-}
-
-/// What is wrong with the policies of a set, as reports say it.
-pub(crate) fn problems(set: &PolicySet) -> Vec<Problem> {
-    set.problems().iter().map(problem).collect()
-}
-
-fn problem(error: &DocumentError) -> Problem {
-    let message = error.to_string();
-    let place = match (&error.origin.file, error.file_position) {
-        (Some(file), Some(Position { line, column })) => Some(Place { file: file.clone(), line, column }),
-        _ => None,
-    };
-    // The error names its place by itself; a problem keeps it apart.
-    let written = place.as_ref().map(|Place { file, line, column }| format!("{file}:{line}:{column}: "));
-    let message =
-        written.as_ref().and_then(|place| message.strip_prefix(place)).unwrap_or(&message).to_owned();
-    Problem { place, message, hint: error.hint.clone() }
 }
 
 fn run_case(case: &Case, sources: &Sources, set: &PolicySet, now: jiff::Timestamp) -> CaseReport {

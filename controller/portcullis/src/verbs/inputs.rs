@@ -6,7 +6,6 @@ use crate::manifests::{self, Manifest, Manifests};
 use crate::report::judge::judge;
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
-use crate::suite::problems;
 use clap::{Args, ValueEnum};
 use portcullis_core::matching::Resources;
 use portcullis_core::set::{Pairs, Sources, State};
@@ -123,7 +122,7 @@ impl Judge {
 
     /// What is wrong with the policies.
     pub fn invalid_policies(&self) -> Vec<Problem> {
-        problems(&self.set)
+        self.set.problems().iter().map(Problem::from).collect()
     }
 
     /// The policies that judge, by name.
