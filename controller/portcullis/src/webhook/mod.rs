@@ -1,7 +1,7 @@
 //! The door for the API server: AdmissionReviews over HTTPS, decided by the policies in force.
 //!
-//! [`listener`] accepts, [`gate`] walks one request through its limits to a decision, [`review`] speaks
-//! AdmissionReview, [`load`] keeps what is [`live`] up to date on a thread of its own.
+//! `listener` accepts, `gate` walks one request through its limits to a decision, [`review`] speaks
+//! AdmissionReview, `load` keeps what is [`live`] up to date on a thread of its own.
 
 mod body;
 pub mod certificate;

@@ -1,11 +1,15 @@
-//! AdmissionReview (`admission.k8s.io/v1`), in and out: the one place that knows it.
+//! AdmissionReview (`admission.k8s.io/v1`), in here and out in `reply`: the one place that knows it.
 //!
 //! A body becomes a [`Review`]; a [`Reply`] becomes a body. Source: `k8s.io/api/admission/v1/types.go`.
 
+mod reply;
+
+pub(super) use reply::status_json;
+pub use reply::{Reply, Undecided};
+
 use portcullis_core::Request;
-use portcullis_core::enforcement::Answer;
 use portcullis_core::request::{GroupVersionKind, GroupVersionResource, Operation, UserInfo};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,11 +17,6 @@ use std::collections::BTreeMap;
 /// The only version that is spoken.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
-
-/// At most this many causes are listed in a reply; the rest are counted.
-const MAX_CAUSES: usize = 100;
-/// The message of a reply ends after this many bytes; the causes carry the rest.
-const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// A review that can be answered.
 #[derive(Debug)]
@@ -35,7 +34,10 @@ pub enum Unreadable {
     #[error("the body is not JSON: {0}")]
     Json(String),
     /// JSON, but something else, or of another version.
-    #[error("the body is `{kind}` of `{api_version}`, not `AdmissionReview` of `admission.k8s.io/v1`")]
+    #[error(
+        "the body is `{kind}` of `{api_version}`; send an `AdmissionReview` of `admission.k8s.io/v1` \
+         (in a webhook configuration: `admissionReviewVersions: [v1]`)"
+    )]
     Other {
         /// Its `apiVersion`.
         api_version: String,
@@ -218,190 +220,6 @@ impl From<User> for UserInfo {
     }
 }
 
-/// What came of a review.
-#[derive(Debug)]
-pub enum Reply<'a> {
-    /// It was decided.
-    Decided {
-        /// What the requester is told.
-        answer: &'a Answer,
-        /// What it was about.
-        request: &'a Request,
-    },
-    /// It stays out: no policy is asked.
-    Excluded,
-    /// It could not be decided, and the class of the entry says what that means.
-    Undecided {
-        /// Whether the entry fails closed.
-        closed: bool,
-        /// Why.
-        cause: &'a Undecided,
-    },
-    /// It breaks a limit that holds in every class: padding must not get around a policy.
-    OverLimit(&'a str),
-}
-
-/// Why a review could not be decided: a status code with its reason and message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Undecided {
-    /// HTTP code of the status.
-    pub code: u16,
-    /// `metav1.StatusReason`.
-    pub reason: &'static str,
-    /// What happened.
-    pub message: &'static str,
-}
-
-impl Reply<'_> {
-    /// Whether the request may proceed.
-    pub fn allowed(&self) -> bool {
-        match self {
-            Self::Decided { answer, .. } => answer.allowed,
-            Self::Excluded => true,
-            Self::Undecided { closed, .. } => !closed,
-            Self::OverLimit(_) => false,
-        }
-    }
-
-    /// The body of the answer.
-    pub fn to_json(&self, uid: &str) -> Vec<u8> {
-        let mut response = Response {
-            uid,
-            allowed: self.allowed(),
-            status: None,
-            audit_annotations: BTreeMap::new(),
-            warnings: Vec::new(),
-        };
-        match self {
-            Self::Decided { answer, request } => {
-                response.status = (!answer.allowed).then(|| denial(answer, request));
-                response.warnings.extend(answer.warnings.iter().map(|warning| Cow::from(warning.as_str())));
-                let annotations = answer.audit_annotations.iter();
-                response
-                    .audit_annotations
-                    .extend(annotations.map(|(key, value)| (key.as_str(), value.as_str())));
-            }
-            Self::Excluded => {}
-            Self::Undecided { closed: true, cause } => {
-                let message = Cow::from(format!("portcullis did not decide: {}", cause.message));
-                response.status = Some(Status::failure(cause.code, cause.reason, message));
-            }
-            Self::Undecided { closed: false, cause } => {
-                response.warnings.push(format!("portcullis did not decide: {}", cause.message).into());
-            }
-            Self::OverLimit(message) => {
-                response.status = Some(Status::failure(413, "RequestEntityTooLarge", (*message).into()));
-            }
-        }
-        let review = ReviewOut { api_version: API_VERSION, kind: KIND, response };
-        // Strings, numbers and maps with string keys always serialise.
-        serde_json::to_vec(&review).unwrap_or_default()
-    }
-}
-
-/// A `metav1.Status` on its own: the body of an HTTP error.
-pub(super) fn status_json(code: u16, reason: &'static str, message: &str) -> Vec<u8> {
-    serde_json::to_vec(&Status::failure(code, reason, message.into())).unwrap_or_default()
-}
-
-fn denial<'a>(answer: &'a Answer, request: &'a Request) -> Status<'a> {
-    let (denials, reason) = (&answer.denials, answer.reason());
-    let mut message = String::new();
-    for (index, cause) in denials.iter().enumerate() {
-        if index > 0 {
-            message.push('\n');
-        }
-        if message.len() + cause.line.len() > MAX_MESSAGE_BYTES && index > 0 {
-            message.push_str(&format!("and {} more", denials.len() - index));
-            break;
-        }
-        message.push_str(&cause.line);
-    }
-    let causes = denials.iter().take(MAX_CAUSES).map(|cause| StatusCause {
-        reason: (!cause.field_path.is_empty()).then_some("FieldValueInvalid"),
-        message: &cause.message,
-        field: &cause.field_path,
-    });
-    let details = Details {
-        name: &request.name,
-        group: &request.kind.group,
-        kind: &request.kind.kind,
-        causes: causes.collect(),
-    };
-    Status { details: Some(details), ..Status::failure(reason.code(), reason.as_str(), message.into()) }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewOut<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: BTreeMap<&'a str, &'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<Cow<'a, str>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Status<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: BTreeMap<&'static str, &'static str>,
-    status: &'static str,
-    message: Cow<'a, str>,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Details<'a>>,
-    code: u16,
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    name: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    group: &'a str,
-    kind: &'a str,
-    causes: Vec<StatusCause<'a>>,
-}
-
-#[derive(Serialize)]
-struct StatusCause<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    message: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    field: &'a str,
-}
-
-impl<'a> Status<'a> {
-    fn failure(code: u16, reason: &'a str, message: Cow<'a, str>) -> Self {
-        let metadata = BTreeMap::new();
-        let details = None;
-        Self {
-            api_version: "v1",
-            kind: "Status",
-            metadata,
-            status: "Failure",
-            message,
-            reason,
-            details,
-            code,
-        }
-    }
-}
-
 /// What a message repeats of the input: enough to recognise it.
 fn clip(text: &str) -> String {
     text.chars().take(64).collect()
@@ -410,11 +228,9 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_core::decision::Reason;
-    use portcullis_core::enforcement::Cause;
     use serde_json::json;
 
-    fn request() -> Json {
+    pub(super) fn request() -> Json {
         json!({
             "uid": "u", "operation": "UPDATE", "name": "web", "namespace": "a", "subResource": "scale",
             "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
@@ -426,7 +242,7 @@ mod tests {
         })
     }
 
-    fn read(request: &Json) -> Result<Review, Unreadable> {
+    pub(super) fn read(request: &Json) -> Result<Review, Unreadable> {
         let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
         Review::read(review.to_string().as_bytes())
     }
@@ -467,55 +283,5 @@ mod tests {
             (Json::Null, Json::Null, Json::Null)
         );
         assert_eq!(request.user, Some(UserInfo::default()));
-    }
-
-    fn denied(count: usize, line: &str) -> Json {
-        let cause = Cause {
-            policy: "p".to_owned(),
-            message: "policy `p`: `spec.replicas` must be odd".to_owned(),
-            line: line.to_owned(),
-            field_path: "spec.replicas".to_owned(),
-            reason: Reason::Forbidden,
-        };
-        let answer = Answer {
-            allowed: false,
-            denials: vec![cause; count],
-            warnings: vec!["careful".to_owned()],
-            audit_annotations: vec![("key".to_owned(), "value".to_owned())],
-        };
-        let request = read(&request()).unwrap().request;
-        let json = Reply::Decided { answer: &answer, request: &request }.to_json("u");
-        serde_json::from_slice(&json).unwrap()
-    }
-
-    #[test]
-    fn a_denial_says_all_that_kubectl_shows() {
-        let line = "policy `p`: `spec.replicas` must be odd";
-        let cause = json!({"reason": "FieldValueInvalid", "message": line, "field": "spec.replicas"});
-        let expect = json!({
-            "apiVersion": API_VERSION, "kind": KIND,
-            "response": {
-                "uid": "u", "allowed": false, "warnings": ["careful"], "auditAnnotations": {"key": "value"},
-                "status": {
-                    "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
-                    "message": format!("{line}\n{line}"), "reason": "Forbidden", "code": 403,
-                    "details": {"name": "web", "group": "apps", "kind": "Deployment", "causes": [cause, cause]}
-                }
-            }
-        });
-        assert_eq!(denied(2, line), expect);
-    }
-
-    #[test]
-    fn a_reply_stays_within_bounds() {
-        let reply = denied(5_000, &"x".repeat(1_000));
-        let status = &reply["response"]["status"];
-        let message = status["message"].as_str().unwrap();
-        assert!(
-            message.len() < MAX_MESSAGE_BYTES + 100 && message.ends_with("\nand 4984 more"),
-            "{}",
-            message.len()
-        );
-        assert_eq!(status["details"]["causes"].as_array().unwrap().len(), MAX_CAUSES);
     }
 }
