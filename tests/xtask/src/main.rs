@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a task runner talks to its terminal")]
 #![allow(clippy::indexing_slicing, reason = "JSON is indexed, and yields null where there is nothing")]
 
+mod agree;
 mod bench;
 mod deny;
 mod house;
@@ -27,6 +28,7 @@ struct Xtask {
 #[derive(Debug, Subcommand)]
 enum Command {
     Test(test::Args),
+    Agree(agree::Args),
     Swap(swap::Args),
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
@@ -44,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Xtask::parse().command {
         Command::Test(args) => test::run(&args),
+        Command::Agree(args) => agree::run(&args),
         Command::Swap(args) => swap::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),

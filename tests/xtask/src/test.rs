@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{house, purity, swap};
+use crate::{agree, house, purity, swap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::io::{BufRead, BufReader, Write};
@@ -35,8 +35,12 @@ enum Phase {
     Unit,
     /// The suites of the policy library and of the sample reviews
     Suites,
+    /// Every case of the suites at every door, and every validation missed
+    Agree,
     /// Policies edited under load, for a short while
     Swap,
+    /// What the README's first command shows
+    Demo,
 }
 
 impl Phase {
@@ -48,7 +52,9 @@ impl Phase {
             Self::Clippy => "clippy",
             Self::Unit => "unit and integration tests",
             Self::Suites => "suites of the library and the sample reviews",
+            Self::Agree => "one verdict at every door",
             Self::Swap => "policies edited under load",
+            Self::Demo => "the demo",
         }
     }
 
@@ -66,7 +72,9 @@ impl Phase {
                 let suites = ["policies", "tests/reviews", "tests/bench"].map(|folder| root.join(folder));
                 status(Command::new(build_portcullis(false)?).arg("test").args(suites))
             }
+            Self::Agree => agree::check_library(),
             Self::Swap => swap::check_briefly(),
+            Self::Demo => quiet(Command::new(build_portcullis(false)?).current_dir(root()?).arg("demo")),
         }
     }
 }
@@ -115,6 +123,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 /// A command that holds if it ends with 0.
 fn status(command: &mut Command) -> Result<Tally> {
     Ok(Tally::one(command.status().context("cannot start it")?.success()))
+}
+
+/// The same for a command whose output is of interest only where it fails.
+fn quiet(command: &mut Command) -> Result<Tally> {
+    let output = command.output().context("cannot start it")?;
+    if !output.status.success() {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(&output.stdout)?;
+        stdout.write_all(&output.stderr)?;
+    }
+    Ok(Tally::one(output.status.success()))
 }
 
 /// A check that holds if it finds no problem.
