@@ -1,11 +1,14 @@
 //! Checks the names in an expression before it runs: every variable is declared, every function exists.
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, operators};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr};
 
 use crate::environment::Environment;
-use crate::error::CompileError;
+use crate::error::{CompileError, shown};
 use crate::functions::{self, Style};
 use crate::parse::{Parsed, Places};
+
+/// How many errors are told; what follows so many tells nothing new.
+const MAX_ERRORS: usize = 20;
 
 /// Finds all names that mean nothing.
 pub(crate) fn check(environment: &Environment, parsed: &Parsed) -> Result<(), Vec<CompileError>> {
@@ -27,6 +30,9 @@ struct Checker<'e> {
 
 impl<'e> Checker<'e> {
     fn visit(&mut self, expression: &'e IdedExpr) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         match &expression.expr {
             Expr::Literal(_) => {}
             Expr::Ident(name) => self.check_name(expression.id, name),
@@ -60,9 +66,11 @@ impl<'e> Checker<'e> {
                 }
             }
             Expr::Struct(message) => {
-                let message =
-                    format!("`{}` cannot be constructed: there are no message types", message.type_name);
-                self.error(expression.id, message, Some("write a map: `{'field': value}`".to_owned()));
+                let name = &message.type_name;
+                let problem = format!("`{}` cannot be constructed: there are no message types", shown(name));
+                let hint = Some("write a map: `{'field': value}`".to_owned());
+                self.errors
+                    .push(CompileError { hint, ..self.places.error_at_name(expression.id, name, problem) });
             }
             Expr::Unspecified => {
                 self.error(expression.id, "an expression is missing here".to_owned(), None);
@@ -72,28 +80,43 @@ impl<'e> Checker<'e> {
 
     fn visit_call(&mut self, node: u64, call: &'e CallExpr) {
         let images = self.environment.images;
-        let count = call.args.len();
-        call.args.iter().for_each(|argument| self.visit_argument(call, argument));
+        let name = call.func_name.as_str();
         let Some(target) = &call.target else {
-            let outcome = functions::check(&call.func_name, Style::Global, count, images);
-            return self.report(node, outcome);
+            return self.check_call(node, call, name, Style::Global);
         };
-        let qualified = qualified_name(target).map(|namespace| format!("{namespace}.{}", call.func_name));
-        if let Some(name) = qualified.filter(|name| functions::exists(name, Style::Global, images)) {
-            let outcome = functions::check(&name, Style::Global, count, images);
-            return self.report(node, outcome);
+        let before = self.errors.len();
+        let Some(qualified) = qualified_name(target).map(|namespace| format!("{namespace}.{name}")) else {
+            self.visit(target);
+            // Of a chain of calls on something unknown, the first error says enough.
+            if self.errors.len() == before {
+                self.check_call(node, call, name, Style::Method);
+            }
+            return;
+        };
+        // As the evaluator decides: a name with dots that names a function does, whatever it begins with.
+        if functions::exists(&qualified, Style::Global, images) {
+            return self.check_call(node, call, &qualified, Style::Global);
         }
         self.visit(target);
-        let outcome = functions::check(&call.func_name, Style::Method, count, images);
-        self.report(node, outcome);
+        let undeclared = self.errors.len() > before && !qualified.starts_with("authorizer.");
+        if undeclared && !functions::exists(name, Style::Method, images) {
+            // `math.greatest(1, 2)`: the namespace is no variable that somebody forgot.
+            self.errors.truncate(before);
+            return self.check_call(node, call, &qualified, Style::Global);
+        }
+        if self.errors.len() == before {
+            self.check_call(node, call, name, Style::Method);
+        }
     }
 
-    /// The arguments of a call that has the name of a macro but is none would only give errors that mislead.
-    fn visit_argument(&mut self, call: &'e CallExpr, argument: &'e IdedExpr) {
-        let macros =
-            [operators::ALL, operators::EXISTS, operators::EXISTS_ONE, operators::MAP, operators::FILTER];
-        if !macros.contains(&call.func_name.as_str()) {
-            self.visit(argument);
+    /// Checks a function and, if it exists, its arguments: those of an unknown macro would only mislead.
+    fn check_call(&mut self, node: u64, call: &'e CallExpr, name: &str, style: Style) {
+        match functions::check(name, style, call.args.len(), self.environment.images) {
+            Ok(()) => call.args.iter().for_each(|argument| self.visit(argument)),
+            Err(bad) => {
+                let error = self.places.error_at_name(node, name, bad.message);
+                self.errors.push(CompileError { hint: bad.hint, ..error });
+            }
         }
     }
 
@@ -111,13 +134,7 @@ impl<'e> Checker<'e> {
         }
         let known = variables.iter().map(String::as_str).chain(self.locals.iter().copied());
         let hint = functions::nearest(name, known.filter(|known| !known.starts_with('@')));
-        self.error(node, format!("undeclared variable `{name}`"), hint);
-    }
-
-    fn report(&mut self, node: u64, outcome: Result<(), functions::BadCall>) {
-        if let Err(bad) = outcome {
-            self.error(node, bad.message, bad.hint);
-        }
+        self.error(node, format!("undeclared variable `{}`", shown(name)), hint);
     }
 
     fn error(&mut self, node: u64, message: String, hint: Option<String>) {

@@ -67,12 +67,12 @@ impl EvaluationError {
 
     pub(crate) fn from_execution(error: ExecutionError) -> Self {
         let message = match error {
-            ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+            ExecutionError::NoSuchKey(key) => format!("no such key: {}", shown(&key)),
             ExecutionError::NoSuchOverload(overload) => {
                 let types = overload.argument_types().join(", ");
                 format!("no such overload: {}({types})", shown_function(overload.function()))
             }
-            ExecutionError::UndeclaredReference(name) => format!("no such attribute: {name}"),
+            ExecutionError::UndeclaredReference(name) => format!("no such attribute: {}", shown(&name)),
             ExecutionError::UnexpectedType { got, want } => {
                 format!("no such overload: got {got} where {want} is needed")
             }
@@ -117,7 +117,7 @@ impl fmt::Display for Shown<'_> {
             cel::Value::UInt(number) => write!(f, "{number}"),
             cel::Value::Float(number) => write!(f, "{number}"),
             cel::Value::Bool(truth) => write!(f, "{truth}"),
-            cel::Value::String(text) => write!(f, "{text}"),
+            cel::Value::String(text) => f.write_str(&shown(text)),
             _ => f.write_str("value"),
         }
     }
@@ -130,4 +130,17 @@ fn shown_value(value: &cel::Value) -> Shown<'_> {
 /// One line of a message that may have several.
 pub(crate) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().to_owned()
+}
+
+/// A text for a message: one line of bounded length, whatever it holds.
+pub(crate) fn shown(text: &str) -> String {
+    const LIMIT: usize = 120;
+    let mut shown = String::new();
+    for character in text.chars().take(LIMIT) {
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    if text.chars().nth(LIMIT).is_some() {
+        shown.push('…');
+    }
+    shown
 }

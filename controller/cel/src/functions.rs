@@ -2,6 +2,8 @@
 
 use cel::common::ast::operators;
 
+use crate::error::shown;
+
 /// A function, method or macro, with the fewest and most arguments it takes.
 struct Signature {
     name: &'static str,
@@ -137,19 +139,23 @@ fn unknown(name: &str, style: Style, images: bool) -> BadCall {
     };
     let hint = if exists(name, other, images) {
         Some(match style {
-            Style::Global => format!("`{name}` is called on a value, as in `x.{name}(…)`"),
-            Style::Method => format!("`{name}` is called with a value, as in `{name}(…)`"),
+            Style::Global => format!("it is a method: `x.{name}(…)`"),
+            Style::Method => format!("it is a function: `{name}(x)`"),
         })
     } else {
         nearest(name, signatures(style, images).map(|signature| signature.name))
     };
     let noun = if style == Style::Global { "function" } else { "method" };
-    BadCall { message: format!("unknown {noun} `{name}`"), hint }
+    BadCall { message: format!("unknown {noun} `{}`", shown(name)), hint }
 }
 
 /// A hint naming the candidate closest to a misspelt name, if one is close.
 pub(crate) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
     const CLOSE: f64 = 0.8;
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
     let lower = name.to_ascii_lowercase();
     candidates
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_ascii_lowercase()), candidate))

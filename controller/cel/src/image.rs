@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::error::shown;
+
 /// The registry that a reference without one names.
 const DEFAULT_HOST: &str = "docker.io";
 /// The namespace of Docker Hub's own images.
@@ -291,16 +293,6 @@ fn check_digest(digest: &str) -> Result<&str, &'static str> {
 
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// A text for a message: one line of bounded length, whatever it holds.
-fn shown(text: &str) -> String {
-    const LIMIT: usize = 120;
-    let mut shown: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
-    if text.chars().nth(LIMIT).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 #[cfg(test)]

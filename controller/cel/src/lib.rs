@@ -17,6 +17,7 @@ mod program;
 mod reads;
 mod rewrite;
 mod session;
+mod syntax;
 mod value;
 
 pub use bindings::Bindings;

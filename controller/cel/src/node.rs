@@ -21,13 +21,28 @@ pub(crate) enum Node<'a> {
     Double(f64),
     Text(Arc<str>),
     Bytes(Arc<[u8]>),
-    List(Arc<[Value<'a>]>),
-    Map(Arc<BTreeMap<Key, Value<'a>>>),
+    List(Arc<List<'a>>),
+    Map(Arc<Map<'a>>),
     Fields(Arc<Fields<'a>>),
     Optional(Option<Arc<Value<'a>>>),
     Image(Arc<ImageReference>),
     /// A duration, timestamp or type.
     Other(Arc<dyn Val>),
+}
+
+/// A list that does not come straight from JSON.
+#[derive(Debug)]
+pub(crate) struct List<'a> {
+    pub(crate) items: Vec<Value<'a>>,
+    /// How deep lists and maps are nested in it, itself included and borrowed JSON not.
+    depth: usize,
+}
+
+/// A map that does not come straight from JSON.
+#[derive(Debug)]
+pub(crate) struct Map<'a> {
+    pub(crate) entries: BTreeMap<Key, Value<'a>>,
+    depth: usize,
 }
 
 /// A key of a computed map.
@@ -56,6 +71,35 @@ pub(crate) enum KeyRef<'k> {
 }
 
 impl<'a> Node<'a> {
+    pub(crate) fn list(items: Vec<Value<'a>>) -> Self {
+        let depth = 1 + items.iter().map(|item| item.0.depth()).max().unwrap_or(0);
+        Node::List(Arc::new(List { items, depth }))
+    }
+
+    pub(crate) fn map(entries: BTreeMap<Key, Value<'a>>) -> Self {
+        let depth = 1 + entries.values().map(|value| value.0.depth()).max().unwrap_or(0);
+        Node::Map(Arc::new(Map { entries, depth }))
+    }
+
+    /// How deep computed lists, maps and optionals are nested: each is dropped and compared by recursion.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Node::List(list) => list.depth,
+            Node::Map(map) => map.depth,
+            Node::Fields(fields) => {
+                1 + fields
+                    .entries
+                    .iter()
+                    .flat_map(|(_, value)| value)
+                    .map(|value| value.0.depth())
+                    .max()
+                    .unwrap_or(0)
+            }
+            Node::Optional(Some(value)) => 1 + value.0.depth(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn from_number(number: &serde_json::Number) -> Self {
         if let Some(integer) = number.as_i64() {
             Node::Int(integer)
@@ -79,8 +123,8 @@ impl<'a> Node<'a> {
         match self {
             Node::Json(serde_json::Value::Array(items)) => items.len(),
             Node::Json(serde_json::Value::Object(fields)) => fields.len(),
-            Node::List(items) => items.len(),
-            Node::Map(entries) => entries.len(),
+            Node::List(list) => list.items.len(),
+            Node::Map(map) => map.entries.len(),
             Node::Fields(fields) => fields.entries.len(),
             _ => 0,
         }
@@ -90,7 +134,7 @@ impl<'a> Node<'a> {
     pub(crate) fn element(&self, index: usize) -> Option<Node<'a>> {
         match self {
             Node::Json(serde_json::Value::Array(items)) => items.get(index).map(Node::Json),
-            Node::List(items) => items.get(index).map(|value| value.0.clone()),
+            Node::List(list) => list.items.get(index).map(|value| value.0.clone()),
             _ => None,
         }
     }
@@ -105,7 +149,7 @@ impl<'a> Node<'a> {
                 let (_, value) = fields.entries.iter().find(|(field, _)| **field == **name)?;
                 Some(value.as_ref().map(|value| value.0.clone()).map_err(Clone::clone))
             }
-            (Node::Map(entries), key) => entries.get(&key.to_key()).map(|value| Ok(value.0.clone())),
+            (Node::Map(map), key) => map.entries.get(&key.to_key()).map(|value| Ok(value.0.clone())),
             _ => None,
         }
     }
@@ -117,8 +161,8 @@ impl<'a> Node<'a> {
             Node::Json(serde_json::Value::Object(fields)) => {
                 fields.iter().all(|(name, value)| test(KeyRef::Text(name), Some(Node::Json(value))))
             }
-            Node::Map(entries) => {
-                entries.iter().all(|(key, value)| test(key.as_key_ref(), Some(value.0.clone())))
+            Node::Map(map) => {
+                map.entries.iter().all(|(key, value)| test(key.as_key_ref(), Some(value.0.clone())))
             }
             Node::Fields(fields) => fields.entries.iter().all(|(name, value)| {
                 test(KeyRef::Text(name), value.as_ref().ok().map(|value| value.0.clone()))

@@ -1,18 +1,18 @@
 //! From source to an expression with places: the one file that calls the parser. Runs on a large stack.
 
+use cel::Env;
 use cel::common::ast::{EntryExpr, Expr, SourceInfo};
 use cel::parser::Expression;
-use cel::{Env, ParseError};
 
-use crate::error::{CompileError, first_line};
-use crate::limits;
+use crate::error::CompileError;
+use crate::{limits, syntax};
 
 /// The deepest recursion of the grammar's `expr` rule, as in cel-go.
 const MAX_RECURSION: u16 = 250;
 
 /// The deepest expression that is accepted: one that a debug build evaluates on a 2 MiB stack with room to
 /// spare, see the tests of the limits.
-pub(crate) const MAX_DEPTH: usize = 96;
+pub(crate) const MAX_DEPTH: usize = 250;
 
 /// An expression as parsed, macros expanded.
 pub(crate) struct Parsed {
@@ -32,6 +32,15 @@ impl Places {
         CompileError { message, line, column, hint: None }
     }
 
+    /// An error at the name of the function a node calls: the node itself is at the bracket after it.
+    pub(crate) fn error_at_name(&self, node: u64, name: &str, message: String) -> CompileError {
+        let source = &self.info.source;
+        let bracket = self.start(node);
+        let named = source.get(..bracket).map(str::trim_end).and_then(|before| before.strip_suffix(name));
+        let (line, column) = limits::position(source, named.map_or(bracket, str::len));
+        CompileError { message, line, column, hint: None }
+    }
+
     /// The byte a node starts at.
     fn start(&self, node: u64) -> usize {
         self.info.offset_for(node).map_or(0, |(start, _)| start as usize)
@@ -41,28 +50,13 @@ impl Places {
 /// Parses `source`; refuses what is too deep to be evaluated.
 pub(crate) fn parse(env: &Env, source: &str) -> Result<Parsed, Vec<CompileError>> {
     let parser = env.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(true);
-    let (expression, info) = parser.parse_with_source_info(source).map_err(|errors| {
-        errors.errors.iter().map(|error| syntax_error(source, error)).collect::<Vec<_>>()
-    })?;
+    let (expression, info) = parser
+        .parse_with_source_info(source)
+        .map_err(|errors| vec![syntax::first_error(source, &errors.errors)])?;
     let places = Places { info };
     match too_deep(&expression) {
         Some(node) => Err(vec![limits::too_deep(source, places.start(node))]),
         None => Ok(Parsed { expression, places }),
-    }
-}
-
-fn syntax_error(source: &str, error: &ParseError) -> CompileError {
-    let (line, column) = (u32::try_from(error.pos.0).unwrap_or(0), u32::try_from(error.pos.1).unwrap_or(0));
-    let message = first_line(&error.msg).trim_end_matches('.').to_owned();
-    if message.contains("Recursion limit") {
-        return limits::too_deep(source, 0);
-    }
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(&message).to_owned();
-    CompileError {
-        message: format!("syntax error: {message}"),
-        line: line.max(1),
-        column: column.max(1),
-        hint: None,
     }
 }
 

@@ -12,7 +12,7 @@ use cel::{DeclarationError, Env, ExecutionError};
 use regex::{Regex, RegexBuilder};
 
 use crate::equality::equal;
-use crate::error::{EvaluationError, first_line};
+use crate::error::{EvaluationError, first_line, shown};
 
 pub(crate) const EQUAL: &str = "@equal";
 pub(crate) const UNEQUAL: &str = "@unequal";
@@ -64,9 +64,10 @@ fn compile_pattern(pattern: &str) -> Result<Regex, String> {
             regex::Error::Syntax(message) => {
                 message.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
             }
+            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
             other => first_line(&other.to_string()),
         };
-        format!("`{}` is not a valid regular expression: {reason}", pattern.escape_debug())
+        format!("`{}` is not a valid regular expression: {reason}", shown(pattern))
     })
 }
 

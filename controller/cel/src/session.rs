@@ -17,6 +17,9 @@ use crate::image_functions::ImageVal;
 use crate::node::{Key, KeyRef, Node};
 use crate::value::Value;
 
+/// How deep computed lists and maps may be nested.
+const MAX_DEPTH: usize = 1_000;
+
 /// What all the values of one evaluation share.
 #[derive(Debug)]
 pub(crate) struct Session<'s, 'a> {
@@ -56,10 +59,15 @@ impl<'s, 'a> Session<'s, 'a> {
 
     /// The evaluator's value as one of ours.
     pub(crate) fn value_of(&self, value: &dyn Val) -> Result<Value<'a>, EvaluationError> {
-        Ok(Value(match self.claim(value) {
+        let node = match self.claim(value) {
             Some(node) => node,
             None => self.node_of(value)?,
-        }))
+        };
+        // Each program is of limited depth, but each may nest what another computed.
+        if node.depth() > MAX_DEPTH {
+            return Err(EvaluationError::new("the result is nested too deeply"));
+        }
+        Ok(Value(node))
     }
 
     fn node_of(&self, value: &dyn Val) -> Result<Node<'a>, EvaluationError> {
@@ -72,7 +80,7 @@ impl<'s, 'a> Session<'s, 'a> {
         if let Some(list) = value.downcast_ref::<CelList<'_>>() {
             let items: Result<Vec<_>, _> =
                 list.inner().iter().map(|item| self.value_of(item.as_ref())).collect();
-            return Ok(Node::List(items?.into()));
+            return Ok(Node::list(items?));
         }
         if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
             let entries: Result<BTreeMap<_, _>, _> = map
@@ -80,7 +88,7 @@ impl<'s, 'a> Session<'s, 'a> {
                 .iter()
                 .map(|(key, value)| Ok((key_of(key), self.value_of(value.as_ref())?)))
                 .collect();
-            return Ok(Node::Map(Arc::new(entries?)));
+            return Ok(Node::map(entries?));
         }
         if let Some(optional) = value.downcast_ref::<CelOptional<'_>>() {
             let inner = optional.option().map(|inner| self.value_of(inner)).transpose()?;
@@ -112,7 +120,7 @@ fn scalar_of<'a>(value: &dyn Val) -> Option<Node<'a>> {
         Kind::Int => Node::Int(*value.downcast_ref::<CelInt>()?.inner()),
         Kind::UInt => Node::Uint(*value.downcast_ref::<CelUInt>()?.inner()),
         Kind::Double => Node::Double(*value.downcast_ref::<CelDouble>()?.inner()),
-        Kind::Duration => Node::Other(Arc::new(value.downcast_ref::<CelDuration>()?.clone())),
+        Kind::Duration => Node::Other(Arc::new(*value.downcast_ref::<CelDuration>()?)),
         Kind::Timestamp => Node::Other(Arc::new(value.downcast_ref::<CelTimestamp>()?.clone())),
         Kind::Type => Node::Other(Arc::new(value.downcast_ref::<CelType>()?.clone())),
         _ => return None,

@@ -28,20 +28,20 @@ impl<'a> Value<'a> {
             serde_json::Value::Bool(truth) => Node::Bool(truth),
             serde_json::Value::Number(number) => Node::from_number(&number),
             serde_json::Value::String(text) => Node::Text(text.into()),
-            serde_json::Value::Array(items) => Node::List(items.into_iter().map(Value::owned).collect()),
-            serde_json::Value::Object(fields) => Node::Map(Arc::new(
+            serde_json::Value::Array(items) => Node::list(items.into_iter().map(Value::owned).collect()),
+            serde_json::Value::Object(fields) => Node::map(
                 fields
                     .into_iter()
                     .map(|(name, value)| (Key::Text(name.into()), Value::owned(value)))
                     .collect(),
-            )),
+            ),
         })
     }
 
     /// A list of values, which may borrow.
     #[must_use]
     pub fn list(items: Vec<Value<'a>>) -> Self {
-        Self(Node::List(items.into()))
+        Self(Node::list(items))
     }
 
     /// An object whose fields are values or errors: selecting a field that holds an error fails with just
@@ -81,7 +81,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn elements(&self) -> Option<Vec<Value<'a>>> {
         match &self.0 {
-            Node::List(items) => Some(items.to_vec()),
+            Node::List(list) => Some(list.items.clone()),
             Node::Json(serde_json::Value::Array(items)) => Some(items.iter().map(Value::from_json).collect()),
             _ => None,
         }
@@ -130,8 +130,9 @@ impl<'a> Value<'a> {
             Node::Double(number) => (*number).into(),
             Node::Text(text) => (**text).into(),
             Node::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-            Node::List(items) => items.iter().map(Value::to_json).collect(),
-            Node::Map(entries) => entries
+            Node::List(list) => list.items.iter().map(Value::to_json).collect(),
+            Node::Map(map) => map
+                .entries
                 .iter()
                 .map(|(key, value)| (key.to_string(), value.to_json()))
                 .collect::<serde_json::Map<_, _>>()

@@ -1,4 +1,5 @@
 //! Expressions and what they give, through the public interface.
+#![cfg(test)]
 
 use std::sync::Arc;
 
@@ -218,4 +219,36 @@ fn programs_are_shared_by_threads() {
     shared::<Environment>();
     shared::<Value<'_>>();
     shared::<Bindings<'_>>();
+}
+
+#[test]
+fn images() {
+    check("object.spec.containers.map(c, image(c.image).host())", json!(["ghcr.io", "docker.io"]));
+    check("image('nginx:1.27').repository() + '|' + image('nginx:1.27').tag()", json!("library/nginx|1.27"));
+    check_true("image('nginx').tag() == '' && image('nginx').digest() == ''");
+    check_true("image('ghcr.io/acme/app').isUnder('ghcr.io/acme') && !image('nginx').isUnder('ghcr.io')");
+    check_true("image('ghcr.io/acme/app').isQualified() && !image('acme/app').isQualified()");
+    check_true("isImage('nginx') && !isImage('Nginx') && !isImage('user@ghcr.io/x')");
+    check_true("image('nginx') == image('docker.io/library/nginx') && image('nginx') != image('nginx:1')");
+    check("string(image('nginx'))", json!("docker.io/library/nginx"));
+    check("image('nginx')", json!("docker.io/library/nginx"));
+    check("type(image('nginx'))", json!("image"));
+    check_error("image('Nginx')", "`Nginx` is not a valid image reference: its path has upper case");
+    check_error(
+        "image('nginx').isUnder('acme')",
+        "`acme` is not a valid image prefix: it names no registry; those of Docker Hub begin with `docker.io/`",
+    );
+    check_error("image(1)", "no such overload: image(int)");
+    check_error("isImage(object.spec.nothing)", "no such overload: isImage(null_type)");
+}
+
+#[test]
+fn images_pass_from_program_to_program() {
+    let environment = Environment::new().with_variable("parsed").with_images();
+    let parse = Program::compile(&environment, "[image('ghcr.io/acme/app')]").unwrap();
+    let test = Program::compile(&environment, "parsed.all(i, i.isUnder('ghcr.io'))").unwrap();
+    let budget = Budget::new(100);
+    let mut bindings = Bindings::new();
+    bindings.set("parsed", parse.evaluate(&Bindings::new(), &budget).unwrap());
+    assert_eq!(test.evaluate(&bindings, &budget).unwrap().as_bool(), Some(true));
 }
