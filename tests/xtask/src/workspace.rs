@@ -33,11 +33,12 @@ pub(crate) fn stdout_of(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{name}` does not write UTF-8"))
 }
 
-/// Builds the `portcullis` binary and returns its path. The workspace's other crates need the same features,
-/// so a build of the tests already holds most of it.
+/// Builds the `portcullis` binary and returns its path: the release build as users make it, any other with the
+/// features of the whole workspace, as the tests have it already.
 pub(crate) fn build_portcullis(release: bool) -> Result<PathBuf> {
-    let mut command = cargo(["build", "--quiet", "--package", "portcullis", "--bin", "portcullis"])?;
-    command.arg("--message-format=json-render-diagnostics").args(release.then_some("--release"));
+    let mut command =
+        cargo("build --quiet --bin portcullis --message-format=json-render-diagnostics".split(' '))?;
+    command.args(if release { ["--release", "--package=portcullis"].as_slice() } else { &["--workspace"] });
     let messages = stdout_of(&mut command)?;
     messages
         .lines()
