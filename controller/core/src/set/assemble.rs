@@ -2,7 +2,7 @@
 //! kept as it was.
 
 use super::{Bound, Entry, PolicySet, Sources, State};
-use crate::document::{self, Dialect, Document, DocumentError, Origin, Params, PolicyDocument};
+use crate::document::{self, ConfigMap, Dialect, Document, DocumentError, Origin, Params, PolicyDocument};
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
@@ -45,7 +45,7 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
         }
     }
     assembly.refuse_clashes();
-    assembly.keep_last_good(previous);
+    assembly.keep_last_good(&sources.config_maps, previous);
     assembly.finish(&sources.controller_namespace)
 }
 
@@ -57,6 +57,8 @@ struct Assembly {
     broken: Vec<(Identity, CompiledPolicy)>,
     /// Every identity that was read, with its origin, whether or not what carries it is sound.
     seen: Vec<(Identity, Origin)>,
+    /// Those of them whose document is broken.
+    unsound: BTreeSet<Identity>,
     problems: Vec<DocumentError>,
     kept: BTreeSet<Identity>,
 }
@@ -72,7 +74,11 @@ impl Assembly {
     ) {
         let document::ReadDocument { origin, identity, outcome } = read;
         if let Some((kind, name)) = identity {
-            self.seen.push((identity_of(kind, name), origin.clone()));
+            let identity = identity_of(kind, name);
+            if matches!(outcome, document::Outcome::Broken { .. }) {
+                self.unsound.insert(identity.clone());
+            }
+            self.seen.push((identity, origin.clone()));
         }
         let document = match outcome {
             document::Outcome::Document(document) => document,
@@ -129,19 +135,38 @@ impl Assembly {
 
     /// Keeps what was in force of documents that cannot be read now.
     ///
-    /// A unit stays if its own document is broken, or if anything in the place it came from is, since a
-    /// truncated file or key does not tell what else it would have held.
-    fn keep_last_good(&mut self, previous: &[Arc<Unit>]) {
+    /// A unit stays if its own document is broken, wherever that stands now, or if anything in the place it came
+    /// from is, since a truncated file or key does not tell what else it would have held. So it does if its key is
+    /// gone and a new key of its ConfigMap holds what cannot be read: that may be the same under another name.
+    fn keep_last_good(&mut self, config_maps: &[ConfigMap], previous: &[Arc<Unit>]) {
         let current: BTreeSet<Identity> = self.units.iter().map(|unit| unit.identity.clone()).collect();
-        let broken: BTreeSet<&Identity> = self.broken.iter().map(|(identity, _)| identity).collect();
+        let broken: BTreeSet<&Identity> =
+            self.broken.iter().map(|(identity, _)| identity).chain(&self.unsound).collect();
         for unit in previous.iter().filter(|unit| !current.contains(&unit.identity)) {
             let place_is_broken = self.problems.iter().any(|problem| covers(&problem.origin, &unit.origin));
-            if place_is_broken || broken.contains(&unit.identity) {
+            if place_is_broken
+                || broken.contains(&unit.identity)
+                || self.may_be_renamed(unit, config_maps, previous)
+            {
                 self.kept.insert(unit.identity.clone());
                 self.units.push(Arc::clone(unit));
             }
         }
         self.broken.retain(|(identity, _)| !self.kept.contains(identity));
+    }
+
+    fn may_be_renamed(&self, unit: &Unit, config_maps: &[ConfigMap], previous: &[Arc<Unit>]) -> bool {
+        let has_key = |config_map: &ConfigMap| config_map.data.iter().any(|(key, _)| *key == unit.origin.key);
+        let is_nameless_and_new = |problem: &DocumentError| {
+            let Origin { file, namespace, config_map, key, .. } = &problem.origin;
+            let (old, origin) = (&unit.origin, &problem.origin);
+            (file, namespace, config_map) == (&old.file, &old.namespace, &old.config_map)
+                && problem.name.is_none()
+                && !key.is_empty()
+                && !previous.iter().any(|unit| covers(origin, &unit.origin))
+        };
+        !config_maps.iter().any(|config_map| is_from(config_map, &unit.origin) && has_key(config_map))
+            && self.problems.iter().any(is_nameless_and_new)
     }
 
     fn finish(mut self, controller_namespace: &str) -> PolicySet {
@@ -248,6 +273,12 @@ fn covers(problem: &Origin, origin: &Origin) -> bool {
         && (problem.config_map.is_empty() || problem.namespace == origin.namespace)
         && within(&problem.config_map, &origin.config_map)
         && within(&problem.key, &origin.key)
+}
+
+fn is_from(config_map: &ConfigMap, origin: &Origin) -> bool {
+    config_map.file == origin.file
+        && config_map.namespace == origin.namespace
+        && config_map.name == origin.config_map
 }
 
 fn clash(identity: &Identity, origin: &Origin, origins: &[Origin]) -> DocumentError {

@@ -166,3 +166,58 @@ fn what_did_not_change_is_not_compiled_again() {
     assert!(Arc::ptr_eq(&first.policies[0].policy, &second.policies[0].policy));
     assert!(!Arc::ptr_eq(&first.policies[1].policy, &second.policies[1].policy));
 }
+
+/// A set from ConfigMaps, each with its keys and their texts.
+fn compile(config_maps: &[(&str, &[(&str, &str)])], previous: Option<&PolicySet>) -> PolicySet {
+    let mut found = Sources::default();
+    for (name, keys) in config_maps {
+        let mut config_map = crate::testing::config_map(name, "");
+        let template = config_map.data[0].1.clone();
+        config_map.data = keys
+            .iter()
+            .map(|(key, text)| {
+                ((*key).to_owned(), crate::yaml::Text { text: (*text).to_owned(), ..template.clone() })
+            })
+            .collect();
+        found.config_maps.push(config_map);
+    }
+    PolicySet::compile(&found, previous)
+}
+
+#[test]
+fn what_moves_and_breaks_at_once_stays_in_force() {
+    let vap = "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\n\
+               metadata: {name: v}\nspec:\n  matchConstraints:\n    resourceRules:\n    \
+               - {apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]}\n  validations:\n  \
+               - {expression: 'false', message: bound}\n";
+    let binding = "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
+                   metadata: {name: b}\nspec: {policyName: v, validationActions: [Deny]}\n";
+    let sound = named("a", "one");
+    let first =
+        compile(&[("x", &[("1.yaml", &sound), ("2.yaml", binding)]), ("v", &[("v.yaml", vap)])], None);
+    assert_eq!(says(&first), ["a: deny [] one", "v/b: deny [] bound"]);
+
+    let no_actions = sound.replace("[Deny]", "[Deny, Sometimes]");
+    let unbound = binding.replace("[Deny]", "[Sometimes]");
+    let unreadable = "a: [";
+    for (case, x, y) in [
+        (
+            "to another ConfigMap",
+            &[][..],
+            &[("1.yaml", no_actions.as_str()), ("2.yaml", unbound.as_str())][..],
+        ),
+        ("to other keys", &[("3.yaml", no_actions.as_str()), ("4.yaml", unbound.as_str())][..], &[][..]),
+        ("to a key that cannot be read", &[("3.yaml", unreadable)][..], &[][..]),
+    ] {
+        let second = compile(&[("x", x), ("y", y), ("v", &[("v.yaml", vap)])], Some(&first));
+        assert_eq!(says(&second), says(&first), "{case}");
+        assert!(!second.problems().is_empty(), "{case}");
+    }
+    let neighbour = compile(
+        &[("x", &[("2.yaml", binding)]), ("y", &[("1.yaml", unreadable)]), ("v", &[("v.yaml", vap)])],
+        Some(&first),
+    );
+    assert_eq!(says(&neighbour), ["v/b: deny [] bound"], "a removal is a removal, whatever breaks elsewhere");
+    let removed = compile(&[("x", &[("2.yaml", unreadable)]), ("v", &[("v.yaml", vap)])], Some(&first));
+    assert_eq!(says(&removed), ["v/b: deny [] bound"], "a removal is a removal, though another key breaks");
+}
