@@ -110,6 +110,14 @@ pub struct UserInfo {
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
+impl Request {
+    /// Whether nobody sends this: what a file or a live object stands for, of which something that every real
+    /// request tells is not known.
+    pub fn is_hypothetical(&self) -> bool {
+        self.user.is_none() || !self.old_object_known
+    }
+}
+
 impl GroupVersionKind {
     /// From an object's `apiVersion` and `kind`.
     pub fn from_api_version(api_version: &str, kind: &str) -> Self {

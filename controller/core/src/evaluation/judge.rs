@@ -7,6 +7,7 @@ use super::params::Param;
 use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
+use crate::document::Dialect;
 use crate::pod::BoundList;
 use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Validations};
 use crate::request::GroupVersionKind;
@@ -33,8 +34,17 @@ pub(super) struct Judge<'a, 'b> {
 struct Violation<'a> {
     validation: &'a CompiledValidation,
     index: usize,
-    /// The element's index in its `forEach` list.
-    element: Option<usize>,
+    /// The element of its `forEach` list, with its index.
+    element: Option<(usize, Value<'a>)>,
+}
+
+/// What a phase sees of Secrets, be they objects or params.
+#[derive(Clone, Copy, PartialEq)]
+enum Secrets {
+    /// As they are: what decides.
+    Plain,
+    /// Without their values: what is told.
+    Masked,
 }
 
 impl<'a, 'b> Judge<'a, 'b> {
@@ -89,14 +99,17 @@ impl<'a, 'b> Judge<'a, 'b> {
         if conditions.is_empty() {
             return true;
         }
-        let missing = self.missing(&self.programs.condition_reads);
-        if !missing.is_empty() {
-            self.outcome.verdict = Verdict::Undecidable(missing);
-            return false;
+        let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
+        if self.blank.policy.info.dialect == Dialect::Kubernetes {
+            // There it is not given to conditions (`matchconditions/matcher.go`).
+            phase.set("namespaceObject", Value::owned(serde_json::Value::Null));
         }
-        let mut phase = self.phase(&self.programs.condition_reads, self.context.plain(), CONDITIONS_BUDGET);
+        let missing = self.missing_in_condition(&self.programs.condition_reads);
         let mut errors = Vec::new();
         for (name, condition) in conditions {
+            if !missing.is_empty() && !self.missing_in_condition(&Reads::of(condition, &[])).is_empty() {
+                continue;
+            }
             match phase
                 .evaluate(condition)
                 .map(|value| value.as_bool().ok_or_else(|| value.type_name().to_owned()))
@@ -109,6 +122,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                 Ok(Err(other)) => errors.push(not_bool(condition, &other)),
                 Err(error) => errors.push(self.error_text(condition, &error)),
             }
+        }
+        if !missing.is_empty() {
+            self.outcome.verdict = Verdict::Undecidable(missing);
+            return false;
         }
         if errors.is_empty() {
             return true;
@@ -126,11 +143,16 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn validate(&mut self) -> Vec<Violation<'a>> {
         let programs = self.programs;
         let validations = match &programs.audit_validations {
-            Some(audit) if !self.missing(&programs.validations.reads).is_empty() => audit,
+            Some(audit)
+                if self.context.request.is_hypothetical()
+                    && !self.missing(&programs.validations.reads).is_empty() =>
+            {
+                audit
+            }
             _ => &programs.validations,
         };
         self.validations = validations;
-        let mut phase = self.phase(&validations.reads, self.context.plain(), BUDGET);
+        let mut phase = self.phase(&validations.reads, Secrets::Plain, BUDGET);
         let mut violations = Vec::new();
         for (index, validation) in validations.list.iter().enumerate() {
             let missing = self.missing(&validation.reads);
@@ -145,6 +167,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                 Some(list) => self.check_elements(&mut phase, validation, index, list, &mut violations),
             }
         }
+        // What is wrong goes before what could not be told: errors must hide no violation.
+        let room = MAX_FINDINGS - violations.len();
+        self.outcome.omitted += self.outcome.findings.len().saturating_sub(room);
+        self.outcome.findings.truncate(room);
         violations
     }
 
@@ -181,15 +207,10 @@ impl<'a, 'b> Judge<'a, 'b> {
         match phase.evaluate_with(expression, each.map(|(_, element)| element)) {
             Ok(value) => match value.as_bool() {
                 Some(true) => {}
-                Some(false) if violations.len() + self.outcome.findings.len() >= MAX_FINDINGS => {
-                    self.outcome.omitted += 1
-                }
+                Some(false) if violations.len() >= MAX_FINDINGS => self.outcome.omitted += 1,
                 Some(false) => {
-                    violations.push(Violation {
-                        validation,
-                        index,
-                        element: each.map(|(position, _)| position),
-                    });
+                    let element = each.map(|(position, element)| (position, element.clone()));
+                    violations.push(Violation { validation, index, element });
                 }
                 None => self.error(index, not_bool(expression, value.type_name())),
             },
@@ -201,14 +222,15 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     fn error(&mut self, index: usize, message: String) {
-        if self.outcome.findings.len() >= MAX_FINDINGS {
-            self.outcome.omitted += 1;
-            return;
-        }
         let mut finding = plain_finding(FindingKind::Error, message);
         finding.validation = Some(index);
         // An expression that fails for one element tends to fail for all of them in the same way.
-        if !self.outcome.findings.contains(&finding) {
+        if self.outcome.findings.contains(&finding) {
+            return;
+        }
+        if self.outcome.findings.len() >= MAX_FINDINGS {
+            self.outcome.omitted += 1;
+        } else {
             self.outcome.findings.push(finding);
         }
     }
@@ -218,23 +240,22 @@ impl<'a, 'b> Judge<'a, 'b> {
         if violations.is_empty() {
             return;
         }
-        let objects = self.context.masked();
-        let mut phase = self.phase(&self.validations.wording_reads, objects, BUDGET);
+        let mut phase = self.phase(&self.validations.wording_reads, Secrets::Masked, BUDGET);
         let mut listed: Option<(usize, Vec<Value<'a>>)> = None;
         for violation in violations {
             let validation = violation.validation;
             if let Some(list) = &validation.for_each
+                && self.masks()
                 && listed.as_ref().is_none_or(|(index, _)| *index != violation.index)
             {
                 listed = Some((violation.index, elements(&mut phase, list).unwrap_or_default()));
             }
-            let each = violation
-                .element
-                .and_then(|element| listed.as_ref().and_then(|(_, elements)| elements.get(element)).cloned());
+            let masked = listed.as_ref().map(|(_, elements)| elements.as_slice());
+            let each = violation.element.as_ref().and_then(|element| told(element, masked));
             let finding = Finding {
                 kind: FindingKind::Violation,
-                message: message(&mut phase, validation, each.as_ref()),
-                field_path: self.field_path(&mut phase, violation, each.as_ref(), objects),
+                message: message(&mut phase, validation, each),
+                field_path: self.field_path(&mut phase, violation, each),
                 reason: validation.reason,
                 validation: Some(violation.index),
             };
@@ -249,20 +270,23 @@ impl<'a, 'b> Judge<'a, 'b> {
         phase: &mut Phase<'a>,
         violation: &Violation<'a>,
         each: Option<&Value<'a>>,
-        objects: &Objects<'a>,
     ) -> String {
         let validation = violation.validation;
+        let objects = self.context.masked();
         if let Some(expression) = &validation.field_path {
+            if validation.for_each.is_some() && each.is_none() {
+                return String::new();
+            }
             return match phase.evaluate_with(expression, each) {
                 Ok(value) => value.as_str().map(|path| one_line(path, MAX_MESSAGE_BYTES)).unwrap_or_default(),
                 Err(_) => String::new(),
             };
         }
-        let (Some(list), Some(element)) = (&validation.for_each, violation.element) else {
+        let (Some(list), Some((element, _))) = (&validation.for_each, &violation.element) else {
             return field_path::common(validation, objects);
         };
         let paths = ElementPaths::of(list.program.plain_selection(), objects, self.lists(objects));
-        field_path::within_element(paths.at(element), validation)
+        field_path::within_element(paths.at(*element), validation)
     }
 
     /// Evaluates the audit annotations, whatever the verdict (`validator.go`).
@@ -274,7 +298,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         if annotations.is_empty() {
             return;
         }
-        let mut phase = self.phase(&self.programs.reads, self.context.masked(), BUDGET);
+        let mut phase = self.phase(&self.programs.reads, Secrets::Masked, BUDGET);
         for (key, expression) in annotations {
             if !decidable(self, expression) {
                 continue;
@@ -303,14 +327,18 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    fn phase(&self, reads: &Reads, objects: &'a Objects<'a>, budget: u64) -> Phase<'a> {
+    fn phase(&self, reads: &Reads, secrets: Secrets, budget: u64) -> Phase<'a> {
+        let objects = match secrets {
+            Secrets::Plain => self.context.plain(),
+            Secrets::Masked => self.context.masked(),
+        };
         let bindings = phase::bindings(reads, self.context, objects, self.param);
         let mut phase = Phase::new(&self.programs.variables, bindings, budget);
         if let Some(excepted) = &self.without_excepted {
             phase.set("containers", Value::owned(excepted.containers.list.clone()));
             phase.set("images", Value::owned(excepted.images.list.clone()));
         }
-        if std::ptr::eq(objects, self.context.masked())
+        if secrets == Secrets::Masked
             && let Some(kind) = self.secret_param_kind()
         {
             phase.set("params", Value::owned(masking::mask(&kind, self.param.value)));
@@ -328,14 +356,7 @@ impl<'a, 'b> Judge<'a, 'b> {
 
     /// What of a group of reads is not known here.
     fn missing(&self, reads: &Reads) -> Vec<String> {
-        let request = self.context.request;
-        let mut missing = Vec::new();
-        if reads.user() && request.user.is_none() {
-            missing.push("the user".to_owned());
-        }
-        if reads.old_object() && !request.old_object_known {
-            missing.push("the old object".to_owned());
-        }
+        let mut missing = self.missing_of_request(reads);
         if reads.reads("namespaceObject")
             && let Err(namespace) = self.context.namespace_object()
         {
@@ -344,18 +365,42 @@ impl<'a, 'b> Judge<'a, 'b> {
         missing
     }
 
+    /// The same for matchConditions, to which a ValidatingAdmissionPolicy gives no namespace.
+    fn missing_in_condition(&self, reads: &Reads) -> Vec<String> {
+        match self.blank.policy.info.dialect {
+            Dialect::Portcullis => self.missing(reads),
+            Dialect::Kubernetes => self.missing_of_request(reads),
+        }
+    }
+
+    fn missing_of_request(&self, reads: &Reads) -> Vec<String> {
+        let request = self.context.request;
+        let mut missing = Vec::new();
+        if reads.user() && request.user.is_none() {
+            missing.push("the user".to_owned());
+        }
+        if reads.old_object() && !request.old_object_known {
+            missing.push("the old object".to_owned());
+        }
+        missing
+    }
+
+    /// Whether what is told sees less than what decides.
+    fn masks(&self) -> bool {
+        masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some()
+    }
+
     /// An evaluation error as Kubernetes words it; for Secrets without what it may quote of their values.
     fn error_text(&self, expression: &CompiledExpression, error: &EvaluationError) -> String {
         if error.kind == EvaluationErrorKind::Budget {
             return "validation failed due to running out of cost budget, no further validation rules will be run"
                 .to_owned();
         }
-        let reason =
-            if masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some() {
-                "an error that is not shown, because it may quote a Secret"
-            } else {
-                error.message.as_str()
-            };
+        let reason = if self.masks() {
+            "an error that is not shown, because it may quote a Secret"
+        } else {
+            error.message.as_str()
+        };
         format!(
             "expression '{}' resulted in error: {}",
             expression.program.source(),
@@ -398,6 +443,20 @@ fn elements<'a>(
         // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
         None if value.is_null() => Ok(Vec::new()),
         None => Err(EvaluationError::new(format!("`forEach` must be a list, not {}", value.type_name()))),
+    }
+}
+
+/// What may be told of an element: itself, or what it is in the list made from masked Secrets. A list that was
+/// filtered or sorted by values may hold another element in that place, of which nothing is told.
+fn told<'e, 'a>(
+    (index, plain): &'e (usize, Value<'a>),
+    masked: Option<&'e [Value<'a>]>,
+) -> Option<&'e Value<'a>> {
+    match masked {
+        None => Some(plain),
+        Some(masked) => {
+            masked.get(*index).filter(|masked| masking::hides(&masked.to_json(), &plain.to_json()))
+        }
     }
 }
 

@@ -36,6 +36,22 @@ pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
     masked
 }
 
+/// Whether one value is another with nothing but values masked.
+pub(crate) fn hides(masked: &Json, plain: &Json) -> bool {
+    match (masked, plain) {
+        (Json::String(text), _) if text == MASK => true,
+        (Json::Array(masked), Json::Array(plain)) => {
+            masked.len() == plain.len()
+                && masked.iter().zip(plain).all(|(masked, plain)| hides(masked, plain))
+        }
+        (Json::Object(masked), Json::Object(plain)) => {
+            masked.len() == plain.len()
+                && masked.iter().all(|(key, masked)| plain.get(key).is_some_and(|plain| hides(masked, plain)))
+        }
+        _ => masked == plain,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

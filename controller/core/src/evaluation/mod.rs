@@ -39,16 +39,22 @@ pub(crate) fn judge<'a>(candidate: &Candidate<'a>, context: &'a Context<'a>) -> 
     let excepted = context.excepted(policy);
     let mut outcomes = Vec::new();
     for binding in &candidate.bindings {
-        let matched = match &matched {
-            Match::Yes => context.binding_matches(binding),
-            other => other.clone(),
+        let matched = match (&matched, context.binding_matches(binding)) {
+            (_, Match::No) => continue,
+            (Match::Yes, of_binding) => of_binding,
+            (unsure, _) => unsure.clone(),
         };
         let blank = Blank { policy, binding, context };
+        if let Excepted::Whole { name, reason } = &excepted {
+            // Whether or not it matches, it is not judged.
+            let skip = Skip::Exception { name: (*name).to_owned(), reason: (*reason).to_owned() };
+            outcomes.push(blank.outcome(Verdict::Skip(skip)));
+            continue;
+        }
         match matched {
-            Match::No => {}
-            Match::Error(message) => outcomes.push(blank.error(message)),
+            Match::Error(message) => outcomes.push(blank.misconfigured(message)),
             Match::Undecidable(missing) => outcomes.push(blank.outcome(Verdict::Undecidable(vec![missing]))),
-            Match::Yes => outcomes.extend(blank.judge(&excepted)),
+            _ => outcomes.extend(blank.judge(&excepted)),
         }
     }
     outcomes
@@ -63,29 +69,20 @@ struct Blank<'a> {
 
 impl<'a> Blank<'a> {
     fn judge(&self, excepted: &Excepted<'a>) -> Vec<Outcome> {
-        if let Excepted::Whole { name, reason } = excepted {
-            let skip = Skip::Exception { name: (*name).to_owned(), reason: (*reason).to_owned() };
-            return vec![self.outcome(Verdict::Skip(skip))];
-        }
         let programs = match &self.policy.body {
             Ok(programs) => programs,
-            Err(broken) => return vec![self.error(broken.clone())],
+            Err(broken) => return vec![self.error(FindingKind::Error, broken.clone())],
         };
         if let Some(skip) = self.nothing_to_judge(programs) {
             return vec![self.outcome(Verdict::Skip(skip))];
         }
-        match params::find(self.policy.param_kind.as_ref(), &self.binding.params, self.context) {
+        match params::find(self.policy, &self.binding.params, self.context) {
             Found::Params(list) => {
                 list.iter().map(|param| Judge::new(self, programs, excepted, param).run()).collect()
             }
             Found::NotFoundAllowed => vec![self.outcome(Verdict::Skip(Skip::NoParam))],
             Found::Unknown(missing) => vec![self.outcome(Verdict::Undecidable(vec![missing]))],
-            Found::Misconfigured(message) => {
-                let finding = plain_finding(FindingKind::Configuration, message);
-                let mut outcome = self.outcome(Verdict::Error);
-                outcome.findings.push(finding);
-                vec![outcome]
-            }
+            Found::Misconfigured(message) => vec![self.misconfigured(message)],
         }
     }
 
@@ -116,10 +113,14 @@ impl<'a> Blank<'a> {
         }
     }
 
-    fn error(&self, message: String) -> Outcome {
+    fn error(&self, kind: FindingKind, message: String) -> Outcome {
         let mut outcome = self.outcome(Verdict::Error);
-        outcome.findings.push(plain_finding(FindingKind::Error, message));
+        outcome.findings.push(plain_finding(kind, message));
         outcome
+    }
+
+    fn misconfigured(&self, message: String) -> Outcome {
+        self.error(FindingKind::Configuration, message)
     }
 
     /// The kubelet's own mirror Pods already run: denying them would only hide them, so they are warned about.

@@ -1,7 +1,10 @@
 //! Which params a policy is judged with (`CollectParams` in apiserver's `policy/generic`).
 
 use super::Context;
-use crate::document::{ParamKind, ParamRef, ParamSelect, Params};
+use crate::document::{Dialect, ParamKind, ParamRef, ParamSelect, Params};
+use crate::matching::Resources;
+use crate::policy::CompiledPolicy;
+use crate::request::split_api_version;
 use serde_json::Value as Json;
 
 /// The params of one pair.
@@ -22,34 +25,48 @@ pub(super) struct Param<'a> {
     pub(super) value: &'a Json,
 }
 
-pub(super) fn find<'a>(kind: Option<&ParamKind>, params: &'a Params, context: &Context<'a>) -> Found<'a> {
-    match (params, kind) {
-        (Params::None, _) => Found::Params(vec![Param { name: None, value: &Json::Null }]),
-        (Params::Inline(value), _) => Found::Params(vec![Param { name: None, value }]),
-        (Params::Ref(_), None) => {
-            Found::Misconfigured("`paramRef` needs the policy's `paramKind`".to_owned())
+pub(super) fn find<'a>(policy: &CompiledPolicy, params: &'a Params, context: &Context<'a>) -> Found<'a> {
+    match (params, &policy.param_kind) {
+        // A binding's paramRef means nothing to a ValidatingAdmissionPolicy without a paramKind.
+        (Params::None, _) | (Params::Ref(_), None) => {
+            Found::Params(vec![Param { name: None, value: &Json::Null }])
         }
-        (Params::Ref(reference), Some(kind)) => by_reference(kind, reference, context),
+        (Params::Inline(value), _) => Found::Params(vec![Param { name: None, value }]),
+        (Params::Ref(reference), Some(kind)) => by_reference(policy.info.dialect, kind, reference, context),
     }
 }
 
-fn by_reference<'a>(kind: &ParamKind, reference: &ParamRef, context: &Context<'a>) -> Found<'a> {
+fn by_reference<'a>(
+    dialect: Dialect,
+    kind: &ParamKind,
+    reference: &ParamRef,
+    context: &Context<'a>,
+) -> Found<'a> {
     let all = context.facts.objects(&kind.api_version, &kind.kind);
-    // Whether the kind is namespaced shows in its objects; without any there is nothing to choose from.
-    let namespaced = all.iter().any(|object| !namespace_of(object).is_empty());
+    let namespaced = is_namespaced(kind, all);
     let namespace = match &reference.namespace {
         Some(namespace) => Some(namespace.as_str()),
         None if namespaced && context.request.namespace.is_empty() => {
-            return Found::Misconfigured(format!(
-                "`paramRef.namespace` is needed to find a {} for a cluster-scoped object",
-                kind.kind
-            ));
+            return Found::Misconfigured(match dialect {
+                Dialect::Kubernetes => {
+                    "failed to configure binding: cannot use namespaced paramRef in policy \
+                                        binding that matches cluster-scoped resources"
+                        .to_owned()
+                }
+                Dialect::Portcullis => format!(
+                    "`paramRef.namespace` is needed to find a {} for a cluster-scoped object",
+                    kind.kind
+                ),
+            });
         }
         None if namespaced => Some(context.request.namespace.as_str()),
         None => None,
     };
+    // Where kubectl would send what names no namespace.
+    let home = if namespaced { "default" } else { "" };
     let selected = |object: &&Json| {
-        namespace.is_none_or(|namespace| namespace_of(object) == namespace)
+        let own = Some(namespace_of(object)).filter(|own| !own.is_empty()).unwrap_or(home);
+        namespace.is_none_or(|namespace| own == namespace)
             && match &reference.select {
                 ParamSelect::Name(name) => name_of(object) == name,
                 ParamSelect::Selector(selector) => selector.matches(object.pointer("/metadata/labels")),
@@ -74,9 +91,24 @@ fn by_reference<'a>(kind: &ParamKind, reference: &ParamRef, context: &Context<'a
     if reference.allow_not_found {
         return Found::NotFoundAllowed;
     }
-    Found::Misconfigured(format!(
-        "no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny"
-    ))
+    Found::Misconfigured(match dialect {
+        Dialect::Kubernetes => {
+            "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
+                .to_owned()
+        }
+        Dialect::Portcullis => {
+            format!("no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny")
+        }
+    })
+}
+
+/// Whether a kind's objects live in namespaces; for kinds that are not built in their objects show it.
+fn is_namespaced(kind: &ParamKind, all: &[Json]) -> bool {
+    let (group, _) = split_api_version(&kind.api_version);
+    match Resources::new().find(group, &kind.kind) {
+        Some(resource) => resource.namespaced,
+        None => all.iter().any(|object| !namespace_of(object).is_empty()),
+    }
 }
 
 fn name_of(object: &Json) -> &str {

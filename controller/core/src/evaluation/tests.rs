@@ -419,3 +419,260 @@ fn objects_that_stay_out_match_nothing() {
     check(&everything, &create(node), &[]);
     check(&everything, &create(config_map(json!({}))), &["p: deny [] nope"]);
 }
+
+#[test]
+fn a_namespaces_own_labels_count_as_read_by_a_namespace_selector() {
+    let documents = |selectors: &str| {
+        policy(
+            "p",
+            &format!(
+                "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  \
+                 - {{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [namespaces]}}\n{selectors}\n\
+                 validations:\n- expression: object.metadata.annotations.owner != 'nobody'\n  message: nope"
+            ),
+        )
+    };
+    let namespace = |env: &str| {
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": "n", "labels": {"env": env}, "annotations": {"owner": "nobody"}}})
+    };
+    let denied = "p: deny [metadata.annotations.owner] nope";
+    let of_policy = documents("  namespaceSelector: {matchLabels: {env: prod}}");
+    let of_binding =
+        documents("bindings:\n- name: b\n  matchResources: {namespaceSelector: {matchLabels: {env: prod}}}");
+    check(&of_policy, &update(namespace("dev"), namespace("prod")), &[denied]);
+    check(&of_policy, &update(namespace("prod"), namespace("prod")), &["p: skip Unchanged"]);
+    check(&of_binding, &update(namespace("dev"), namespace("prod")), &[&denied.replace("p:", "p/b:")]);
+}
+
+#[test]
+fn how_much_of_a_path_is_there_is_read_too() {
+    let documents =
+        over_config_maps("validations:\n- expression: \"!has(object.data.inner.key)\"\n  message: nope");
+    let with = |inner: Json| config_map(json!({"inner": inner}));
+    for (old, new, expected) in [
+        (with(json!({})), with(json!({})), "p: skip Unchanged"),
+        (with(json!({"other": 1})), with(json!({"other": 2})), "p: skip Unchanged"),
+        (config_map(json!({})), with(json!({})), "p: allow"),
+        (
+            with(json!({})),
+            config_map(json!({})),
+            "p: error [] expression '!has(object.data.inner.key)' resulted in error: no such key: inner",
+        ),
+    ] {
+        check(&documents, &update(old, new), &[expected]);
+    }
+    let text = update(with(json!({})), with(json!("text")));
+    assert!(brief(&decide(&set(&documents), &text))[0].starts_with("p: error"), "another type");
+}
+
+#[test]
+fn errors_hide_no_violation() {
+    let containers: Vec<Json> =
+        (0..60).map(|number| json!({"name": "c", "image": format!("Not/Valid-{number}")})).collect();
+    let mut containers = containers;
+    containers.push(json!({"name": "evil", "image": "evil.example.com/x"}));
+    let documents = over_pods(
+        "- forEach: images\n  expression: image(each.reference).isUnder('ghcr.io')\n  messageExpression: each.reference",
+    );
+    let decision = decide(&set(&documents), &create(pod(json!({"containers": containers}))));
+    let outcome = &decision.outcomes[0];
+    assert_eq!(outcome.verdict, crate::decision::Verdict::Deny);
+    assert!(outcome.findings.iter().any(|finding| finding.message == "evil.example.com/x"));
+    assert_eq!((outcome.findings.len(), outcome.omitted), (50, 11));
+}
+
+#[test]
+fn params_from_a_secret_are_compared_as_they_are_and_told_masked() {
+    let documents = over_config_maps(
+        "paramKind: {apiVersion: v1, kind: Secret}\nparamRef: {name: s, parameterNotFoundAction: Deny}\n\
+         matchConditions:\n- {name: known, expression: params.data.key == 'c2VjcmV0'}\n\
+         validations:\n- expression: object.data.key == params.data.key\n  messageExpression: \"'not ' + params.data.key\"",
+    );
+    let mut facts = Facts::new(true);
+    facts.add(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
+        "data": {"key": "c2VjcmV0"}}));
+    for (key, expected) in [("c2VjcmV0", "p: allow"), ("other", "p: deny [data.key] not ***")] {
+        let decision = decide_with(&set(&documents), &create(config_map(json!({"key": key}))), &facts);
+        assert_eq!(brief(&decision), [expected]);
+    }
+}
+
+#[test]
+fn a_masked_list_that_is_another_list_names_no_element() {
+    let documents = |list: &str| {
+        policy(
+            "p",
+            &format!(
+                "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  \
+                 - {{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [secrets]}}\n\
+                 validations:\n- forEach: {list}\n  expression: \"false\"\n  message: a key is wrong\n  \
+                 messageExpression: each\n  fieldPath: \"'data.' + each\""
+            ),
+        )
+    };
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
+        "data": {"a": "Z29vZA==", "b": "YmFk", "c": "YmFk"},
+    });
+    for (list, expected) in [
+        ("object.data.map(key, key)", "[data.a] a [data.b] b [data.c] c"),
+        ("object.data.filter(key, object.data[key] == 'YmFk')", "[] a key is wrong"),
+        ("object.data.filter(key, object.data[key] != 'Z29vZA==')", "[] a key is wrong"),
+        ("object.data.filter(key, key != 'a')", "[data.b] b [data.c] c"),
+    ] {
+        let told = brief(&decide(&set(&documents(list)), &create(secret.clone())));
+        let lines: std::collections::BTreeSet<&str> = told.iter().map(String::as_str).collect();
+        let expected = if expected == "[] a key is wrong" {
+            "p: deny [] a key is wrong [] a key is wrong".to_owned()
+        } else {
+            format!("p: deny {expected}")
+        };
+        assert_eq!(lines.into_iter().collect::<Vec<_>>(), [expected], "{list}");
+    }
+}
+
+#[test]
+fn an_audit_variant_never_stands_in_at_admission() {
+    let documents = over_config_maps(
+        "validations:\n- expression: namespaceObject.metadata.name == 'x'\n  message: nope\n\
+         audit:\n  validations:\n  - expression: 'true'",
+    );
+    let request = create(config_map(json!({})));
+    check(&documents, &request, &["p: undecidable namespace `shop`"]);
+    let mut offline = request;
+    offline.user = None;
+    check(&documents, &offline, &["p: allow"]);
+}
+
+#[test]
+fn a_condition_that_is_surely_false_needs_no_more() {
+    let documents = over_config_maps(
+        "matchConditions:\n- {name: robot, expression: request.userInfo.username == 'robot'}\n\
+         - {name: good, expression: object.data.a == 'good'}\nvalidations:\n- expression: 'false'\n  message: nope",
+    );
+    let mut offline = create(config_map(json!({"a": "bad"})));
+    offline.user = None;
+    check(&documents, &offline, &["p: skip Condition(\"good\")"]);
+    offline.object = config_map(json!({"a": "good"}));
+    check(&documents, &offline, &["p: undecidable the user"]);
+}
+
+#[test]
+fn a_binding_that_does_not_match_is_not_in_doubt() {
+    let documents = |rest: &str| {
+        let head = "validationActions: [Deny]\nmatchConstraints:\n  \
+            namespaceSelector: {matchLabels: {env: prod}}\n  resourceRules:\n  \
+            - {apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps]}\n";
+        policy("p", &format!("{head}{rest}\nvalidations:\n- expression: 'false'\n  message: nope"))
+    };
+    let bindings = documents(
+        "bindings:\n- name: pods\n  matchResources:\n    resourceRules:\n    \
+         - {apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods]}\n\
+         - name: every",
+    );
+    let request = create(config_map(json!({})));
+    let unknown = "error [] namespace `shop` is not known, so namespaceSelector cannot be evaluated";
+    check(&bindings, &request, &[&format!("p/every: {unknown}")]);
+    let exception = "---\napiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {name: e}\nspec:\n  \
+         policies: [p]\n  reason: because\n  match: {namespaces: [shop]}\n";
+    check(
+        &format!("{}{exception}", documents("")),
+        &request,
+        &["p: skip Exception { name: \"e\", reason: \"because\" }"],
+    );
+}
+
+/// A ValidatingAdmissionPolicy over ConfigMaps and Namespaces, with one binding.
+fn bound(spec: &str, binding: &str) -> String {
+    format!(
+        "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: v}}\n\
+         spec:\n  matchConstraints:\n    resourceRules:\n    \
+         - {{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [configmaps, namespaces]}}\n{spec}\n\
+         ---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
+         metadata: {{name: b}}\nspec:\n  policyName: v\n  validationActions: [Audit]\n{binding}\n"
+    )
+}
+
+#[test]
+fn in_a_validating_admission_policy_conditions_see_no_namespace_object() {
+    let documents = bound(
+        "  matchConditions:\n  - {name: shop, expression: namespaceObject.metadata.name == 'shop'}\n  \
+         validations:\n  - expression: namespaceObject.metadata.name == 'x'",
+        "",
+    );
+    let mut facts = Facts::new(true);
+    facts.add(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
+    let told = brief(&decide_with(&set(&documents), &create(config_map(json!({}))), &facts));
+    assert!(
+        told[0].starts_with("v/b: error [] expression 'namespaceObject.metadata.name == 'shop'' resulted in"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_configured_is_told_as_kubernetes_tells_it() {
+    let by = |reference: &str| {
+        bound(
+            "  paramKind: {apiVersion: v1, kind: ConfigMap}\n  validations:\n  - expression: 'true'",
+            &format!("  paramRef: {reference}"),
+        )
+    };
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}});
+    let cluster_role = || {
+        let mut request = create(config_map(json!({})));
+        request.namespace = String::new();
+        request
+    };
+    for (documents, request, expected) in [
+        (
+            by("{name: gone, parameterNotFoundAction: Deny}"),
+            create(config_map(json!({}))),
+            "error [] failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction",
+        ),
+        (by("{name: gone, parameterNotFoundAction: Allow}"), create(config_map(json!({}))), "skip NoParam"),
+        (by("{name: gone, parameterNotFoundAction: Allow}"), create(namespace), "skip NoParam"),
+        (
+            by("{name: gone, parameterNotFoundAction: Allow}"),
+            cluster_role(),
+            "error [] failed to configure binding: cannot use namespaced paramRef in policy binding that \
+             matches cluster-scoped resources",
+        ),
+        (
+            bound(
+                "  validations:\n  - expression: params == null",
+                "  paramRef: {name: x, parameterNotFoundAction: Deny}",
+            ),
+            create(config_map(json!({}))),
+            "allow",
+        ),
+    ] {
+        check(&documents, &request, &[&format!("v/b: {expected}")]);
+    }
+    let selector = bound(
+        "  validations:\n  - expression: 'true'",
+        "  matchResources: {namespaceSelector: {matchLabels: {env: prod}}}",
+    );
+    let decision = decide(&set(&selector), &create(config_map(json!({}))));
+    assert_eq!(decision.outcomes[0].findings[0].kind, crate::decision::FindingKind::Configuration);
+}
+
+#[test]
+fn objects_may_nest_as_deeply_as_reviews_do() {
+    let documents = format!(
+        "{}---\napiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {{name: e}}\nspec:\n  \
+         policies: [p]\n  reason: because\n  match: {{images: [ghcr.io/acme]}}\n",
+        over_pods(
+            "- forEach: containers\n  expression: each != oldObject\n  message: nope\n- expression: object == oldObject\n  message: changed"
+        )
+    );
+    let deep = || {
+        let deepest =
+            (0..990).fold(
+                json!({}),
+                |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({"k": inner}) },
+            );
+        pod(json!({"containers": [{"name": "a", "image": "x", "deep": deepest}]}))
+    };
+    check(&documents, &update(deep(), deep()), &["p: allow"]);
+}

@@ -3,7 +3,7 @@
 
 use super::Context;
 use crate::document::{LabelSelector, MatchResources, Matching, Params};
-use crate::pod::{BoundList, PodView};
+use crate::pod::PodView;
 use crate::policy::{CompiledBinding, CompiledPolicy, Programs, Reads};
 use crate::request::{Operation, Request};
 use serde_json::{Map, Value as Json};
@@ -69,13 +69,17 @@ pub(super) fn leaves_alone(
 }
 
 fn selected_labels_are_equal(policy: &CompiledPolicy, binding: &CompiledBinding, request: &Request) -> bool {
-    let by_object = |resources: &MatchResources| !resources.object_selector.is_empty();
-    let (object_selector, pod_selector) = match &policy.matching {
-        Matching::Constraints(constraints) => (by_object(constraints), None),
+    // A Namespace's own labels are what a namespaceSelector compares.
+    let is_namespace = request.kind.group.is_empty() && request.kind.kind == "Namespace";
+    let by_labels = |resources: &MatchResources| {
+        !resources.object_selector.is_empty() || is_namespace && !resources.namespace_selector.is_empty()
+    };
+    let (by_policy, pod_selector) = match &policy.matching {
+        Matching::Constraints(constraints) => (by_labels(constraints), None),
         Matching::Pods(pods) => (!pods.object_selector.is_empty(), Some(&pods.pod_selector)),
     };
-    let object_selector = object_selector || binding.match_resources.as_ref().is_some_and(by_object);
-    if object_selector && labels(&request.object) != labels(&request.old_object) {
+    let selects = by_policy || binding.match_resources.as_ref().is_some_and(by_labels);
+    if selects && labels(&request.object) != labels(&request.old_object) {
         return false;
     }
     if pod_selector.is_some_and(|selector: &LabelSelector| !selector.is_empty()) {
@@ -106,11 +110,14 @@ fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
     };
     equal(new.spec, old.spec, "podSpec")
         && equal(new.metadata, old.metadata, "podMetadata")
-        && (!reads.reads("containers") || BoundList::containers(&new) == BoundList::containers(&old))
-        && (!reads.reads("images") || BoundList::images(&new) == BoundList::images(&old))
+        && (!reads.reads("containers") || new.containers() == old.containers())
+        && (!reads.reads("images") || new.images() == old.images())
 }
 
-/// The value at a path of plain selections; `None` where there is none.
-fn at<'a>(value: &'a Json, segments: &[String]) -> Option<&'a Json> {
-    segments.iter().try_fold(value, |value, segment| value.get(segment))
+/// The value at a path of plain selections. Where there is none, how far the path goes and whether it ends in
+/// an object: `has(object.a.b)` is false without `b`, and fails without `a`.
+fn at<'a>(value: &'a Json, segments: &[String]) -> Result<&'a Json, (usize, bool)> {
+    segments.iter().enumerate().try_fold(value, |value, (depth, segment)| {
+        value.get(segment).ok_or_else(|| (depth, value.is_object()))
+    })
 }
