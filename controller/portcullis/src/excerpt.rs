@@ -2,15 +2,19 @@
 
 use crate::cli::clean;
 use crate::report::model::Place;
+use regex::Regex;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 /// At most this much of a file is read to find the line.
 const MAX_BYTES: u64 = 32 << 20;
 
 /// At most this many characters are shown before the place, and as many behind it.
 const MAX_CHARACTERS: usize = 60;
+
+/// What makes a document a Secret, or a list of them, even if its text cannot be parsed.
+const SECRET: &str = r#"\bkind["']?\s*:\s*["']?Secret(List)?\b"#;
 
 /// A line of a file and a place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +27,32 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// The excerpt of a place; `None` if the file cannot be read again (standard input) or has no such line.
+    /// The excerpt of a place; `None` if the file cannot be read again (standard input), has no such line, or
+    /// has a Secret there: logs must not hold its values.
     pub fn of(place: &Place) -> Option<Self> {
         let file =
             File::open(&place.file).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
-        let mut lines = BufReader::new(file.take(MAX_BYTES)).lines();
-        let line = lines.nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?.ok()?;
-        Self::in_line(&line, place)
+        let mut text = String::new();
+        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        Self::in_text(&text, place)
+    }
+
+    fn in_text(text: &str, place: &Place) -> Option<Self> {
+        let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
+        let line = text.lines().nth(index)?;
+        let separates = |line: &&str| line.starts_with("---");
+        let begin = text.lines().take(index + 1).filter(separates).count();
+        // Documents are counted by their separators: those up to the line concerned, the next one ends it.
+        let mut separators = 0;
+        let document = text.lines().filter(|line| {
+            separators += usize::from(separates(line));
+            separators == begin
+        });
+        let document = document.collect::<Vec<_>>().join("\n");
+        if Regex::new(SECRET).is_ok_and(|secret| secret.is_match(&document)) {
+            return None;
+        }
+        Self::in_line(line, place)
     }
 
     fn in_line(line: &str, place: &Place) -> Option<Self> {
@@ -60,6 +83,22 @@ impl fmt::Display for Excerpt {
 mod tests {
     use super::Excerpt;
     use crate::report::model::Place;
+
+    #[test]
+    fn the_lines_of_a_secret_are_not_shown() {
+        let check = |text: &str, line: u32, shown: bool| {
+            let place = Place { file: "any.yaml".to_owned(), line, column: 1 };
+            assert_eq!(Excerpt::in_text(text, &place).is_some(), shown, "{text} at {line}");
+        };
+        check("kind: Secret\nstringData: {password: [hunter2}\n", 2, false);
+        check("stringData: {password: [hunter2}\nkind: Secret\n", 1, false);
+        check(r#"{"kind":"List","items":[{"data":{"a":x y}},{"kind": "Secret"}]}"#, 1, false);
+        check("kind: 'SecretList'\nitems: {]\n", 2, false);
+        check("kind: SecretStore\nspec: {]\n", 2, true);
+        check("kind: Secret\n---\nkind: ConfigMap\ndata: {]\n---\nkind: Secret\n", 4, true);
+        check("kind: ConfigMap\n---\nkind: Secret\ndata: {]\n---\n", 4, false);
+        check("kind: ConfigMap\n", 2, false);
+    }
 
     #[test]
     fn the_caret_stands_below_the_place() {

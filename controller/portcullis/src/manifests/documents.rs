@@ -20,19 +20,26 @@ pub fn parse(file: &str, text: &[u8]) -> Manifests {
         Ok(text) => text,
         Err(error) => {
             let message = format!("`{file}` is not UTF-8 text (byte {})", error.valid_up_to());
-            parser.found.problems.push(Problem::new(message));
+            let utf_16 = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
+            let hint =
+                utf_16.then(|| "it is UTF-16, as Windows PowerShell writes; save it as UTF-8".to_owned());
+            parser.found.problems.push(Problem { hint, ..Problem::new(message) });
             return parser.found;
         }
     };
+    let template = text.contains("{{").then_some(TEMPLATE);
     for document in yaml::read(text) {
         match document {
             Ok(node) if node.value == Value::Null => {}
             Ok(node) => parser.take(node, &Inherited::default(), MAX_LISTS),
-            Err(error) => parser.refuse(error.position, &error.message, None),
+            Err(error) => parser.refuse(error.position, &error.message, template),
         }
     }
     parser.found
 }
+
+/// What to do about files that are no manifests, above all charts.
+const TEMPLATE: &str = "pass manifests only; render templates first (`helm template … | portcullis check -`)";
 
 struct Parser {
     file: Arc<str>,
@@ -48,19 +55,22 @@ struct Inherited {
 
 impl Parser {
     fn take(&mut self, node: Node, inherited: &Inherited, lists: usize) {
-        let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
+        let text = |key: &str| {
+            node.get(key).and_then(Node::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+        };
         let api_version = text("apiVersion").or_else(|| inherited.api_version.clone());
         let kind = text("kind").or_else(|| inherited.kind.clone());
         let (api_version, kind) = match (api_version, kind) {
             (Some(api_version), Some(kind)) => (api_version, kind),
             (api_version, _) => {
                 let field = if api_version.is_none() { "apiVersion" } else { "kind" };
-                let fault = if node.get(field).is_none() { "is missing" } else { "is not a string" };
-                return self.refuse(
-                    node.at,
-                    &format!("not a Kubernetes object: `{field}` {fault}"),
-                    Some("pass manifests only; render templates first (`helm template … | portcullis check -`)"),
-                );
+                let fault = match node.get(field).map(Node::as_str) {
+                    None => "is missing",
+                    Some(None) => "is not a string",
+                    Some(Some(_)) => "is empty",
+                };
+                let message = format!("not a Kubernetes object: `{field}` {fault}");
+                return self.refuse(node.at, &message, Some(TEMPLATE));
             }
         };
         match (kind.strip_suffix("List"), items(&node)) {

@@ -37,8 +37,14 @@ fn judgement(manifest: &Manifest, outcome: &Outcome) -> Judgement {
             Verdict::Skip(skip) => Some(skipped(skip)),
             _ => None,
         },
-        remedy: outcome.policy.remediation.clone(),
+        remedy: remedy(outcome),
     }
+}
+
+/// The policy's remedy, if it can help: it mends a violation, not what cannot be judged.
+fn remedy(outcome: &Outcome) -> Option<String> {
+    let violated = outcome.findings.iter().any(|finding| finding.kind == FindingKind::Violation);
+    outcome.policy.remediation.clone().filter(|_| violated)
 }
 
 /// What an outcome leads to when it is enforced at `door`: the strongest of its actions.

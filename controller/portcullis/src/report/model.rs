@@ -124,7 +124,7 @@ pub struct Judgement {
     /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<Skipped>,
-    /// The policy's remedy for a failure.
+    /// The policy's remedy, where something is violated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -248,8 +248,6 @@ pub struct PolicyRef {
     pub title: Option<String>,
     /// Its severity, if it has one.
     pub severity: Option<String>,
-    /// What to do about a failure, if it says.
-    pub remedy: Option<String>,
 }
 
 /// How many of what.

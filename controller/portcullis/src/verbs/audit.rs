@@ -1,6 +1,6 @@
 //! `portcullis audit`: who would be denied, among objects that were dumped from a cluster.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
 use crate::cli::{GlobalArgs, write_out};
 use crate::exit::Exit;
 use crate::report::json;
@@ -44,6 +44,7 @@ pub struct AuditArgs {
 /// # Errors
 /// If there are no policies or no objects, or standard output is broken.
 pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    one_stdin(args.paths.iter().chain(&args.judge.resources))?;
     let mut found = read_objects(&args.paths)?;
     let judge = Judge::prepare(&args.judge, &found.objects)?;
     let mut report = Report {

@@ -1,6 +1,6 @@
 //! `portcullis check`: manifests before they are applied.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, read_objects};
+use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
 use crate::cli::{GlobalArgs, Tone, write_out};
 use crate::exit::Exit;
 use crate::manifests;
@@ -57,6 +57,7 @@ pub struct CheckArgs {
 /// # Errors
 /// If there are no policies or no objects, or standard output is broken.
 pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    one_stdin(args.paths.iter().chain(&args.judge.resources).chain(&args.old))?;
     let mut found = read_objects(&args.paths)?;
     let judge = Judge::prepare(&args.judge, &found.objects)?;
     let old = OldObjects::read(&args.old, &judge.resources);

@@ -2,7 +2,7 @@
 
 use crate::cli::{GlobalArgs, Hinted, Tone};
 use crate::excerpt::Excerpt;
-use crate::manifests::{self, Manifest, Manifests};
+use crate::manifests::{self, Manifest, Manifests, STDIN};
 use crate::report::judge::judge;
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
@@ -15,6 +15,9 @@ use std::path::PathBuf;
 
 /// The namespace in which policies are cluster-wide, unless `--namespace` says otherwise.
 pub const CONTROLLER_NAMESPACE: &str = "portcullis";
+
+/// At most this many problems of a kind are told on standard error.
+const MAX_COMPLAINTS: usize = 50;
 
 /// `--output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,7 +136,6 @@ impl Judge {
                 name: entry.info.name.clone(),
                 title: entry.info.title.clone(),
                 severity: entry.info.severity.clone(),
-                remedy: entry.info.remediation.clone(),
             })
             .collect()
     }
@@ -167,12 +169,32 @@ pub fn complain_of_objects(global: &GlobalArgs, problems: &[Problem]) {
     complain_with(global, problems, |_| None);
 }
 
-/// Advice that holds for several problems in a row is given once.
+/// Advice that holds for several problems in a row is given once. Reports hold them all.
 fn complain_with(global: &GlobalArgs, problems: &[Problem], excerpt: impl Fn(&Place) -> Option<Excerpt>) {
-    for (index, problem) in problems.iter().enumerate() {
+    for (index, problem) in problems.iter().take(MAX_COMPLAINTS).enumerate() {
         let next = problems.get(index + 1).and_then(|next| next.hint.as_deref());
         let hint = problem.hint.as_deref().filter(|hint| next != Some(*hint));
         let excerpt = problem.place.as_ref().and_then(&excerpt);
         global.say(Tone::Error, &problem.to_string(), excerpt.as_ref(), hint);
+    }
+    match problems.len().saturating_sub(MAX_COMPLAINTS) {
+        0 => {}
+        more => global.say(Tone::Error, &format!("and {more} more; `-o json` lists them all"), None, None),
+    }
+}
+
+/// Refuses paths that name standard input more than once: it can be read only once, and what is not read
+/// would count as not there.
+///
+/// # Errors
+/// If they do.
+pub fn one_stdin<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+    match paths.into_iter().filter(|path| path.as_os_str() == STDIN).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Hinted::new(
+            "standard input (`-`) is named more than once, and can be read only once",
+            "save one of the inputs in a file",
+        )
+        .into()),
     }
 }

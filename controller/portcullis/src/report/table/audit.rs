@@ -15,7 +15,12 @@ pub fn audit(report: &Report, paint: Paint) -> String {
     for policy in &report.policies {
         failures(&mut out, paint, report, policy);
     }
-    undecidable(&mut out, paint, report, "an audit knows neither who asked nor what was there before");
+    undecidable(
+        &mut out,
+        paint,
+        report,
+        "an audit has no user and no old object; --resources supplies the rest",
+    );
     exceptions(&mut out, paint, report);
     line(&mut out, &summary(report, paint));
     out
@@ -83,7 +88,8 @@ fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef)
     let title = policy.title.as_ref().map(|title| format!(": {title}")).unwrap_or_default();
     let severity = policy.severity.as_ref().map(|severity| format!(" ({severity})")).unwrap_or_default();
     line(out, &paint.bold(&clean(&format!("{}{title}{severity}", policy.name))));
-    if let Some(remedy) = &policy.remedy {
+    if let Some(remedy) = by_namespace.values().flatten().find_map(|(_, judgement)| judgement.remedy.as_ref())
+    {
         hint(out, paint, "  ", remedy);
     }
     for (namespace, failures) in by_namespace {
