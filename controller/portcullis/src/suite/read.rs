@@ -71,13 +71,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn suite(&self, node: &Node) -> Result<Suite, Fault> {
-        let fields = Fields::of(node, &["apiVersion", "kind", "metadata", "policies", "cases"])?;
-        for (field, expect) in [("apiVersion", API_VERSION), ("kind", "Suite")] {
-            let found = fields.required(field)?;
-            if found != expect {
-                return Err(fields.fault(field, format!("`{field}` must be `{expect}`, found `{found}`")));
+        // What is no suite at all shall not hear of its fields.
+        for (field, expect) in [("kind", "Suite"), ("apiVersion", API_VERSION)] {
+            if let Some(found) = node.get(field).filter(|found| found.as_str() != Some(expect)) {
+                let shown = found.as_str().map(|text| format!(", found `{text}`")).unwrap_or_default();
+                return Err(Fault::new(found.at, format!("`{field}` must be `{expect}`{shown}")));
             }
         }
+        let fields = Fields::of(node, &["apiVersion", "kind", "metadata", "policies", "cases"])?;
+        fields.required("apiVersion")?;
+        fields.required("kind")?;
         let policies = match fields.get("policies") {
             Some(node) => self.paths("policies", node)?,
             None => vec![self.beside("policy.yaml")],
@@ -85,6 +88,9 @@ impl Reader<'_> {
         let Some(Node { value: Value::Sequence(nodes), .. }) = fields.get("cases") else {
             return Err(fields.fault("cases", "`cases` must be a list"));
         };
+        if nodes.is_empty() {
+            return Err(fields.fault("cases", "`cases` is empty: the suite would test nothing"));
+        }
         let (mut cases, mut problems) = (Vec::new(), Vec::new());
         let mut names = BTreeSet::new();
         for node in nodes {
@@ -179,12 +185,18 @@ impl Reader<'_> {
     fn sample(&self, node: &Node) -> Result<(Json, Option<PathBuf>), Fault> {
         let Some(name) = node.as_str() else {
             return match node.value {
-                Value::Mapping(_) => Ok((node.to_json(), None)),
+                Value::Mapping(_) => {
+                    no_object(node).map_or(Ok(()), |why| Err(Fault::new(node.at, why)))?;
+                    Ok((node.to_json(), None))
+                }
                 _ => Err(Fault::new(node.at, "a sample is a path or an object")),
             };
         };
-        let document = self.one_document(node, name)?;
-        Ok((document.to_json(), Some(self.beside(name))))
+        let (document, path) = (self.one_document(node, name)?, self.beside(name));
+        match no_object(&document) {
+            None => Ok((document.to_json(), Some(path))),
+            Some(why) => Err(Fault::new(node.at, format!("`{}`: {why}", path.display()))),
+        }
     }
 
     fn one_document(&self, node: &Node, name: &str) -> Result<Node, Fault> {
@@ -253,6 +265,18 @@ impl Reader<'_> {
     /// A path in a suite is relative to the suite.
     fn beside(&self, name: &str) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(name)
+    }
+}
+
+/// Why a document is not one object, which no policy would match, so that `expect: allow` would prove nothing.
+fn no_object(document: &Node) -> Option<String> {
+    let told = |field: &str| document.get(field).and_then(Node::as_str).is_some_and(|text| !text.is_empty());
+    match ["apiVersion", "kind"].into_iter().find(|field| !told(field)) {
+        Some(field) => Some(format!("not a Kubernetes object: it has no `{field}`")),
+        None if document.get("kind").and_then(Node::as_str) == Some("List") => {
+            Some("a sample is one object, not a List".to_owned())
+        }
+        None => None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Case, CaseReport, Expect, Suite, SuiteReport};
 use crate::report::judge::action;
 use crate::report::model::{Action, Problem};
 use portcullis_core::decision::{Decision, Outcome, Skip, Verdict};
-use portcullis_core::document::ConfigMap;
+use portcullis_core::document::{ConfigMap, DocumentError};
 use portcullis_core::enforcement::Door;
 use portcullis_core::set::{Pairs, Sources};
 use portcullis_core::yaml::{self, Position, Text};
@@ -37,6 +37,12 @@ fn run_case(case: &Case, sources: &Sources, set: &PolicySet, now: jiff::Timestam
         failures: Vec::new(),
         said: Vec::new(),
     };
+    if let Some(policy) = &case.policy
+        && set.entries().iter().all(|entry| entry.info.name != *policy)
+    {
+        report.failures.push(format!("there is no policy `{policy}`"));
+        return report;
+    }
     let own;
     let set = match &case.params {
         None => set,
@@ -45,7 +51,7 @@ fn run_case(case: &Case, sources: &Sources, set: &PolicySet, now: jiff::Timestam
                 .map(|sources| PolicySet::compile(&sources, None))
                 .and_then(|set| match set.problems().first() {
                     None => Ok(set),
-                    Some(error) => Err(format!("params are refused: {}", error.message)),
+                    Some(error) => Err(refusal(error)),
                 });
             match compiled {
                 Ok(compiled) => {
@@ -62,6 +68,11 @@ fn run_case(case: &Case, sources: &Sources, set: &PolicySet, now: jiff::Timestam
     admission(case, set, now, &mut report);
     offline(case, set, now, &mut report);
     report
+}
+
+fn refusal(error: &DocumentError) -> String {
+    let field = error.place.as_ref().map(|place| format!("{}: ", place.field)).unwrap_or_default();
+    format!("params are refused: {field}{}", error.message)
 }
 
 fn admission(case: &Case, set: &PolicySet, now: jiff::Timestamp, report: &mut CaseReport) {

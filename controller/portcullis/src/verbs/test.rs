@@ -31,6 +31,9 @@ A suite stands beside its policy:
 A case may also have `old` (which makes it an update), `user`, `params`, `resources`, `policy` and \
 `expectOffline` (what check and audit say). A suite may list its `policies`, if they are elsewhere.";
 
+/// What to do about a suite without policies.
+const POLICIES: &str = "a suite tests the `policy.yaml` beside it, unless it lists its `policies`";
+
 /// Flags of `portcullis test`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -58,7 +61,7 @@ pub fn run(args: &TestArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
             Ok(report) => reports.push(report),
             Err(error) => {
                 let message = format!("{}: {error:#}", suite.file.display());
-                broken.push(Problem::new(message));
+                broken.push(Problem::new(message).with_hint(POLICIES));
             }
         }
     }
