@@ -106,14 +106,14 @@ fn deep_nesting_is_refused() {
 
 #[test]
 fn unbalanced_and_senseless_text_is_refused() {
-    for times in [200, 100_000] {
+    for times in [200, 20_000] {
         for text in
             ["(", ")", "[", "]", "{", "}", "?", ":", ",", "!", "-", ".", "$", "'", "\\", "\0", "&", "=", "@"]
         {
             check_refused(&text.repeat(times));
         }
     }
-    check_refused(&"é".repeat(100_000));
+    check_refused(&"é".repeat(5_000));
     check_refused(&"\n".repeat(100_000));
     check_refused(&"a".repeat(100_000));
     check_refused(&"1".repeat(100_000));
@@ -129,17 +129,19 @@ fn unbalanced_and_senseless_text_is_refused() {
 
 #[test]
 fn sources_are_limited_in_code_points() {
-    check_gives(&format!("'{}'.size()", "é".repeat(99_991)), json!(99_991));
+    // In bytes these are more than the limit.
+    let longest = "é".repeat(1_000) + &"a".repeat(98_991);
+    check_gives(&format!("'{longest}'.size()"), json!(99_991));
     let expected = Outcome::Refused("the expression is longer than 100000 characters".to_owned());
-    assert_eq!(run(&format!("'{}'.size()", "é".repeat(99_992))), expected);
+    assert_eq!(run(&format!("'{longest}a'.size()")), expected);
 }
 
 #[test]
 fn what_is_wide_but_not_deep_works() {
-    check_gives(&format!("{}true", "true&&".repeat(16_000)), json!(true));
-    check_gives(&format!("{}true", "false||".repeat(14_000)), json!(true));
-    check_gives(&format!("[{}1].size()", "1,".repeat(49_000)), json!(49_001));
-    check_gives(&format!("{}true", "(true||false)&&".repeat(6_000)), json!(true));
+    check_gives(&format!("{}true", "true&&".repeat(5_000)), json!(true));
+    check_gives(&format!("{}true", "false||".repeat(5_000)), json!(true));
+    check_gives(&format!("[{}1].size()", "1,".repeat(20_000)), json!(20_001));
+    check_gives(&format!("{}true", "(true||false)&&".repeat(3_000)), json!(true));
     check_gives(&format!("'{}'.size()", "(".repeat(90_000)), json!(90_000));
     check_gives(&format!("r\"\"\"{}\"\"\".size()", "[\\".repeat(40_000)), json!(80_000));
     check_gives(&format!("true //{}", "(".repeat(90_000)), json!(true));
