@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod fairness;
 mod gate;
 mod limits;
 mod operations;

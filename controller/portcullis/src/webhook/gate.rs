@@ -2,6 +2,7 @@
 
 use super::body::{self, Arrived, Cut};
 use super::entry::Entry;
+use super::handover::Busy;
 use super::live::{Generation, Live};
 use super::review::{Reply, Review, Undecided, status_json};
 use super::{deadline, outline};
@@ -48,6 +49,7 @@ pub(super) struct Gate {
     pub(super) max_requests: usize,
     pub(super) requests: AtomicUsize,
     pub(super) bodies: body::Together,
+    pub(super) busy: Arc<Busy>,
 }
 
 /// An answer on its way: HTTP status and body, and what to count.
@@ -119,7 +121,7 @@ impl Gate {
     /// Judges, and answers by class if that panics: a defect of ours must not become a bare 500.
     fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Answered) -> Answered {
         let begin = Instant::now();
-        let result = catch_unwind(AssertUnwindSafe(judge));
+        let result = self.busy.during(|| catch_unwind(AssertUnwindSafe(judge)));
         let mut answered = result.unwrap_or_else(|_| {
             self.metrics.panics.inc();
             tracing::error!(path = entry.path(), uid = outline::uid(body), "a decision panicked");
@@ -300,6 +302,7 @@ mod tests {
             max_requests: 1,
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
+            busy: Arc::default(),
         }
     }
 

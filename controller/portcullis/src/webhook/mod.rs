@@ -1,13 +1,15 @@
 //! The door for the API server: AdmissionReviews over HTTPS, decided by the policies in force.
 //!
 //! `listener` accepts, `gate` walks one request through its limits to a decision, [`review`] speaks
-//! AdmissionReview, `load` keeps what is [`live`] up to date on a thread of its own.
+//! AdmissionReview, `load` keeps what is [`live`] up to date on a thread of its own, `handover` keeps a long
+//! decision from delaying the others.
 
 mod body;
 pub mod certificate;
 mod deadline;
 mod entry;
 mod gate;
+mod handover;
 mod listener;
 pub mod live;
 mod load;
@@ -23,6 +25,7 @@ use crate::source::files::PolicyFiles;
 use crate::source::resources::ResourceFiles;
 use anyhow::Context;
 use gate::Gate;
+use handover::{Busy, Handover};
 use listener::Listener;
 use live::Live;
 use load::{Loader, Loading};
@@ -103,6 +106,7 @@ pub struct Running {
     connections: Arc<Semaphore>,
     loading: Loading,
     ops: ops::Running,
+    _handover: Handover,
     runtime: Runtime,
     /// Removed with its certificate at the end.
     _temporary: Option<TempDir>,
@@ -125,6 +129,7 @@ impl Server {
         let ops_socket = bind(config.ops_listen)?;
         let (address, ops_address) = (socket.local_addr()?, ops_socket.local_addr()?);
 
+        let busy = Arc::new(Busy::default());
         let gate = Arc::new(Gate {
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
@@ -133,10 +138,12 @@ impl Server {
             max_requests: config.max_requests,
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
+            busy: Arc::clone(&busy),
         });
         let listener = Listener::new(gate::router(&gate), tls, Arc::clone(&metrics));
         let connections = listener.places();
         let runtime = runtime(config.threads)?;
+        let _handover = Handover::start(runtime.handle().clone(), busy)?;
         let (stop, stopped) = watch::channel(false);
         let entered = runtime.enter();
         let socket = tokio::net::TcpListener::from_std(socket)?;
@@ -166,6 +173,7 @@ impl Server {
             connections,
             loading,
             ops,
+            _handover,
             runtime,
             _temporary,
         })
