@@ -1,8 +1,10 @@
 //! The operator's port: health, metrics, and what is in force.
 
-use crate::client::Connection;
-use crate::gate::{Gate, PATIENCE, Start, policy, policy_with, review};
-use serde_json::json;
+use crate::client::{Connection, Version};
+use crate::gate::{Gate, PATIENCE, Start, command, policy, policy_with, review};
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
 
 #[tokio::test]
 async fn it_is_healthy_and_ready_and_knows_nothing_else() {
@@ -95,15 +97,12 @@ async fn resources_tell_what_a_namespace_is_labelled() {
     let text = policy("strict", "not so").replace("resourceRules:", selector);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("namespaces.yaml");
-    std::fs::write(
-        &file,
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-a, labels: {strict: 'yes'}}\n",
-    )
-    .unwrap();
+    fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-a, labels: {strict: 'yes'}}\n")
+        .unwrap();
     let flags = ["--resources", directory.path().to_str().unwrap()];
     let gate = Gate::start(&Start { policies: &[("policy.yaml", &text)], flags: &flags });
     assert_eq!(gate.ask("/validate", &review("bad")).await.response()["allowed"], false);
-    std::fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-a}\n").unwrap();
+    fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: team-a}\n").unwrap();
     let begin = std::time::Instant::now();
     while gate.ask("/validate", &review("bad")).await.response()["allowed"] == false {
         assert!(begin.elapsed() < PATIENCE, "the namespace's labels are still the old ones");
@@ -130,4 +129,43 @@ async fn logs_say_who_and_what_but_no_values() {
         assert_eq!(line[field], expect, "{line}");
     }
     assert!(!gate.lines().iter().any(|line| line.to_string().contains("c3dvcmRmaXNo")));
+}
+
+#[tokio::test]
+async fn it_goes_on_when_nobody_reads_its_log() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("policies")).unwrap();
+    fs::write(directory.path().join("policies/policy.yaml"), policy("no-bad-names", "not so")).unwrap();
+    let mut child = command(directory.path(), &[]).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let listening = log.find(|line| line.contains("\"listening\"")).unwrap();
+    log.find(|line| line.contains("\"ready\"")).unwrap();
+    drop(log);
+    let listening: Json = serde_json::from_str(&listening).unwrap();
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    let ca = fs::read(directory.path().join("certificates/ca.crt")).unwrap();
+    let connection = Connection::open(address, &ca, Version::Http1).await.unwrap();
+    for _ in 0..3 {
+        let answer = connection.post("/validate", review("bad").to_string()).await;
+        if answer.is_err() {
+            child.kill().unwrap();
+        }
+        assert_eq!(answer.unwrap().response()["allowed"], false);
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_is_refused_cannot_write_lines_of_its_own_into_the_log() {
+    let gate = Gate::with_policy(&policy("no-bad-names", "not so"));
+    let mut odd = review("good");
+    odd["kind"] = json!("Pod\nforged \u{1b}[31m");
+    let message = gate.ask("/validate", &odd).await.json()["message"].as_str().unwrap().to_owned();
+    assert!(!message.contains(char::is_control), "{message:?}");
+    let mut long = review("good");
+    long["request"]["dryRun"] = json!("x".repeat(1 << 20));
+    let message = gate.ask("/validate", &long).await.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.len() < 1_000, "{} bytes", message.len());
 }

@@ -97,7 +97,12 @@ impl GlobalArgs {
             LogLevel::Debug => LevelFilter::DEBUG,
             LogLevel::Trace => LevelFilter::TRACE,
         };
-        let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+        // Whether logs can be written is not to decide what else happens: reporting that they cannot would
+        // panic, as it goes to standard error, too.
+        let logs = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .log_internal_errors(false)
+            .with_writer(io::stderr);
         // An error means that a logger is already there, as in tests that run several verbs.
         let _ = match self.log_format {
             LogFormat::Text => {

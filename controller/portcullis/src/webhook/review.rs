@@ -63,7 +63,7 @@ impl Review {
             // Another version may have other fields: say that rather than which of them is odd.
             Err(error) => match parse::<TypeMeta<'_>>(body) {
                 Ok(other) if !other.is_review() => return Err(other.into()),
-                _ => return Err(Unreadable::Json(error.to_string())),
+                _ => return Err(Unreadable::Json(in_short(&error))),
             },
         };
         let Envelope { api_version, kind, request } = envelope;
@@ -220,9 +220,22 @@ impl From<User> for UserInfo {
     }
 }
 
-/// What a message repeats of the input: enough to recognise it.
+/// What a message repeats of the input: enough to recognise it, in one line.
 fn clip(text: &str) -> String {
-    text.chars().take(64).collect()
+    text.chars().take(64).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// What is wrong and where. It may quote a string that is as long as the body.
+fn in_short(error: &serde_json::Error) -> String {
+    const LONGEST: usize = 200;
+    let message = error.to_string();
+    match message.char_indices().nth(LONGEST) {
+        None => message,
+        Some((end, _)) => {
+            let begin = message.get(..end).unwrap_or_default();
+            format!("{begin}… at line {} column {}", error.line(), error.column())
+        }
+    }
 }
 
 #[cfg(test)]
