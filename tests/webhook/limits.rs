@@ -1,7 +1,7 @@
 //! Size, depth, time and load: what breaks a limit is answered, and padding gets around nothing.
 
 use crate::client::{Version, tls};
-use crate::gate::{Gate, Start, policy, review};
+use crate::gate::{Gate, PATIENCE, Start, policy, review};
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,16 +79,14 @@ async fn a_body_that_comes_too_slowly_is_answered_by_class_in_time() {
 
 #[tokio::test]
 async fn too_many_requests_at_once_are_answered_by_class() {
-    let gate = Gate::start(&Start {
-        policies: &[("policy.yaml", &policy("no-bad-names", "not so"))],
-        flags: &["--max-requests", "1"],
+    let policies = [("a.yaml", quadratic()), ("b.yaml", policy("no-bad-names", "not so"))];
+    let policies = policies.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let gate = Gate::start(&Start { policies: &policies, flags: &["--max-requests", "1", "--threads", "2"] });
+    let connection = gate.connect(Version::Http1).await;
+    let long = tokio::spawn(async move {
+        connection.post("/validate?timeout=30s", long_review().to_string()).await.unwrap().response()
     });
-    let mut slow = tls(gate.address, &gate.ca(), &[b"http/1.1"]).await.unwrap();
-    slow.write_all(head("/validate?timeout=30s", 100).as_bytes()).await.unwrap();
-    slow.write_all(b"{").await.unwrap();
-    while gate.metric("portcullis_in_flight_requests").await < 1.0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    in_flight(&gate, 1).await;
     for (path, allowed) in CLASSES {
         let response = gate.ask(path, &review("bad")).await.response();
         assert_eq!(
@@ -99,12 +97,73 @@ async fn too_many_requests_at_once_are_answered_by_class() {
         let told = if allowed { &response["warnings"][0] } else { &response["status"]["message"] };
         assert_eq!(*told, "portcullis did not decide: too many requests at once");
     }
-    drop(slow);
-    while gate.metric("portcullis_in_flight_requests").await > 0.0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+    assert!(!long.is_finished());
+    long.abort();
+}
+
+#[tokio::test]
+async fn bodies_that_come_slowly_keep_nobody_out() {
+    let gate = Gate::start(&Start {
+        policies: &[("policy.yaml", &policy("no-bad-names", "not so"))],
+        flags: &["--max-requests", "1"],
+    });
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = tls(gate.address, &gate.ca(), &[b"http/1.1"]).await.unwrap();
+        stream.write_all(head("/validate?timeout=30s", 100).as_bytes()).await.unwrap();
+        stream.write_all(b"{").await.unwrap();
+        slow.push(stream);
     }
+    in_flight(&gate, 3).await;
     let response = gate.ask("/validate", &review("bad")).await.response();
     assert!(response["status"]["message"].as_str().unwrap().contains("no-bad-names"), "{response}");
+    drop(slow);
+    in_flight(&gate, 0).await;
+}
+
+/// Waits until so many requests are in flight.
+async fn in_flight(gate: &Gate, count: u32) {
+    let begin = Instant::now();
+    while gate.metric("portcullis_in_flight_requests").await != f64::from(count) {
+        assert!(begin.elapsed() < PATIENCE, "never {count} requests in flight");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_long_decision_delays_no_other_request() {
+    for version in [Version::Http1, Version::Http2] {
+        let policies = [("policy.yaml", &*quadratic())];
+        let gate = Gate::start(&Start { policies: &policies, flags: &["--threads", "2"] });
+        let other = gate.connect(version).await;
+        // Requests of one HTTP/2 connection must not wait for each other either.
+        let same = if version == Version::Http2 { other.clone() } else { gate.connect(version).await };
+        let long = tokio::spawn(async move {
+            same.post("/validate?timeout=30s", long_review().to_string()).await.unwrap().response()
+        });
+        in_flight(&gate, 1).await;
+        for _ in 0..5 {
+            other.post("/validate", review("good").to_string()).await.unwrap().response();
+            gate.ask("/validate", &review("good")).await.response();
+        }
+        assert!(!long.is_finished(), "{version:?}: others waited for the long decision");
+        long.abort();
+    }
+}
+
+/// A policy that compares every element of a list with every other.
+fn quadratic() -> String {
+    policy("quadratic", "not so").replace(
+        "!object.metadata.name.startsWith('bad')",
+        "!has(object.data.list) || object.data.list.all(a, object.data.list.all(b, a + b != 'x'))",
+    )
+}
+
+/// What keeps that policy busy for as long as a test needs.
+fn long_review() -> Json {
+    let mut long = review("long");
+    long["request"]["object"]["data"] = json!({"list": vec!["a"; 2_000]});
+    long
 }
 
 /// Announces one byte more than is sent, and waits for the answer.

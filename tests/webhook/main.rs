@@ -10,7 +10,6 @@
 )]
 
 mod client;
-mod fairness;
 mod gate;
 mod limits;
 mod operations;

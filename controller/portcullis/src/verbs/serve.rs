@@ -35,7 +35,7 @@ pub struct ServeArgs {
     /// Threads that decide [default: one per processor]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
-    /// Requests at once; more are answered without a decision, by their class
+    /// Requests that are decided at once; more are answered without a decision, by their class
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     max_requests: usize,
 }

@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::{Instant, timeout_at};
 
 /// The largest review that is read. The API server takes objects up to 3 MiB, and a review has two of them.
-pub(super) const MAX_BODY: usize = 32 << 20;
-/// Of a body that will not be parsed, this much is kept to find the review's uid.
-pub(super) const BEGINNING: usize = 64 << 10;
+const MAX_BODY: usize = 32 << 20;
+/// Of a body that will not be parsed, this much is kept to find the review's uid, which API servers put first.
+/// It is not counted with the rest, so it must be little.
+const BEGINNING: usize = 4 << 10;
+/// Room made ahead for a body: most need no more.
+const ROOM: usize = 64 << 10;
 /// All bodies in memory together, in bytes.
 const MAX_TOGETHER: usize = 256 << 20;
 
@@ -37,26 +40,24 @@ pub(super) enum Cut {
     TooLarge,
     /// Not there in time.
     Late,
-    /// Bodies take too much memory already, or nothing but the beginning was asked for.
+    /// Bodies take too much memory already, or too many requests are being decided.
     Shed,
     /// The connection broke.
     Broken,
 }
 
 impl Together {
-    /// Reads a body until it ends or the deadline is there. With `only_beginning` its end is not kept.
+    /// Reads a body until it ends or the deadline is there.
     ///
     /// A body that is too long is still read to its end, unless that takes too long: a client that is
     /// interrupted while it writes may never look at the answer.
-    pub(super) async fn read(&self, body: Body, deadline: Instant, only_beginning: bool) -> Arrived<'_> {
+    pub(super) async fn read(&self, body: Body, deadline: Instant) -> Arrived<'_> {
         let announced = body.size_hint().lower();
         let mut arrived = Arrived { bytes: Vec::new(), cut: None, length: 0, counted: 0, together: self };
         if announced > MAX_BODY as u64 {
             arrived.cut = Some(Cut::TooLarge);
-        } else if only_beginning {
-            arrived.cut = Some(Cut::Shed);
         } else {
-            arrived.bytes.reserve(usize::try_from(announced).unwrap_or(BEGINNING).min(BEGINNING));
+            arrived.bytes.reserve(usize::try_from(announced).unwrap_or(ROOM).min(ROOM));
         }
         match timeout_at(deadline, arrived.fill(body)).await {
             Ok(Ok(())) => {}
@@ -117,10 +118,10 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    async fn check(body: Body, only_beginning: bool, expect: Option<Cut>, kept: usize) {
+    async fn check(body: Body, expect: Option<Cut>, kept: usize) {
         let together = Together::default();
         let deadline = Instant::now() + Duration::from_secs(5);
-        let arrived = together.read(body, deadline, only_beginning).await;
+        let arrived = together.read(body, deadline).await;
         assert_eq!((arrived.cut, arrived.bytes.len()), (expect, kept));
         drop(arrived);
         assert_eq!(together.0.load(Ordering::Relaxed), 0, "memory is given back");
@@ -128,18 +129,16 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_kept_within_limits() {
-        check(Body::from("whole"), false, None, 5).await;
-        check(Body::from("beginning"), true, Some(Cut::Shed), 9).await;
-        check(Body::from(vec![b' '; BEGINNING + 1]), true, Some(Cut::Shed), BEGINNING).await;
-        check(Body::from(vec![b' '; MAX_BODY]), false, None, MAX_BODY).await;
-        check(Body::from(vec![b' '; MAX_BODY + 1]), false, Some(Cut::TooLarge), BEGINNING).await;
+        check(Body::from("whole"), None, 5).await;
+        check(Body::from(vec![b' '; MAX_BODY]), None, MAX_BODY).await;
+        check(Body::from(vec![b' '; MAX_BODY + 1]), Some(Cut::TooLarge), BEGINNING).await;
     }
 
     #[tokio::test]
     async fn memory_is_bounded_over_all_requests() {
         let together = Together(AtomicUsize::new(MAX_TOGETHER - 3));
         let deadline = Instant::now() + Duration::from_secs(5);
-        let arrived = together.read(Body::from("four"), deadline, false).await;
+        let arrived = together.read(Body::from("four"), deadline).await;
         assert_eq!((arrived.cut, arrived.bytes.as_slice()), (Some(Cut::Shed), b"four".as_slice()));
     }
 }

@@ -45,8 +45,9 @@ pub(super) struct Gate {
     /// Requests in it stay out.
     pub(super) controller_namespace: String,
     pub(super) audit_only: bool,
-    /// More requests than this at once are answered by class without a decision.
+    /// Beyond so many requests that are being decided, others are answered by class.
     pub(super) max_requests: usize,
+    /// Requests whose bodies are there and whose answers are not.
     pub(super) requests: AtomicUsize,
     pub(super) bodies: body::Together,
     pub(super) busy: Arc<Busy>,
@@ -87,12 +88,16 @@ impl Gate {
     async fn answer(&self, entry: Entry, request: HttpRequest) -> Response<Body> {
         let deadline = Instant::now() + deadline::of_query(request.uri().query());
         let (head, body) = request.into_parts();
-        let place = Place::take(self);
+        let _in_flight = InFlight::count(&self.metrics);
         let answered = if is_json(&head.headers) {
-            let mut arrived = self.bodies.read(body, deadline, !place.within_limit).await;
+            let mut arrived = self.bodies.read(body, deadline).await;
+            // Taken only now: a body that comes slowly must not keep others out.
+            let place = Place::take(self);
             if arrived.cut.is_none() && Instant::now() > deadline {
                 // It waited for a free thread: whoever asked is gone, and deciding would delay the others.
                 arrived.cut = Some(Cut::Late);
+            } else if arrived.cut.is_none() && !place.within_limit {
+                arrived.cut = Some(Cut::Shed);
             }
             self.answer_body(entry, &arrived)
         } else {
@@ -164,7 +169,23 @@ impl Gate {
     }
 }
 
-/// One of the places for requests at once; given back when dropped.
+/// A request from its head to its answer, counted in the metrics; no longer when dropped.
+struct InFlight<'a>(&'a Metrics);
+
+impl<'a> InFlight<'a> {
+    fn count(metrics: &'a Metrics) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+/// One of the places for requests to be decided at once; given back when dropped.
 struct Place<'a> {
     gate: &'a Gate,
     within_limit: bool,
@@ -172,7 +193,6 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn take(gate: &'a Gate) -> Self {
-        gate.metrics.in_flight.inc();
         let within_limit = gate.requests.fetch_add(1, Ordering::Relaxed) < gate.max_requests;
         Self { gate, within_limit }
     }
@@ -181,7 +201,6 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
-        self.gate.metrics.in_flight.dec();
     }
 }
 

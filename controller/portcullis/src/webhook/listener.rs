@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Connections at once; further ones wait in the kernel's queue.
-const MAX_CONNECTIONS: u32 = 1_024;
+/// Connections at once; further ones wait in the kernel's queue. Below the usual limit of 1,024 open files, of
+/// which policies and the operator's port need some.
+const MAX_CONNECTIONS: u32 = 900;
 /// Time for a TLS handshake, and then for the first byte of a request.
 const GREETING: Duration = Duration::from_secs(10);
 /// Time for a request's headers, counted from the end of the request before: longer than the 90 s for which
@@ -129,7 +130,7 @@ impl Listener {
             http.timer(TokioTimer::new())
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(GREETING)
-                .max_concurrent_streams(256)
+                .max_concurrent_streams(100)
                 .max_header_list_size(16 << 10);
             until_closed!(http.serve_connection(TokioIo::new(stream), service));
         } else {

@@ -66,7 +66,7 @@ pub struct Config {
     pub audit_only: bool,
     /// Threads that decide; `None` for one per processor.
     pub threads: Option<usize>,
-    /// Requests at once, beyond which they are answered by class without a decision.
+    /// Requests that are being decided, beyond which others are answered by class.
     pub max_requests: usize,
 }
 
