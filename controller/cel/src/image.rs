@@ -118,6 +118,14 @@ impl ImageReference {
         self.qualified
     }
 
+    /// Whether [`is_under`](Self::is_under) can be asked about a prefix.
+    ///
+    /// # Errors
+    /// What is wrong with it, for every image alike.
+    pub fn check_prefix(prefix: &str) -> Result<(), ImageError> {
+        split_prefix(prefix).map(drop).map_err(|reason| ImageError::of_prefix(prefix, reason))
+    }
+
     /// Whether the image is the prefix itself or below it. The prefix is a registry (`ghcr.io`,
     /// `localhost:5000`) or a path in one (`ghcr.io/acme`); whole components count, so `ghcr.io/acme-evil`
     /// is not under `ghcr.io/acme`. Docker Hub's own images are under `docker.io/library`.
@@ -125,15 +133,17 @@ impl ImageReference {
     /// # Errors
     /// A prefix that names no registry, carries a tag or digest, ends with `/` or is malformed.
     pub fn is_under(&self, prefix: &str) -> Result<bool, ImageError> {
-        let (host, path) = split_prefix(prefix).map_err(|reason| ImageError {
-            text: prefix.to_owned(),
-            what: "image prefix",
-            reason,
-        })?;
+        let (host, path) = split_prefix(prefix).map_err(|reason| ImageError::of_prefix(prefix, reason))?;
         let under_path = path.is_none_or(|path| {
             self.repository.strip_prefix(path).is_some_and(|below| below.is_empty() || below.starts_with('/'))
         });
         Ok(self.host == host && under_path)
+    }
+}
+
+impl ImageError {
+    fn of_prefix(text: &str, reason: &'static str) -> Self {
+        Self { text: text.to_owned(), what: "image prefix", reason }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::fields::{Field, Fields, alternatives, refuse_duplicates};
 use super::metadata::Metadata;
 use super::{ExceptionDocument, Subject, names};
+use portcullis_cel::ImageReference;
 
 /// The API group of the subjects' kinds, which RBAC's own documents spell out.
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -68,11 +69,17 @@ fn covered(field: &Field<'_>) -> Option<Covered> {
     let namespaces = strings(&fields, "namespaces");
     let names = strings(&fields, "names");
     let images = strings(&fields, "images");
+    for (prefix, item) in &images {
+        if let Err(error) = ImageReference::check_prefix(prefix) {
+            item.refuse(error.to_string());
+        }
+    }
     let subjects = fields.optional("subjects").and_then(|field| field.filled_list());
     let subjects =
         subjects.unwrap_or_default().iter().filter_map(Field::fields).filter_map(subject).collect::<Vec<_>>();
     let selectors = ["kinds", "namespaces", "names", "images", "subjects"];
-    if selectors.iter().all(|name| field.node().get(name).is_none()) {
+    // What is null is absent: alone, it must not become an exception for everything.
+    if selectors.iter().all(|name| fields.optional(name).is_none()) {
         field.refuse(format!("must name at least one of {}", alternatives(&selectors)));
     }
     fields.finish();

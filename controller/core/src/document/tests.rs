@@ -775,6 +775,20 @@ fn exceptions_are_checked() {
     );
     check(&with("{kinds: []}"), &["spec.match.kinds: must not be empty"]);
     check(
+        &with("{names: null, images: }"),
+        &["spec.match: must name at least one of `kinds`, `namespaces`, `names`, `images` or `subjects`"],
+    );
+    check(&with("{images: [ghcr.io, docker.io/library/nginx]}"), &[]);
+    check(
+        &with("{images: [nginx, 'ghcr.io/acme:1', 'ghcr.io/']}"),
+        &[
+            "spec.match.images[0]: `nginx` is not a valid image prefix: it names no registry; those of Docker Hub \
+             begin with `docker.io/`",
+            "spec.match.images[1]: `ghcr.io/acme:1` is not a valid image prefix: a prefix has no tag",
+            "spec.match.images[2]: `ghcr.io/` is not a valid image prefix: it ends with `/`",
+        ],
+    );
+    check(
         &with("{kinds: [pods, Deployment.apps/v1]}"),
         &[
             "spec.match.kinds[0]: must be `Kind` or `Kind.group`, such as `Pod` or `Deployment.apps`",

@@ -12,7 +12,7 @@ pub(crate) fn holds_secrets(kind: &GroupVersionKind) -> bool {
 }
 
 /// A copy in which every value of a Secret's `data` and `stringData` is masked and kept keys stay, and its
-/// annotations that repeat the whole object (kubectl's last-applied-configuration) are masked too. Objects of
+/// annotations that repeat the whole object are masked too. Objects of
 /// other kinds are copied as they are.
 pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
     let mut masked = object.clone();
@@ -28,12 +28,18 @@ pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
     }
     if let Some(annotations) = masked.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut) {
         for (key, value) in annotations.iter_mut() {
-            if key.ends_with("/last-applied-configuration") {
+            if repeats_the_object(key) {
                 *value = Json::from(MASK);
             }
         }
     }
     masked
+}
+
+/// Whether an annotation holds the whole object as somebody last applied it: kubectl's
+/// `last-applied-configuration`, the like of other tools, and kapp's `original`.
+fn repeats_the_object(key: &str) -> bool {
+    key.contains("last-applied") || key == "kapp.k14s.io/original"
 }
 
 /// Whether one value is another with nothing but values masked.
@@ -63,6 +69,8 @@ mod tests {
         let object = json!({
             "metadata": {"name": "s", "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "{\"data\":{\"p\":\"aHVudGVyMg==\"}}",
+                "banzaicloud.com/last-applied": "UEsDBBQ=",
+                "kapp.k14s.io/original": "{\"data\":{\"p\":\"aHVudGVyMg==\"}}",
                 "note": "kept",
             }},
             "data": {"p": "aHVudGVyMg==", "q": {"odd": "shape"}},
@@ -73,7 +81,10 @@ mod tests {
             mask(&kind, &object),
             json!({
                 "metadata": {"name": "s", "annotations": {
-                    "kubectl.kubernetes.io/last-applied-configuration": "***", "note": "kept",
+                    "kubectl.kubernetes.io/last-applied-configuration": "***",
+                    "banzaicloud.com/last-applied": "***",
+                    "kapp.k14s.io/original": "***",
+                    "note": "kept",
                 }},
                 "data": {"p": "***", "q": "***"},
                 "stringData": "***",
