@@ -5,6 +5,7 @@ use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::Match;
 use crate::pod::{self, BoundList, PodView};
+use crate::policy::Reads;
 use crate::policy::{CompiledBinding, CompiledPolicy};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::{Bindings, Value};
@@ -103,6 +104,30 @@ impl<'a> Context<'a> {
             });
             Objects::of(self.request, object, old_object)
         })
+    }
+
+    /// What of a group of reads is not known here.
+    pub(super) fn missing(&self, reads: &Reads) -> Vec<String> {
+        let mut missing = self.missing_of_request(reads);
+        if reads.reads("namespaceObject")
+            && let Err(namespace) = self.namespace_object()
+        {
+            missing.push(namespace);
+        }
+        missing
+    }
+
+    /// What of the request a group of reads needs and is not known here.
+    pub(super) fn missing_of_request(&self, reads: &Reads) -> Vec<String> {
+        let request = self.request;
+        let mut missing = Vec::new();
+        if reads.user() && request.user.is_none() {
+            missing.push("the user".to_owned());
+        }
+        if reads.old_object() && !request.old_object_known {
+            missing.push("the old object".to_owned());
+        }
+        missing
     }
 
     /// The variable `namespaceObject`: null for cluster-scoped objects and for Namespaces; an error message

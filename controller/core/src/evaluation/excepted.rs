@@ -1,5 +1,6 @@
 //! What all exceptions together leave of a policy for one request.
 
+use super::context::Objects;
 use crate::exception::{Coverage, Exception};
 use crate::pod::BoundList;
 use crate::request::Request;
@@ -42,8 +43,26 @@ impl<'a> Excepted<'a> {
     }
 }
 
+/// The lists of a Pod without the elements whose images an exception names.
+pub(super) struct WithoutExcepted {
+    pub(super) containers: BoundList,
+    pub(super) images: BoundList,
+}
+
+impl WithoutExcepted {
+    pub(super) fn of(excepted: &Excepted<'_>, objects: &Objects<'_>) -> Option<Self> {
+        match (excepted, &objects.pod) {
+            (Excepted::Images(prefixes), Some(pod)) => Some(Self {
+                containers: without_images(&pod.containers, "image", prefixes),
+                images: without_images(&pod.images, "reference", prefixes),
+            }),
+            _ => None,
+        }
+    }
+}
+
 /// A list without the elements whose image, in `field`, is excepted.
-pub(crate) fn without_images(list: &BoundList, field: &str, excepted: &[Coverage<'_>]) -> BoundList {
+fn without_images(list: &BoundList, field: &str, excepted: &[Coverage<'_>]) -> BoundList {
     let elements = list.list.as_array().map(Vec::as_slice).unwrap_or_default();
     let is_excepted = |element: &Json| {
         let reference = element.get(field).and_then(Json::as_str);

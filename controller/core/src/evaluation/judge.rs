@@ -1,10 +1,11 @@
 //! One policy, one binding, one param: conditions, validations, messages, audit annotations.
 
 use super::context::Objects;
-use super::excepted::{Excepted, without_images};
+use super::excepted::{Excepted, WithoutExcepted};
 use super::field_path::{self, ElementPaths};
 use super::params::Param;
-use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase};
+use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase, elements};
+use super::wording::{MAX_MESSAGE_BYTES, cut, message, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::document::Dialect;
@@ -13,8 +14,6 @@ use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Val
 use crate::request::GroupVersionKind;
 use portcullis_cel::{EvaluationError, EvaluationErrorKind, Value};
 
-/// `MaxEvaluatedMessageExpressionSizeBytes` of apiserver's `pkg/cel/limits.go`.
-const MAX_MESSAGE_BYTES: usize = 5 * 1024;
 /// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
 const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
 
@@ -145,7 +144,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let validations = match &programs.audit_validations {
             Some(audit)
                 if self.context.request.is_hypothetical()
-                    && !self.missing(&programs.validations.reads).is_empty() =>
+                    && !self.context.missing(&programs.validations.reads).is_empty() =>
             {
                 audit
             }
@@ -155,7 +154,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let mut phase = self.phase(&validations.reads, Secrets::Plain, BUDGET);
         let mut violations = Vec::new();
         for (index, validation) in validations.list.iter().enumerate() {
-            let missing = self.missing(&validation.reads);
+            let missing = self.context.missing(&validation.reads);
             if !missing.is_empty() {
                 self.undecidable.extend(
                     missing.into_iter().filter(|name| !self.undecidable.contains(name)).collect::<Vec<_>>(),
@@ -251,7 +250,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 listed = Some((violation.index, elements(&mut phase, list).unwrap_or_default()));
             }
             let masked = listed.as_ref().map(|(_, elements)| elements.as_slice());
-            let each = violation.element.as_ref().and_then(|element| told(element, masked));
+            let each = violation.element.as_ref().and_then(|element| masking::told(element, masked));
             let finding = Finding {
                 kind: FindingKind::Violation,
                 message: message(&mut phase, validation, each),
@@ -293,7 +292,7 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn annotate(&mut self) {
         let annotations = &self.programs.audit_annotations;
         let decidable = |judge: &Self, expression: &CompiledExpression| {
-            judge.missing(&Reads::of(expression, &judge.programs.variables)).is_empty()
+            judge.context.missing(&Reads::of(expression, &judge.programs.variables)).is_empty()
         };
         if annotations.is_empty() {
             return;
@@ -354,35 +353,12 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// What of a group of reads is not known here.
-    fn missing(&self, reads: &Reads) -> Vec<String> {
-        let mut missing = self.missing_of_request(reads);
-        if reads.reads("namespaceObject")
-            && let Err(namespace) = self.context.namespace_object()
-        {
-            missing.push(namespace);
-        }
-        missing
-    }
-
-    /// The same for matchConditions, to which a ValidatingAdmissionPolicy gives no namespace.
+    /// What is not known of what a matchCondition reads, to which a ValidatingAdmissionPolicy gives no namespace.
     fn missing_in_condition(&self, reads: &Reads) -> Vec<String> {
         match self.blank.policy.info.dialect {
-            Dialect::Portcullis => self.missing(reads),
-            Dialect::Kubernetes => self.missing_of_request(reads),
+            Dialect::Portcullis => self.context.missing(reads),
+            Dialect::Kubernetes => self.context.missing_of_request(reads),
         }
-    }
-
-    fn missing_of_request(&self, reads: &Reads) -> Vec<String> {
-        let request = self.context.request;
-        let mut missing = Vec::new();
-        if reads.user() && request.user.is_none() {
-            missing.push("the user".to_owned());
-        }
-        if reads.old_object() && !request.old_object_known {
-            missing.push("the old object".to_owned());
-        }
-        missing
     }
 
     /// Whether what is told sees less than what decides.
@@ -413,90 +389,4 @@ impl<'a, 'b> Judge<'a, 'b> {
         let kind = GroupVersionKind::from_api_version(&kind.api_version, &kind.kind);
         masking::holds_secrets(&kind).then_some(kind)
     }
-}
-
-/// The lists of a Pod without the elements whose images an exception names.
-struct WithoutExcepted {
-    containers: BoundList,
-    images: BoundList,
-}
-
-impl WithoutExcepted {
-    fn of(excepted: &Excepted<'_>, objects: &Objects<'_>) -> Option<Self> {
-        match (excepted, &objects.pod) {
-            (Excepted::Images(prefixes), Some(pod)) => Some(Self {
-                containers: without_images(&pod.containers, "image", prefixes),
-                images: without_images(&pod.images, "reference", prefixes),
-            }),
-            _ => None,
-        }
-    }
-}
-
-fn elements<'a>(
-    phase: &mut Phase<'a>,
-    list: &'a CompiledExpression,
-) -> Result<Vec<Value<'a>>, EvaluationError> {
-    let value = phase.evaluate(list)?;
-    match value.elements() {
-        Some(elements) => Ok(elements),
-        // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
-        None if value.is_null() => Ok(Vec::new()),
-        None => Err(EvaluationError::new(format!("`forEach` must be a list, not {}", value.type_name()))),
-    }
-}
-
-/// What may be told of an element: itself, or what it is in the list made from masked Secrets. A list that was
-/// filtered or sorted by values may hold another element in that place, of which nothing is told.
-fn told<'e, 'a>(
-    (index, plain): &'e (usize, Value<'a>),
-    masked: Option<&'e [Value<'a>]>,
-) -> Option<&'e Value<'a>> {
-    match masked {
-        None => Some(plain),
-        Some(masked) => {
-            masked.get(*index).filter(|masked| masking::hides(&masked.to_json(), &plain.to_json()))
-        }
-    }
-}
-
-/// Trimmed messageExpression, else message, else the expression (`validator.go`).
-fn message<'a>(
-    phase: &mut Phase<'a>,
-    validation: &'a CompiledValidation,
-    each: Option<&Value<'a>>,
-) -> String {
-    let evaluated = validation
-        .message_expression
-        .as_ref()
-        // An element that masking took out of its list cannot be worded.
-        .filter(|_| validation.for_each.is_none() || each.is_some())
-        .and_then(|expression| phase.evaluate_with(expression, each).ok());
-    if let Some(text) = evaluated.as_ref().and_then(|value| value.as_str()) {
-        let text = text.trim();
-        if !text.is_empty() && text.len() <= MAX_MESSAGE_BYTES && !text.contains('\n') {
-            return text.to_owned();
-        }
-    }
-    match &validation.message {
-        Some(message) => message.trim().to_owned(),
-        None => format!("failed expression: {}", validation.expression.program.source().trim()),
-    }
-}
-
-fn not_bool(expression: &CompiledExpression, found: &str) -> String {
-    format!(
-        "expression '{}' resulted in error: must evaluate to bool but got {found}",
-        expression.program.source()
-    )
-}
-
-fn one_line(text: &str, limit: usize) -> String {
-    cut(text, limit).replace(['\n', '\r'], " ")
-}
-
-/// At most `limit` bytes, at a character's boundary.
-fn cut(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
 }

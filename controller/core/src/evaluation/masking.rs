@@ -1,6 +1,7 @@
 //! Values of Secrets, hidden: what messages and annotations are made from must not hold them.
 
 use crate::request::GroupVersionKind;
+use portcullis_cel::Value;
 use serde_json::Value as Json;
 
 /// What stands in place of a value.
@@ -55,6 +56,18 @@ pub(crate) fn hides(masked: &Json, plain: &Json) -> bool {
                 && masked.iter().all(|(key, masked)| plain.get(key).is_some_and(|plain| hides(masked, plain)))
         }
         _ => masked == plain,
+    }
+}
+
+/// What may be told of an element: itself, or what it is in the list made from masked Secrets. A list that was
+/// filtered or sorted by values may hold another element in that place, of which nothing is told.
+pub(super) fn told<'e, 'a>(
+    (index, plain): &'e (usize, Value<'a>),
+    masked: Option<&'e [Value<'a>]>,
+) -> Option<&'e Value<'a>> {
+    match masked {
+        None => Some(plain),
+        Some(masked) => masked.get(*index).filter(|masked| hides(&masked.to_json(), &plain.to_json())),
     }
 }
 

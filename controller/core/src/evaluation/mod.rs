@@ -11,6 +11,7 @@ pub(crate) mod masking;
 mod params;
 mod phase;
 mod unchanged;
+mod wording;
 
 pub(crate) use context::Context;
 

@@ -109,3 +109,17 @@ pub(super) fn bindings<'a>(
     }
     bindings
 }
+
+/// The elements of a `forEach` list.
+pub(super) fn elements<'a>(
+    phase: &mut Phase<'a>,
+    list: &'a CompiledExpression,
+) -> Result<Vec<Value<'a>>, EvaluationError> {
+    let value = phase.evaluate(list)?;
+    match value.elements() {
+        Some(elements) => Ok(elements),
+        // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
+        None if value.is_null() => Ok(Vec::new()),
+        None => Err(EvaluationError::new(format!("`forEach` must be a list, not {}", value.type_name()))),
+    }
+}
