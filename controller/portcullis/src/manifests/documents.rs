@@ -80,7 +80,9 @@ impl Parser {
                     api_version: typed.then_some(api_version),
                     kind: typed.then(|| item_kind.to_owned()),
                 };
-                for item in into_items(node) {
+                let items = into_items(node);
+                self.found.empty_lists |= items.is_empty();
+                for item in items {
                     self.take(item, &inherited, lists - 1);
                 }
             }

@@ -35,6 +35,8 @@ pub struct Manifests {
     pub objects: Vec<Manifest>,
     /// Files and documents that could not be read.
     pub problems: Vec<Problem>,
+    /// Whether there are Lists without items, as `kubectl get` prints where there is nothing.
+    pub empty_lists: bool,
 }
 
 impl Manifest {
@@ -68,6 +70,7 @@ impl Manifests {
                 let parsed = parse(file, &text);
                 self.objects.extend(parsed.objects);
                 self.problems.extend(parsed.problems);
+                self.empty_lists |= parsed.empty_lists;
             }
             Err(error) => {
                 self.problems.push(Problem::new(format!("cannot read `{file}`: {}", reason(&error))))

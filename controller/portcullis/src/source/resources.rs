@@ -86,18 +86,26 @@ fn parse(text: &str) -> (Vec<Json>, Vec<YamlError>) {
     (objects, errors)
 }
 
-/// Adds an object, or the items of a List.
+/// Adds an object, or the items of a List; a typed one (`NamespaceList`) says once what its items are.
 fn add(facts: &mut Facts, mut object: Json) {
-    let is_list = object.get("kind").and_then(Json::as_str).is_some_and(|kind| kind.ends_with("List"));
-    match object.get_mut("items").map(Json::take) {
-        Some(Json::Array(items)) if is_list => items.into_iter().for_each(|item| facts.add(item)),
-        Some(items) => {
+    let text = |field: &str| object.get(field).and_then(Json::as_str).map(str::to_owned);
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let item_kind = kind.as_deref().and_then(|kind| kind.strip_suffix("List"));
+    match (object.get_mut("items").map(Json::take), item_kind) {
+        (Some(Json::Array(items)), Some(kind)) => items.into_iter().for_each(|mut item| {
+            if let (Some(fields), Some(version), false) = (item.as_object_mut(), &version, kind.is_empty()) {
+                fields.entry("apiVersion").or_insert_with(|| version.as_str().into());
+                fields.entry("kind").or_insert_with(|| kind.into());
+            }
+            facts.add(item);
+        }),
+        (Some(items), _) => {
             if let Some(slot) = object.get_mut("items") {
                 *slot = items;
             }
             facts.add(object);
         }
-        None => facts.add(object),
+        (None, _) => facts.add(object),
     }
 }
 
@@ -113,12 +121,13 @@ mod tests {
         let list =
             "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n";
         let odd = "apiVersion: example.com/v1\nkind: Shopping\nmetadata: {name: c}\nitems: [milk]\n";
-        std::fs::write(&file, format!("{namespace}---\n{list}---\n[broken\n---\n{odd}")).unwrap();
+        let typed = "apiVersion: v1\nkind: NamespaceList\nitems:\n- metadata: {name: d}\n";
+        std::fs::write(&file, format!("{namespace}---\n{list}---\n[broken\n---\n{typed}---\n{odd}")).unwrap();
         let mut files = ResourceFiles::new(vec![directory.path().to_owned()]);
         let Resources { facts, problems } = files.read();
         assert!(facts.is_complete());
         assert_eq!(facts.namespace("a").unwrap()["metadata"]["labels"]["team"], "x");
-        assert!(facts.namespace("b").is_some());
+        assert!(facts.namespace("b").is_some() && facts.namespace("d").is_some());
         assert_eq!(facts.objects("example.com/v1", "Shopping")[0]["items"][0], "milk");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(!files.look_changed());

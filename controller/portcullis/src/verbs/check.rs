@@ -122,9 +122,9 @@ impl OldObjects {
         let found = manifests::read(paths);
         let identified = found.objects.into_iter().map(|manifest| {
             let request = Request::for_object(manifest.object, resources, Operation::Create);
-            (Identity::of(&request), request.object)
+            Some((Identity::of(&request)?, request.object))
         });
-        Self { by_identity: identified.collect(), unreadable: found.problems }
+        Self { by_identity: identified.flatten().collect(), unreadable: found.problems }
     }
 
     /// The request for an object: an update if it was there before, else a creation. Whether something not
@@ -139,7 +139,7 @@ impl OldObjects {
         let mut request = Request::for_object(object, resources, Operation::Create);
         request.user = user;
         request.old_object_known = complete;
-        if let Some(old) = self.by_identity.get(&Identity::of(&request)) {
+        if let Some(old) = Identity::of(&request).and_then(|identity| self.by_identity.get(&identity)) {
             request.operation = Operation::Update;
             request.old_object = old.clone();
             request.old_object_known = true;
@@ -149,12 +149,13 @@ impl OldObjects {
 }
 
 impl Identity {
-    fn of(request: &Request) -> Self {
-        Self {
+    /// `None` for what the server names (`generateName`): it is always a new object.
+    fn of(request: &Request) -> Option<Self> {
+        (!request.name.is_empty()).then(|| Self {
             group: request.kind.group.clone(),
             kind: request.kind.kind.clone(),
             namespace: request.namespace.clone(),
             name: request.name.clone(),
-        }
+        })
     }
 }

@@ -144,10 +144,11 @@ impl Judge {
 /// Reads the objects to be judged.
 ///
 /// # Errors
-/// If there is nothing at all: a path that holds no manifest is a mistake, not a success.
+/// If there is nothing at all: a path that holds no manifest is a mistake, not a success. An empty List is
+/// what a cluster without such objects answers.
 pub fn read_objects(paths: &[PathBuf]) -> anyhow::Result<Manifests> {
     let found = manifests::read(paths);
-    if found.objects.is_empty() && found.problems.is_empty() {
+    if found.objects.is_empty() && found.problems.is_empty() && !found.empty_lists {
         let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
         return Err(Hinted::new(
             format!("no objects in {}", paths.join(", ")),

@@ -60,6 +60,9 @@ fn actions_now(report: &Report, policy: &str) -> String {
 
 /// Objects and how many of them fail, by something that they share.
 fn tallies(out: &mut String, paint: Paint, title: &str, tallies: BTreeMap<String, Tally>) {
+    if tallies.is_empty() {
+        return;
+    }
     let mut rows = vec![[title, "OBJECTS", "FAIL"].map(str::to_owned).to_vec()];
     for (name, Tally { objects, failing }) in tallies {
         let name = if name.is_empty() { CLUSTER } else { &name };
