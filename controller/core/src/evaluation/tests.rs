@@ -391,6 +391,10 @@ fn a_nodes_own_mirror_pod_is_only_warned_about() {
     user.username = "system:node:n1".to_owned();
     user.groups = vec!["system:nodes".to_owned()];
     assert!(by(&request).warn && !by(&request).deny);
+    let native = bound("  validations:\n  - expression: 'false'", "")
+        .replace("configmaps, namespaces", "pods")
+        .replace("[Audit]", "[Deny]");
+    assert!(decide(&set(&native), &request).outcomes[0].actions.deny, "Kubernetes knows no such thing");
 }
 
 #[test]
@@ -675,4 +679,103 @@ fn objects_may_nest_as_deeply_as_reviews_do() {
         pod(json!({"containers": [{"name": "a", "image": "x", "deep": deepest}]}))
     };
     check(&documents, &update(deep(), deep()), &["p: allow"]);
+}
+
+#[test]
+fn an_update_of_anything_of_a_pod_that_is_read_is_judged() {
+    let deployment = |labels: Json, spec: Json| {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "shop"},
+            "spec": {"template": {"metadata": {"labels": labels}, "spec": spec}},
+        })
+    };
+    let before = deployment(
+        json!({"app": "a"}),
+        json!({"containers": [{"name": "a", "image": "x"}], "hostIPC": true}),
+    );
+    let changed = |path: &str, value: Json| {
+        let mut after = before.clone();
+        *after.pointer_mut(&format!("/spec/template{path}")).unwrap() = value;
+        after
+    };
+    let label = changed("/metadata/labels/app", json!("b"));
+    let image = changed("/spec/containers/0/image", json!("y"));
+    let name = changed("/spec/containers/0/name", json!("b"));
+    let ipc = changed("/spec/hostIPC", json!(false));
+    for (reads, judged, skipped) in [
+        ("podMetadata.labels.app == ''", vec![&label], vec![&image, &name, &ipc]),
+        ("podSpec.hostIPC == null", vec![&ipc], vec![&label, &image, &name]),
+        ("size(containers) == 0", vec![&image, &name], vec![&label, &ipc]),
+        ("size(images) == 0", vec![&image, &name], vec![&label, &ipc]),
+        ("podSpec == null", vec![&image, &name, &ipc], vec![&label]),
+        ("oldPodSpec == null", vec![&label, &image, &name, &ipc, &before], vec![]),
+    ] {
+        let set = set(&over_pods(&format!("- expression: {reads}\n  message: nope")));
+        let verdict =
+            |after: &Json| decide(&set, &update(before.clone(), after.clone())).outcomes[0].verdict.clone();
+        for after in judged {
+            assert_eq!(verdict(after), crate::decision::Verdict::Deny, "{reads}: {after}");
+        }
+        for after in skipped {
+            assert!(matches!(verdict(after), crate::decision::Verdict::Skip(_)), "{reads}: {after}");
+        }
+    }
+    let selected = policy(
+        "p",
+        "validationActions: [Deny]\nmatchPods: {podSelector: {matchLabels: {app: b}}}\nvalidations:\n\
+         - expression: podSpec.hostIPC == false\n  message: nope",
+    );
+    check(&selected, &update(before.clone(), label.clone()), &["p: deny [spec.template.spec.hostIPC] nope"]);
+    check(&selected, &update(label.clone(), label), &["p: skip Unchanged"]);
+}
+
+#[test]
+fn an_update_is_judged_where_nobody_knows_what_was() {
+    let object = || config_map(json!({"a": "bad"}));
+    let mut facts = Facts::new(true);
+    facts.add(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
+    facts.add(object());
+    let known = update(object(), object());
+    let unknown = Request { old_object_known: false, ..known.clone() };
+    let rest = "validations:\n- expression: object.data.a == 'good'\n  message: nope";
+    let by_param = format!(
+        "paramKind: {{apiVersion: v1, kind: ConfigMap}}\nparamRef: {{name: c, parameterNotFoundAction: Deny}}\n\
+         matchConditions:\n- {{name: c, expression: params.data.a == 'bad'}}\n{rest}"
+    );
+    let by_namespace = format!(
+        "matchConditions:\n- {{name: c, expression: namespaceObject.metadata.name == 'shop'}}\n{rest}"
+    );
+    for (documents, request, expected) in [
+        (rest, &known, "p: skip Unchanged"),
+        (rest, &unknown, "p: deny [data.a] nope"),
+        (&by_param, &known, "p: deny [data.a] nope"),
+        (&by_namespace, &known, "p: deny [data.a] nope"),
+    ] {
+        let decision = decide_with(&set(&over_config_maps(documents)), request, &facts);
+        assert_eq!(brief(&decision), [expected], "{documents}");
+    }
+}
+
+#[test]
+fn only_what_is_being_deleted_may_be_released() {
+    let documents =
+        over_config_maps("onUpdate: Always\nvalidations:\n- expression: 'false'\n  message: nope");
+    let held = |finalizers: Json| {
+        let mut object = config_map(json!({}));
+        object["metadata"]["finalizers"] = finalizers;
+        object
+    };
+    let deleted = |mut object: Json| {
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        object
+    };
+    let (before, after) = (|| held(json!(["a/b"])), || held(json!([])));
+    for (old, new, expected) in [
+        (before(), after(), "p: deny [] nope"),
+        (before(), deleted(after()), "p: deny [] nope"),
+        (deleted(before()), after(), "p: deny [] nope"),
+        (deleted(before()), deleted(after()), "p: skip BeingDeleted"),
+    ] {
+        check(&documents, &update(old, new), &[expected]);
+    }
 }
