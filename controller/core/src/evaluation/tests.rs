@@ -255,6 +255,15 @@ fn what_needs_an_unknown_user_is_undecidable_unless_an_audit_variant_decides() {
     check(&over_config_maps(&decides_anyway), &offline, &["p: deny [data.managed] not managed"]);
     let reads_old = "validations:\n- expression: oldObject == null\n  message: nope";
     check(&over_config_maps(reads_old), &offline, &["p: undecidable the old object"]);
+    let reads_request = "validations:\n- expression: request == null\n  message: nope";
+    check(&over_config_maps(reads_request), &offline, &["p: undecidable the user"]);
+    let mut pod = create(pod(json!({})));
+    pod.old_object_known = false;
+    check(
+        &over_pods("- expression: oldPodSpec == null\n  message: nope"),
+        &pod,
+        &["p: undecidable the old object"],
+    );
 }
 
 #[test]
