@@ -5,8 +5,8 @@
 //! `ln -sfn` or `mv -T` are therefore seen as they were before or after, never as a mixture.
 
 use super::watch::Points;
-use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::collections::{BTreeSet, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 /// More files than this in all directories together are not read.
 pub const MAX_FILES: usize = 10_000;
-/// Directories nested deeper than this are not entered; it also ends cycles of symlinks.
+/// Directories nested deeper than this are not entered.
 const MAX_LEVELS: usize = 16;
 /// More symlinks than this on the way to one path are taken for a cycle, as Linux does.
 const MAX_LINKS: usize = 40;
@@ -30,6 +30,11 @@ pub struct Survey {
     files: Vec<Found>,
     problems: Vec<Problem>,
     points: Points,
+    /// Directories listed so far, as they really are. Each is read once, whichever way leads to it: links to
+    /// a directory above would multiply every file, and the work.
+    listed: BTreeSet<PathBuf>,
+    /// Whether there are more files than are read.
+    full: bool,
 }
 
 /// A file that a survey found.
@@ -125,12 +130,16 @@ impl Survey {
 
     fn list(&mut self, real: &Path, name: &str, level: usize) {
         self.points.everything_in(real);
-        let entries = match fs::read_dir(real).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-            Ok(entries) => entries,
+        if self.full || !self.listed.insert(real.to_owned()) {
+            return;
+        }
+        let names = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+        // Sorted, so that which of two ways to a directory counts is always the same.
+        let entries = match fs::read_dir(real).and_then(|entries| entries.map(names).collect()) {
+            Ok::<BTreeSet<OsString>, _>(entries) => entries,
             Err(error) => return self.problem(name, true, &describe(&error)),
         };
-        for entry in entries {
-            let entry_name = entry.file_name();
+        for entry_name in entries {
             let Some(text) = entry_name.to_str() else { continue };
             let path = real.join(&entry_name);
             let below = format!("{}/{text}", name.trim_end_matches('/'));
@@ -144,11 +153,12 @@ impl Survey {
     }
 
     fn add_file(&mut self, name: &str, path: PathBuf, metadata: &fs::Metadata) {
-        if self.files.len() >= MAX_FILES {
-            if self.files.len() == MAX_FILES {
-                self.problem(name, false, &format!("more than {MAX_FILES} files"));
-            }
+        if self.full {
             return;
+        }
+        if self.files.len() >= MAX_FILES {
+            self.full = true;
+            return self.problem(name, false, &format!("more than {MAX_FILES} files"));
         }
         if metadata.len() > MAX_FILE_BYTES {
             return self.problem(name, false, &format!("larger than {} MiB", MAX_FILE_BYTES >> 20));
@@ -328,6 +338,21 @@ mod tests {
         fs::rename(root.join("..tmp"), root.join("..data")).unwrap();
         assert_ne!(Survey::take(&[root.to_owned()]), before);
         assert_eq!(contents(root), pairs(&[("policy.yaml", "old")]));
+    }
+
+    #[test]
+    fn a_directory_is_read_once_whichever_way_leads_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        write(&root.join("sub/a.yaml"), "a");
+        // Followed time and again, these would be 3^16 directories.
+        for link in ["loop", "sub/up", "sub/again"] {
+            symlink(root, root.join(link)).unwrap();
+        }
+        symlink("sub", root.join("other")).unwrap();
+        assert_eq!(contents(root), pairs(&[("other/a.yaml", "a")]));
+        let twice = [root.to_owned(), root.join("."), root.join("sub")];
+        assert_eq!(Snapshot::take(&twice).texts.len(), 1);
     }
 
     #[test]
