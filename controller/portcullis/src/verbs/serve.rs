@@ -8,8 +8,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
+const EXAMPLES: &str = "\
+Examples:
+  portcullis serve --policies policies/
+  portcullis serve --policies /policies --cert-dir /tls --listen 0.0.0.0:8443
+  curl http://127.0.0.1:8081/policies      # what is in force, and what is wrong
+
+Reviews go to /validate/fail, /validate/ignore and /validate/critical, by what the API server shall do if \
+nobody answers, or to /validate for every policy. Edited policies are in force at once; a broken edit keeps \
+the version before.";
+
 /// Flags of `serve`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
     /// Directory (or file) of policy ConfigMaps, watched for changes; may be repeated
     #[arg(long, required = true, value_name = "DIR")]
