@@ -204,6 +204,21 @@ pub fn is_mirror_pod_of_requester(request: &Request) -> bool {
         && annotations.get("kubernetes.io/config.mirror").is_some()
 }
 
+/// More containers and volumes than this in one Pod are more than etcd could store.
+const MAX_LISTED: usize = 50_000;
+
+/// Whether a request's Pod lists so much that binding its containers and images would take memory far beyond
+/// the request's own size: each entry may be as short as `{}`.
+pub fn lists_too_much(request: &Request) -> bool {
+    let lists = ["containers", "initContainers", "ephemeralContainers", "volumes"];
+    [&request.object, &request.old_object].into_iter().any(|object| {
+        PodView::new(&request.kind, object).is_some_and(|view| {
+            let listed = lists.iter().filter_map(|list| member(view.spec, list).as_array());
+            listed.map(Vec::len).sum::<usize>() > MAX_LISTED
+        })
+    })
+}
+
 static NULL: Json = Json::Null;
 
 fn member<'a>(value: &'a Json, field: &str) -> &'a Json {
@@ -362,6 +377,26 @@ mod tests {
         ] {
             let view = PodView::new(&kind("v1", "Pod"), &object).unwrap();
             assert!(view.images().is_empty() && view.containers().is_empty(), "{object}");
+        }
+    }
+
+    #[test]
+    fn pods_that_list_too_much() {
+        for (list, count, expect) in [
+            ("containers", MAX_LISTED, false),
+            ("containers", MAX_LISTED + 1, true),
+            ("volumes", MAX_LISTED + 1, true),
+            ("tolerations", MAX_LISTED + 1, false),
+        ] {
+            let object = json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {list: vec![json!({}); count]}
+            });
+            let mut request = Request::for_object(object, &Resources::new(), Operation::Create);
+            assert_eq!(lists_too_much(&request), expect, "{count} {list}");
+            request.old_object = request.object.take();
+            assert_eq!(lists_too_much(&request), expect, "the old one: {count} {list}");
+            request.kind.kind = "Widget".to_owned();
+            assert!(!lists_too_much(&request), "no Pod");
         }
     }
 

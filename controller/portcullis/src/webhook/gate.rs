@@ -16,6 +16,7 @@ use portcullis_core::Decision;
 use portcullis_core::decision::Verdict;
 use portcullis_core::enforcement::{Answer, Door, enforce};
 use portcullis_core::matching::is_excluded;
+use portcullis_core::pod::lists_too_much;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -144,6 +145,9 @@ impl Gate {
             Ok(review) => review,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         };
+        if lists_too_much(&review.request) {
+            return over_limit(body, "the Pod lists more than 50,000 containers and volumes");
+        }
         let generation = self.live.current();
         match generation.as_ref() {
             None => by_class(entry, body, &NOT_READY, Outcome::Failed),
