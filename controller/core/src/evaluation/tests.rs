@@ -530,18 +530,15 @@ fn a_masked_list_that_is_another_list_names_no_element() {
     });
     for (list, expected) in [
         ("object.data.map(key, key)", "[data.a] a [data.b] b [data.c] c"),
-        ("object.data.filter(key, object.data[key] == 'YmFk')", "[] a key is wrong"),
-        ("object.data.filter(key, object.data[key] != 'Z29vZA==')", "[] a key is wrong"),
         ("object.data.filter(key, key != 'a')", "[data.b] b [data.c] c"),
+        ("object.data.filter(key, object.data[key] == 'YmFk')", "[] a key is wrong [] a key is wrong"),
+        ("object.data.filter(key, object.data[key] != 'Z29vZA==')", "[] a key is wrong [] a key is wrong"),
+        (
+            "object.data.filter(key, key == 'a' || object.data[key] == 'YmFk')",
+            "[data.a] a [] a key is wrong [] a key is wrong",
+        ),
     ] {
-        let told = brief(&decide(&set(&documents(list)), &create(secret.clone())));
-        let lines: std::collections::BTreeSet<&str> = told.iter().map(String::as_str).collect();
-        let expected = if expected == "[] a key is wrong" {
-            "p: deny [] a key is wrong [] a key is wrong".to_owned()
-        } else {
-            format!("p: deny {expected}")
-        };
-        assert_eq!(lines.into_iter().collect::<Vec<_>>(), [expected], "{list}");
+        check(&documents(list), &create(secret.clone()), &[&format!("p: deny {expected}")]);
     }
 }
 

@@ -165,6 +165,8 @@ fn what_did_not_change_is_not_compiled_again() {
         PolicySet::compile(&sources(&[("a", &named("a", "one")), ("b", &named("b", "two"))]), Some(&first));
     assert!(Arc::ptr_eq(&first.policies[0].policy, &second.policies[0].policy));
     assert!(!Arc::ptr_eq(&first.policies[1].policy, &second.policies[1].policy));
+    let moved = PolicySet::compile(&sources(&[("z", &named("a", "one"))]), Some(&second));
+    assert_eq!(moved.entries()[0].info.origin.config_map, "z", "the same text elsewhere");
 }
 
 /// A set from ConfigMaps, each with its keys and their texts.
