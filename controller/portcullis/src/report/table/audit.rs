@@ -12,8 +12,11 @@ const CLUSTER: &str = "(cluster)";
 /// Renders a report by policy: counts first, then what fails, grouped by policy and namespace.
 pub fn audit(report: &Report, paint: Paint) -> String {
     let mut out = counts(report, paint);
+    let failing = failing(report);
     for policy in &report.policies {
-        failures(&mut out, paint, report, policy);
+        if let Some(found) = failing.get(policy.name.as_str()) {
+            failures(&mut out, paint, policy, found);
+        }
     }
     undecidable(
         &mut out,
@@ -36,25 +39,32 @@ pub(crate) fn counts(report: &Report, paint: Paint) -> String {
 }
 
 fn by_policy(out: &mut String, paint: Paint, report: &Report) {
+    let failing = failing(report);
     let titles = ["POLICY", "FAIL", "PASS", "IGNORED", "UNDECIDABLE", "SKIP", "ACTION"];
     let mut rows = vec![titles.map(str::to_owned).to_vec()];
     for (policy, counts) in report.counts_by_policy() {
         let Counts { pass, ignore, undecidable, skip, .. } = counts;
         let mut row = vec![clean(policy).into_owned()];
         row.extend([counts.failing(), pass, ignore, undecidable, skip].map(|number| number.to_string()));
-        row.push(actions_now(report, policy));
+        row.push(failing.get(policy).map(|failing| actions_now(failing)).unwrap_or_default());
         rows.push(row);
     }
     table(out, paint, &rows, 5);
 }
 
-/// What the policy's failures lead to today.
-fn actions_now(report: &Report, policy: &str) -> String {
-    let actions: BTreeSet<Action> = report
-        .judgements()
-        .filter(|(_, judgement)| judgement.policy == policy && judgement.action.fails())
-        .map(|(_, judgement)| judgement.action)
-        .collect();
+/// Failures, and errors that are let pass, by policy.
+fn failing(report: &Report) -> BTreeMap<&str, Vec<(&Judged, &Judgement)>> {
+    let mut by_policy: BTreeMap<&str, Vec<(&Judged, &Judgement)>> = BTreeMap::new();
+    for (judged, judgement) in report.judgements().filter(|(_, each)| each.action <= Action::Ignore) {
+        by_policy.entry(&judgement.policy).or_default().push((judged, judgement));
+    }
+    by_policy
+}
+
+/// What failures lead to today.
+fn actions_now(failing: &[(&Judged, &Judgement)]) -> String {
+    let actions: BTreeSet<Action> =
+        failing.iter().map(|(_, judgement)| judgement.action).filter(|action| action.fails()).collect();
     actions.into_iter().map(Action::as_str).collect::<Vec<_>>().join(", ")
 }
 
@@ -78,21 +88,15 @@ fn table(out: &mut String, paint: Paint, rows: &[Vec<String>], right: usize) {
     out.push('\n');
 }
 
-fn failures(out: &mut String, paint: Paint, report: &Report, policy: &PolicyRef) {
+fn failures(out: &mut String, paint: Paint, policy: &PolicyRef, failing: &[(&Judged, &Judgement)]) {
     let mut by_namespace: BTreeMap<&str, Vec<(&Judged, &Judgement)>> = BTreeMap::new();
-    for (judged, judgement) in report.judgements() {
-        if judgement.policy == policy.name && judgement.action <= Action::Ignore {
-            by_namespace.entry(&judged.object.namespace).or_default().push((judged, judgement));
-        }
-    }
-    if by_namespace.is_empty() {
-        return;
+    for (judged, judgement) in failing {
+        by_namespace.entry(&judged.object.namespace).or_default().push((judged, judgement));
     }
     let title = policy.title.as_ref().map(|title| format!(": {title}")).unwrap_or_default();
     let severity = policy.severity.as_ref().map(|severity| format!(" ({severity})")).unwrap_or_default();
     line(out, &paint.bold(&clean(&format!("{}{title}{severity}", policy.name))));
-    if let Some(remedy) = by_namespace.values().flatten().find_map(|(_, judgement)| judgement.remedy.as_ref())
-    {
+    if let Some(remedy) = failing.iter().find_map(|(_, judgement)| judgement.remedy.as_ref()) {
         hint(out, paint, "  ", remedy);
     }
     for (namespace, failures) in by_namespace {
