@@ -17,6 +17,17 @@ async fn it_is_healthy_and_ready_and_knows_nothing_else() {
 }
 
 #[tokio::test]
+async fn connections_that_say_nothing_do_not_keep_probes_from_their_answer() {
+    let gate = Gate::with_policy(&policy("no-bad-names", "not so"));
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(tokio::net::TcpStream::connect(gate.ops).await.unwrap());
+    }
+    let probe = tokio::time::timeout(PATIENCE, gate.page("/healthz")).await;
+    assert_eq!(probe.expect("an answer").status, 200);
+}
+
+#[tokio::test]
 async fn metrics_count_requests_and_verdicts() {
     let gate = Gate::with_policy(&policy("no-bad-names", "not so"));
     for name in ["good", "bad", "bad"] {

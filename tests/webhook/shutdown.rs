@@ -56,6 +56,17 @@ async fn a_request_of_http_1_that_was_begun_is_answered() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut gate = Gate::with_policy(&policy("no-bad-names", "such names are not allowed"));
+    let mut stream = tls(gate.address, &gate.ca(), &[b"http/1.1"]).await.unwrap();
+    stream.write_all(head("/validate?timeout=30s", 100).as_bytes()).await.unwrap();
+    in_flight(&gate).await;
+    stopping(&gate).await;
+    gate.terminate();
+    assert_eq!(gate.wait().code(), Some(1));
+}
+
+#[tokio::test]
 async fn a_request_of_http_2_that_was_begun_is_answered() {
     let mut gate = Gate::with_policy(&policy("no-bad-names", "such names are not allowed"));
     let stream = TokioIo::new(tls(gate.address, &gate.ca(), &[b"h2"]).await.unwrap());

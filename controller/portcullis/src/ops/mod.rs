@@ -16,14 +16,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics::Metrics;
+use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-/// Connections at once.
+/// Connections at once; a further one takes the place of the oldest.
 const MAX_CONNECTIONS: usize = 64;
 /// Time for a request's headers, and for an idle connection.
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,7 +36,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Debug)]
 pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Drop for Running {
@@ -65,7 +67,7 @@ pub(crate) fn start(socket: TcpListener, live: Arc<Live>, metrics: Arc<Metrics>)
             }
         }
     };
-    let thread = std::thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("ops".to_owned())
         .spawn(move || runtime.block_on(serve))
         .context("cannot start a thread")?;
@@ -74,9 +76,8 @@ pub(crate) fn start(socket: TcpListener, live: Arc<Live>, metrics: Arc<Metrics>)
 
 async fn accept(socket: TcpListener, router: Router) -> anyhow::Result<()> {
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut open = VecDeque::new();
     loop {
-        let place = Arc::clone(&places).acquire_owned().await?;
         let stream = match socket.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -85,14 +86,20 @@ async fn accept(socket: TcpListener, router: Router) -> anyhow::Result<()> {
                 continue;
             }
         };
+        open.retain(|connection: &JoinHandle<()>| !connection.is_finished());
+        if open.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            // Whoever asks for our health must get an answer, however many others say nothing.
+            oldest.abort();
+        }
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
+        open.push_back(tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 << 10);
             // A client that breaks off is its own affair.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
-            drop(place);
-        });
+        }));
     }
 }
 

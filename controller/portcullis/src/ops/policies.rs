@@ -6,6 +6,7 @@ use portcullis_core::document::{DocumentError, Origin};
 use portcullis_core::policy::Class;
 use portcullis_core::set::Entry;
 use serde::Serialize;
+use std::collections::HashMap;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,11 +91,15 @@ pub(super) fn report(live: &Live) -> String {
         },
         Some(generation) => {
             let problems = generation.set.problems();
+            let mut errors = HashMap::<_, Vec<_>>::new();
+            for problem in problems {
+                errors.entry(problem.name.as_deref()).or_default().push(problem.message.as_str());
+            }
             let policies = generation.set.entries().iter();
             Report {
                 generation: generation.number,
                 since: Some(generation.since.to_string()),
-                policies: policies.map(|entry| policy(entry, problems)).collect(),
+                policies: policies.map(|entry| policy(entry, &errors)).collect(),
                 problems: problems.iter().map(problem).collect(),
                 resource_problems: &generation.resource_problems,
             }
@@ -105,9 +110,8 @@ pub(super) fn report(live: &Live) -> String {
     json
 }
 
-fn policy<'a>(entry: &'a Entry, problems: &'a [DocumentError]) -> PolicyReport<'a> {
+fn policy<'a>(entry: &'a Entry, errors: &HashMap<Option<&str>, Vec<&'a str>>) -> PolicyReport<'a> {
     let info = &entry.info;
-    let own = problems.iter().filter(|problem| problem.name.as_deref() == Some(info.name.as_str()));
     let bindings = entry.bindings.iter().map(|(name, class)| BindingReport {
         name: name.as_deref(),
         class: match class {
@@ -124,7 +128,7 @@ fn policy<'a>(entry: &'a Entry, problems: &'a [DocumentError]) -> PolicyReport<'
         category: info.category.as_deref(),
         bindings: bindings.collect(),
         origin: origin(&info.origin),
-        errors: own.map(|problem| problem.message.as_str()).collect(),
+        errors: errors.get(&Some(info.name.as_str())).cloned().unwrap_or_default(),
     }
 }
 

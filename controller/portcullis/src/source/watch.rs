@@ -5,7 +5,8 @@ use notify::{EventKind, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,19 +89,21 @@ pub enum Wake {
 
 /// Asks a [`Watch`] to stop; dropping it does the same.
 #[derive(Debug)]
-pub struct Stopper(Sender<Message>);
+pub struct Stopper {
+    asked: Arc<AtomicBool>,
+    bell: SyncSender<()>,
+}
 
 impl Drop for Stopper {
     fn drop(&mut self) {
-        // Nobody listens any more: it has stopped already.
-        let _ = self.0.send(Message::Stop);
+        self.asked.store(true, Ordering::Release);
+        ring(&self.bell);
     }
 }
 
-#[derive(Debug)]
-enum Message {
-    Event,
-    Stop,
+/// Wakes the watch. One that is rung already need not be rung again, and one that is gone has stopped.
+fn ring(bell: &SyncSender<()>) {
+    let _ = bell.try_send(());
 }
 
 /// A watch on a changing set of directories. It belongs to the thread that reads the files.
@@ -108,7 +111,9 @@ enum Message {
 pub struct Watch {
     watcher: Option<notify::RecommendedWatcher>,
     points: Arc<Mutex<Points>>,
-    messages: Receiver<Message>,
+    /// Holds one ring at most, however much happens while nobody waits.
+    rings: Receiver<()>,
+    stop: Arc<AtomicBool>,
     /// How long to wait without any event.
     pause: Duration,
 }
@@ -116,14 +121,15 @@ pub struct Watch {
 impl Watch {
     /// A watch on nothing yet, and what stops it.
     pub fn new() -> (Self, Stopper) {
-        let (sender, messages) = channel();
+        let (bell, rings) = sync_channel(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopper = Stopper { asked: Arc::clone(&stop), bell: bell.clone() };
         let points = Arc::new(Mutex::new(Points::default()));
-        let (watched, events) = (Arc::clone(&points), sender.clone());
+        let watched = Arc::clone(&points);
         let notice = move |event: notify::Result<notify::Event>| {
             let points = watched.lock().unwrap_or_else(PoisonError::into_inner);
             if event.map_or(true, |event| points.are_concerned_by(&event)) {
-                // The other end goes first when the watch is dropped.
-                let _ = events.send(Message::Event);
+                ring(&bell);
             }
         };
         let watcher = notify::recommended_watcher(notice)
@@ -131,7 +137,7 @@ impl Watch {
                 tracing::warn!(%error, "changes of files are not notified; looking for them instead");
             })
             .ok();
-        (Self { watcher, points, messages, pause: LOOK }, Stopper(sender))
+        (Self { watcher, points, rings, stop, pause: LOOK }, stopper)
     }
 
     /// Watches these directories from now on, and no others.
@@ -169,9 +175,13 @@ impl Watch {
     }
 
     fn next(&self, pause: Duration) -> Result<(), Wake> {
-        match self.messages.recv_timeout(pause) {
-            Ok(Message::Event) => Ok(()),
-            Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => Err(Wake::Stop),
+        let rung = self.rings.recv_timeout(pause);
+        if self.stop.load(Ordering::Acquire) {
+            return Err(Wake::Stop);
+        }
+        match rung {
+            Ok(()) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => Err(Wake::Stop),
             Err(RecvTimeoutError::Timeout) => Err(Wake::Look),
         }
     }

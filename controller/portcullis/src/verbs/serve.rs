@@ -72,19 +72,26 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Clean)
 }
 
-/// Returns on SIGTERM or SIGINT.
+/// Returns on SIGTERM or SIGINT. The next one after that ends the process: whoever sends it does not want to
+/// wait for requests.
 pub(super) async fn told_to_stop() {
     let signals =
         signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    match signals.context("signals cannot be received") {
-        Ok((mut terminate, mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!("told to stop by SIGTERM"),
-                _ = interrupt.recv() => tracing::info!("told to stop by SIGINT"),
-            }
+    let (mut terminate, mut interrupt) = match signals.context("signals cannot be received") {
+        Ok(signals) => signals,
+        Err(error) => return tracing::error!("stopping at once: {error:#}"),
+    };
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
         }
-        Err(error) => tracing::error!("stopping at once: {error:#}"),
-    }
+    };
+    tracing::info!("told to stop by {}", next().await);
+    tokio::spawn(async move {
+        tracing::warn!("told again to stop, by {}; not waiting for requests", next().await);
+        std::process::exit(1);
+    });
 }
 
 /// A panic's message may repeat what an object holds; where it happened does not.

@@ -61,6 +61,10 @@ impl Certificate {
             .with_context(|| format!("`{CERTIFICATE}` is not PEM"))?;
         let Some(leaf) = chain.first() else { bail!("`{CERTIFICATE}` holds no certificate") };
         let expires = not_after(leaf);
+        // Of the chain only the leaf is read below; clients refuse it whole for any other that is damaged.
+        if let Some(damaged) = chain.iter().skip(1).position(|certificate| not_after(certificate).is_none()) {
+            bail!("certificate {} of `{CERTIFICATE}` is damaged", damaged + 2);
+        }
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
             .with_context(|| format!("`{KEY}` holds no private key in PEM"))?;
         let key = CertifiedKey::from_der(chain, key, provider)
@@ -212,10 +216,14 @@ mod tests {
     fn a_key_of_another_certificate_is_refused() {
         let provider = rustls::crypto::ring::default_provider();
         let listen = IpAddr::from([127, 0, 0, 1]);
-        let (_, leaf, _) = issue(listen, "a").unwrap();
+        let (ca, leaf, own_key) = issue(listen, "a").unwrap();
         let (_, _, key) = issue(listen, "a").unwrap();
         let error = format!("{:#}", Certificate::from_pem(&leaf, &key, &provider).unwrap_err());
         assert!(error.starts_with("`tls.crt` and `tls.key` cannot be served together"), "{error}");
+        let damaged = format!("{leaf}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let error = Certificate::from_pem(&damaged, &own_key, &provider).unwrap_err();
+        assert_eq!(error.to_string(), "certificate 2 of `tls.crt` is damaged");
+        Certificate::from_pem(&format!("{leaf}{ca}"), &own_key, &provider).unwrap();
         for (chain, key) in [("", key.as_str()), (leaf.as_str(), ""), ("garbage", "garbage")] {
             Certificate::from_pem(chain, key, &provider).unwrap_err();
         }
