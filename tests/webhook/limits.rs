@@ -61,6 +61,18 @@ async fn a_deep_review_is_denied_in_every_class() {
 }
 
 #[tokio::test]
+async fn a_review_of_too_many_values_is_denied_in_every_class() {
+    let gate = gate();
+    let many = format!("[0{}]", r#",{"":0}"#.repeat(1_000_000));
+    let many = review("good").to_string().replace(r#"{"key":"value"}"#, &many);
+    for (path, _) in CLASSES {
+        let response = gate.send(path, many.clone()).await.response();
+        assert_eq!((&response["uid"], &response["allowed"]), (&json!("uid-of-good"), &json!(false)));
+        assert_eq!(response["status"]["message"], "the review has too many values");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_comes_too_slowly_is_answered_by_class_in_time() {
     let gate = gate();
     let begin = Instant::now();

@@ -4,6 +4,7 @@ use super::body::{self, Arrived, Cut};
 use super::entry::Entry;
 use super::handover::Busy;
 use super::live::{Generation, Live};
+use super::outline::Excess;
 use super::review::{Reply, Review, Undecided, status_json};
 use super::{deadline, outline};
 use crate::ops::metrics::{Metrics, Outcome};
@@ -25,6 +26,9 @@ use tokio::time::Instant;
 
 /// A review nests at most so deep: serde and evaluation recurse.
 const MAX_DEPTH: usize = 1_000;
+/// A review takes at most so much memory once it is read, roughly. Objects take eighty times their text at
+/// worst; of what people write, the 6 MiB that an API server sends at most stay far below.
+const MAX_MEMORY: usize = 256 << 20;
 
 const OVERLOADED: Undecided =
     Undecided { code: 429, reason: "TooManyRequests", message: "too many requests at once" };
@@ -138,8 +142,10 @@ impl Gate {
     }
 
     fn judge(&self, entry: Entry, body: &[u8]) -> Answered {
-        if !outline::nests_at_most(body, MAX_DEPTH) {
-            return over_limit(body, "the review nests more than 1,000 levels deep");
+        match outline::excess(body, MAX_DEPTH, MAX_MEMORY) {
+            None => {}
+            Some(Excess::Depth) => return over_limit(body, "the review nests more than 1,000 levels deep"),
+            Some(Excess::Memory) => return over_limit(body, "the review has too many values"),
         }
         let review = match Review::read(body) {
             Ok(review) => review,

@@ -6,19 +6,44 @@
 /// A uid longer than this is none: API servers send 36 characters.
 const MAX_UID_BYTES: usize = 256;
 
-/// Whether brackets nest at most `limit` deep.
-pub(super) fn nests_at_most(json: &[u8], limit: usize) -> bool {
+/// What of a JSON text is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// Brackets nest too deep.
+    Depth,
+    /// It would take too much memory.
+    Memory,
+}
+
+/// What an object takes in memory with its first entries, in bytes.
+const OBJECT: usize = 640;
+/// What another entry or element takes, with a short string.
+const VALUE: usize = 64;
+
+/// Whether brackets nest deeper than `depth`, or the values would take more than `memory` bytes, roughly.
+pub(super) fn excess(json: &[u8], depth: usize, memory: usize) -> Option<Excess> {
     // Counting is much cheaper than following strings, and settles nearly every review.
     let opening = json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    if opening <= limit {
-        return true;
+    // An element takes two bytes of text at least.
+    if opening <= depth && opening * OBJECT + json.len() / 2 * VALUE <= memory {
+        return None;
     }
-    let mut deepest = 0;
-    walk(json, |depth, _| {
-        deepest = deepest.max(depth);
-        deepest <= limit
+    let mut taken = 0;
+    let mut excess = None;
+    walk(json, |at, token| {
+        taken += match token {
+            Token::Mark(b'{') => OBJECT,
+            Token::Mark(b'[' | b',') => VALUE,
+            _ => 0,
+        };
+        if at > depth {
+            excess = Some(Excess::Depth);
+        } else if taken > memory {
+            excess = Some(Excess::Memory);
+        }
+        excess.is_none()
     });
-    deepest <= limit
+    excess
 }
 
 /// `request.uid` of a review of which only the beginning, or only the outline, can be read.
@@ -34,7 +59,7 @@ pub(super) fn uid(json: &[u8]) -> Option<String> {
             Token::Colon if depth == 1 => in_request = last_string == b"\"request\"",
             Token::Colon if depth == 2 => uid_follows = in_request && last_string == b"\"uid\"",
             Token::Colon => {}
-            Token::Other => uid_follows &= depth != 2,
+            Token::Mark(_) => uid_follows &= depth != 2,
         }
         uid.is_none()
     });
@@ -48,7 +73,7 @@ enum Token<'a> {
     String(&'a [u8]),
     Colon,
     /// A bracket or a comma, after the depth has changed.
-    Other,
+    Mark(u8),
 }
 
 /// Calls `visit` with the depth and each token until it returns false.
@@ -65,14 +90,14 @@ fn walk<'a>(json: &'a [u8], mut visit: impl FnMut(usize, Token<'a>) -> bool) {
                 Token::String(json.get(begin..end).unwrap_or_default())
             }
             b':' => Token::Colon,
-            b',' => Token::Other,
+            b',' => Token::Mark(*byte),
             b'{' | b'[' => {
                 depth += 1;
-                Token::Other
+                Token::Mark(*byte)
             }
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
-                Token::Other
+                Token::Mark(*byte)
             }
             _ => continue,
         };
@@ -99,14 +124,28 @@ mod tests {
 
     #[test]
     fn depth_is_counted_outside_strings() {
-        let check =
-            |json: &str, limit, expect| assert_eq!(nests_at_most(json.as_bytes(), limit), expect, "{json}");
+        let check = |json: &str, limit, fits: bool| {
+            let expect = (!fits).then_some(Excess::Depth);
+            assert_eq!(excess(json.as_bytes(), limit, usize::MAX), expect, "{json}");
+        };
         check("", 0, true);
         check("[[]]", 2, true);
         check("[[]]", 1, false);
         check(r#"["[[[[", "\"[[[", {"{{": []}]"#, 3, true);
         check(r#"[[],[],[],[]]"#, 2, true);
         check(&"[".repeat(100_000), 99_999, false);
+    }
+
+    #[test]
+    fn memory_is_estimated_by_what_is_outside_strings() {
+        let check = |json: &str, expect| {
+            assert_eq!(excess(json.as_bytes(), 9, OBJECT + 4 * VALUE), expect, "{json}");
+        };
+        check("[1,2,3,4]", None);
+        check("[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]", Some(Excess::Memory));
+        check("[{},1,2]", None);
+        check("[{},{}]", Some(Excess::Memory));
+        check(r#"[",,,,,,,,,,,,,,,,,,,,,,{{{{", "\",,,,{"]"#, None);
     }
 
     #[test]
