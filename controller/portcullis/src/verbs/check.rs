@@ -9,6 +9,7 @@ use crate::report::model::{Action, Problem, Report};
 use crate::report::table::{self, Paint};
 use crate::suite::user;
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use portcullis_core::Request;
 use portcullis_core::matching::Resources;
 use portcullis_core::request::{Operation, UserInfo};
@@ -36,7 +37,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     judge: JudgeArgs,
     /// Who asks, for policies that look at the user
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
     user: Option<String>,
     /// A group of that user; repeatable
     #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
