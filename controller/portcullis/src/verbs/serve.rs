@@ -43,7 +43,7 @@ pub struct ServeArgs {
     /// Deny nothing and warn about nothing: record only
     #[arg(long)]
     audit_only: bool,
-    /// Threads that decide [default: one per processor]
+    /// Threads that decide [default: one per processor, two at least]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
     /// Requests that are decided at once; more are answered without a decision, by their class

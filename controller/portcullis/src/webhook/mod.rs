@@ -36,6 +36,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tempfile::TempDir;
 use tls::CertificateFiles;
@@ -44,6 +45,8 @@ use tokio::sync::{Semaphore, watch};
 
 /// Stack of the threads that decide: reviews nest up to 1,000 levels. Only what is used takes memory.
 const STACK: usize = 8 << 20;
+/// Threads that decide, unless told otherwise: one may be at a long decision while others go on.
+const MIN_THREADS: usize = 2;
 /// How long requests may take to end once we are told to stop; Kubernetes kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
 
@@ -64,7 +67,7 @@ pub struct Config {
     pub namespace: String,
     /// Whether nothing is denied or warned about.
     pub audit_only: bool,
-    /// Threads that decide; `None` for one per processor.
+    /// Threads that decide; `None` for one per processor, but two at least.
     pub threads: Option<usize>,
     /// Requests that are being decided, beyond which others are answered by class.
     pub max_requests: usize,
@@ -232,9 +235,8 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 fn runtime(threads: Option<usize>) -> anyhow::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads.max(1));
-    }
+    let processors = || available_parallelism().map_or(MIN_THREADS, |count| count.get().max(MIN_THREADS));
+    builder.worker_threads(threads.unwrap_or_else(processors).max(1));
     builder
         .thread_name("webhook")
         .thread_stack_size(STACK)
