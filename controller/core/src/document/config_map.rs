@@ -4,8 +4,8 @@
 use super::fields::{Field, Fields, Problems, near_miss};
 use super::metadata;
 use super::{
-    ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, PolicyDocument, TextPlace,
-    binding, exception, policy,
+    ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, PolicyDocument,
+    TextPlace, binding, exception, policy,
 };
 use crate::yaml::{self, Node, Text};
 
@@ -15,9 +15,20 @@ pub struct ReadDocument {
     /// Where it stands.
     pub origin: Origin,
     /// Kind and name, where they could be read.
-    pub identity: Option<(&'static str, String)>,
+    pub identity: Option<Identity>,
     /// The document, or what is wrong with it.
     pub outcome: Outcome,
+}
+
+/// What tells documents apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Such as `Policy`.
+    pub kind: &'static str,
+    /// `metadata.name`.
+    pub name: String,
+    /// Where the name stands.
+    pub place: Place,
 }
 
 /// What became of a document.
@@ -115,7 +126,11 @@ fn read_document(origin: Origin, node: &Node) -> ReadDocument {
     if let Some((root, (name, kind))) = root.and_then(|root| kind(&root).map(|kind| (root, kind))) {
         let kubernetes = !matches!(kind, Kind::Policy(Dialect::Portcullis) | Kind::Exception);
         let metadata = metadata::read(&root, kubernetes);
-        identity = metadata.as_ref().map(|metadata| (name, metadata.name.clone()));
+        identity = metadata.as_ref().map(|metadata| Identity {
+            kind: name,
+            name: metadata.name.clone(),
+            place: metadata.place.clone(),
+        });
         match kind {
             Kind::Policy(dialect) => {
                 if let Some(decoded) = policy::read(&root, metadata, dialect, &problems) {
@@ -135,7 +150,7 @@ fn read_document(origin: Origin, node: &Node) -> ReadDocument {
         }
         root.finish();
     }
-    let name = identity.as_ref().map(|(_, name)| name.as_str());
+    let name = identity.as_ref().map(|identity| identity.name.as_str());
     let errors: Vec<DocumentError> = problems
         .sorted()
         .into_iter()

@@ -20,7 +20,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-pub use config_map::{Outcome, ReadDocument, read_config_map};
+pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
 pub use error::{DocumentError, Origin, TextPlace};
 pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_manifest};
 pub use shape::{

@@ -164,7 +164,8 @@ fn a_policy_with_every_field_is_read() {
     else {
         panic!("{documents:#?}");
     };
-    assert_eq!(*identity, Some(("Policy", "full".to_owned())));
+    let identity = identity.as_ref().unwrap();
+    assert_eq!((identity.kind, identity.name.as_str()), ("Policy", "full"));
     assert_eq!((origin.config_map.as_str(), origin.key.as_str(), origin.document), ("policies", "p.yaml", 1));
     assert_eq!(policy.dialect, Dialect::Portcullis);
     assert_eq!(policy.annotations["portcullis.dev/severity"], "high");
@@ -925,7 +926,8 @@ fn one_broken_document_does_not_hide_the_others() {
     let documents = read_all(&text);
     let broken: Vec<bool> = documents.iter().map(|document| !errors_of(document).is_empty()).collect();
     assert_eq!(broken, [false, true, true]);
-    assert_eq!(documents[2].identity, Some(("PolicyException", "d".to_owned())));
+    let identity = documents[2].identity.as_ref().unwrap();
+    assert_eq!((identity.kind, identity.name.as_str()), ("PolicyException", "d"));
 }
 
 #[test]

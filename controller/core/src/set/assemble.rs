@@ -2,7 +2,9 @@
 //! kept as it was.
 
 use super::{Bound, Entry, PolicySet, Sources, State};
-use crate::document::{self, ConfigMap, Dialect, Document, DocumentError, Origin, Params, PolicyDocument};
+use crate::document::{
+    self, BindingDocument, ConfigMap, Dialect, Document, DocumentError, Origin, Params, Place, PolicyDocument,
+};
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
@@ -27,7 +29,7 @@ type Identity = (&'static str, String);
 #[derive(Debug)]
 enum Content {
     Policy(Arc<CompiledPolicy>),
-    Binding { policy: String, binding: Arc<CompiledBinding> },
+    Binding { policy: String, place: Place, binding: Arc<CompiledBinding> },
     Exception(Exception),
 }
 
@@ -55,8 +57,8 @@ struct Assembly {
     units: Vec<Arc<Unit>>,
     /// Policies that are broken, as far as their match is known.
     broken: Vec<(Identity, CompiledPolicy)>,
-    /// Every identity that was read, with its origin, whether or not what carries it is sound.
-    seen: Vec<(Identity, Origin)>,
+    /// Every identity that was read and where, whether or not what carries it is sound.
+    seen: Vec<(Identity, Origin, Place)>,
     /// Those of them whose document is broken.
     unsound: BTreeSet<Identity>,
     problems: Vec<DocumentError>,
@@ -73,12 +75,12 @@ impl Assembly {
         previous: &[Arc<Unit>],
     ) {
         let document::ReadDocument { origin, identity, outcome } = read;
-        if let Some((kind, name)) = identity {
+        if let Some(document::Identity { kind, name, place }) = identity {
             let identity = identity_of(kind, name);
             if matches!(outcome, document::Outcome::Broken { .. }) {
                 self.unsound.insert(identity.clone());
             }
-            self.seen.push((identity, origin.clone()));
+            self.seen.push((identity, origin.clone(), place));
         }
         let document = match outcome {
             document::Outcome::Document(document) => document,
@@ -108,23 +110,18 @@ impl Assembly {
 
     /// Takes both of two documents with one name out of force: nobody could tell which is meant.
     fn refuse_clashes(&mut self) {
-        let mut origins: BTreeMap<&Identity, Vec<&Origin>> = BTreeMap::new();
-        for (identity, origin) in &self.seen {
-            origins.entry(identity).or_default().push(origin);
+        let mut places: BTreeMap<&Identity, Vec<(&Origin, &Place)>> = BTreeMap::new();
+        for (identity, origin, place) in &self.seen {
+            places.entry(identity).or_default().push((origin, place));
         }
-        let clashes: BTreeMap<Identity, Vec<Origin>> = origins
-            .into_iter()
-            .filter(|(_, origins)| origins.len() > 1)
-            .map(|(identity, origins)| (identity.clone(), origins.into_iter().cloned().collect()))
-            .collect();
-        for (identity, origins) in &clashes {
-            for origin in origins {
-                self.problems.push(clash(identity, origin, origins));
-            }
+        places.retain(|_, places| places.len() > 1);
+        for (identity, places) in &places {
+            self.problems.extend(places.iter().map(|(origin, place)| clash(identity, origin, place, places)));
         }
+        let clashes: BTreeSet<Identity> = places.into_keys().cloned().collect();
         let (refused, units) = std::mem::take(&mut self.units)
             .into_iter()
-            .partition::<Vec<_>, _>(|unit| clashes.contains_key(&unit.identity));
+            .partition::<Vec<_>, _>(|unit| clashes.contains(&unit.identity));
         self.units = units;
         for unit in refused {
             if let Content::Policy(policy) = &unit.content {
@@ -206,7 +203,7 @@ impl Assembly {
     /// Gives each ValidatingAdmissionPolicy the bindings that name it, sorted by name.
     fn attach_bindings(&mut self, bound: &mut [(State, Bound)]) {
         for unit in &self.units {
-            let Content::Binding { policy: name, binding } = &unit.content else { continue };
+            let Content::Binding { policy: name, place, binding } = &unit.content else { continue };
             let mut found = false;
             for (_, bound) in bound.iter_mut() {
                 if bound.policy.info.dialect == Dialect::Kubernetes && bound.policy.info.name == *name {
@@ -215,7 +212,7 @@ impl Assembly {
                 }
             }
             if !found {
-                self.problems.push(dangling(unit, name));
+                self.problems.push(dangling(unit, name, place));
             }
         }
         for (_, bound) in bound.iter_mut() {
@@ -247,9 +244,9 @@ fn content(
         }
         Document::Binding(binding) => {
             let compiled = policy::compile_binding(&binding, None);
-            let content =
-                Content::Binding { policy: binding.policy_name.clone(), binding: Arc::new(compiled) };
-            (("ValidatingAdmissionPolicyBinding", binding.name), content)
+            let BindingDocument { name, policy_name: policy, place, .. } = *binding;
+            let content = Content::Binding { policy, place, binding: Arc::new(compiled) };
+            (("ValidatingAdmissionPolicyBinding", name), content)
         }
         Document::Exception(exception) => (
             ("PolicyException", exception.name.clone()),
@@ -281,28 +278,24 @@ fn is_from(config_map: &ConfigMap, origin: &Origin) -> bool {
         && config_map.name == origin.config_map
 }
 
-fn clash(identity: &Identity, origin: &Origin, origins: &[Origin]) -> DocumentError {
-    let (kind, name) = identity;
-    let others: Vec<String> = origins.iter().filter(|other| *other != origin).map(describe).collect();
-    DocumentError {
-        origin: origin.clone(),
-        name: Some(name.clone()),
-        place: None,
-        file_position: origin.text.map(|text| text.content_at),
-        message: format!("{kind} `{name}` is also defined in {}", others.join(" and in ")),
-        hint: Some("give each a name of its own, or remove one".to_owned()),
-    }
+fn clash(
+    (kind, name): &Identity,
+    origin: &Origin,
+    place: &Place,
+    places: &[(&Origin, &Place)],
+) -> DocumentError {
+    let others: Vec<String> =
+        places.iter().filter(|(other, _)| *other != origin).map(|(other, _)| describe(other)).collect();
+    let message = format!("{kind} `{name}` is also defined in {}", others.join(" and in "));
+    DocumentError::at(origin, Some(name), place.clone(), message)
+        .with_hint("give each a name of its own, or remove one")
 }
 
-fn dangling(unit: &Unit, policy: &str) -> DocumentError {
-    DocumentError {
-        origin: unit.origin.clone(),
-        name: Some(unit.identity.1.clone()),
-        place: None,
-        file_position: unit.origin.text.map(|text| text.content_at),
-        message: format!("there is no ValidatingAdmissionPolicy `{policy}` for this binding"),
-        hint: Some("bindings of a Policy are written in the Policy itself, under `bindings`".to_owned()),
-    }
+fn dangling(unit: &Unit, policy: &str, place: &Place) -> DocumentError {
+    let (_, name) = &unit.identity;
+    let message = format!("there is no ValidatingAdmissionPolicy `{policy}` for this binding");
+    DocumentError::at(&unit.origin, Some(name), place.clone(), message)
+        .with_hint("bindings of a Policy are written in the Policy itself, under `bindings`")
 }
 
 fn describe(origin: &Origin) -> String {
