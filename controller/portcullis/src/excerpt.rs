@@ -1,7 +1,7 @@
 //! The line of a file that a message is about, with a caret below the place.
 
-use crate::cli::clean;
 use crate::report::model::Place;
+use crate::terminal::clean;
 use regex::Regex;
 use std::fmt;
 use std::fs::File;

@@ -11,6 +11,7 @@ pub mod ops;
 pub mod report;
 pub mod source;
 pub mod suite;
+pub mod terminal;
 pub mod verbs;
 pub mod webhook;
 

@@ -1,11 +1,11 @@
 //! `portcullis audit`: who would be denied, among objects that were dumped from a cluster.
 
 use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
-use crate::cli::{GlobalArgs, write_out};
 use crate::exit::Exit;
 use crate::report::json;
 use crate::report::model::{Action, Report};
 use crate::report::table::{self, Paint};
+use crate::terminal::{GlobalArgs, write_out};
 use clap::Args;
 use portcullis_core::Request;
 use portcullis_core::request::Operation;

@@ -1,13 +1,13 @@
 //! `portcullis check`: manifests before they are applied.
 
 use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
-use crate::cli::{GlobalArgs, Tone, write_out};
 use crate::exit::Exit;
 use crate::manifests;
 use crate::report::json;
 use crate::report::model::{Action, Problem, Report};
 use crate::report::table::{self, Paint};
 use crate::suite::user;
+use crate::terminal::{GlobalArgs, Tone, write_out};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use portcullis_core::Request;

@@ -1,11 +1,11 @@
 //! What check, audit and test read: policies, and what policies may look at.
 
-use crate::cli::{GlobalArgs, Hinted, Tone};
 use crate::excerpt::Excerpt;
 use crate::manifests::{self, Manifest, Manifests, STDIN};
 use crate::report::judge::judge;
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
+use crate::terminal::{GlobalArgs, Hinted, Tone};
 use clap::{Args, ValueEnum};
 use portcullis_core::matching::Resources;
 use portcullis_core::set::{Pairs, Sources, State};
@@ -176,7 +176,7 @@ fn complain_with(global: &GlobalArgs, problems: &[Problem], excerpt: impl Fn(&Pl
         let next = problems.get(index + 1).and_then(|next| next.hint.as_deref());
         let hint = problem.hint.as_deref().filter(|hint| next != Some(*hint));
         let excerpt = problem.place.as_ref().and_then(&excerpt);
-        global.say(Tone::Error, &problem.to_string(), excerpt.as_ref(), hint);
+        global.say(Tone::Error, &problem.to_string(), excerpt.as_ref().map(|excerpt| excerpt as _), hint);
     }
     match problems.len().saturating_sub(MAX_COMPLAINTS) {
         0 => {}

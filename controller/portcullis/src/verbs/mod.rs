@@ -7,8 +7,8 @@ pub mod inputs;
 pub mod serve;
 pub mod test;
 
-use crate::cli::{GlobalArgs, LogLevel};
 use crate::exit::Exit;
+use crate::terminal::{GlobalArgs, LogLevel};
 use clap::Subcommand;
 
 /// What `portcullis` can do.

@@ -1,13 +1,13 @@
 //! `portcullis test`: the suites that policies bring along.
 
 use super::inputs::{CONTROLLER_NAMESPACE, Output, complain, read_policies};
-use crate::cli::{GlobalArgs, Hinted, write_out};
 use crate::exit::Exit;
 use crate::manifests::files_under;
 use crate::report::json;
 use crate::report::model::Problem;
 use crate::report::table::{self, Paint};
 use crate::suite::{self, Suite, SuiteReport};
+use crate::terminal::{GlobalArgs, Hinted, write_out};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

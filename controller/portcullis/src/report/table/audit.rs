@@ -2,8 +2,8 @@
 
 use super::check::{exceptions, heading, undecidable};
 use super::{Paint, columns, count, findings, hint, line, unusable};
-use crate::cli::clean;
 use crate::report::model::{Action, Counts, Judged, Judgement, PolicyRef, Report, Tally};
+use crate::terminal::clean;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What stands for the namespace of cluster-scoped objects.

@@ -1,8 +1,8 @@
 //! The table of `portcullis check`: failures by object, then what could not be decided, then exceptions.
 
 use super::{Paint, count, findings, hint, line, unusable};
-use crate::cli::clean;
 use crate::report::model::{Action, Judged, Judgement, Report};
+use crate::terminal::clean;
 use std::collections::BTreeMap;
 
 /// Renders a report by object, with a summary at the end.

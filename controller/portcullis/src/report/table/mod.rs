@@ -9,8 +9,8 @@ pub(crate) use audit::{counts, summary as audit_summary};
 pub use check::check;
 pub use suites::suites;
 
-use crate::cli::clean;
 use crate::report::model::{Action, Finding, Judgement, Report};
+use crate::terminal::clean;
 
 /// Whether and how to colour. What a colour says is always said in words too.
 #[derive(Debug, Clone, Copy)]

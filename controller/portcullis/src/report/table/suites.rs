@@ -1,9 +1,9 @@
 //! The table of `portcullis test`: a line per suite, more about what failed.
 
 use super::{Paint, count, line};
-use crate::cli::clean;
 use crate::report::model::Problem;
 use crate::suite::{CaseReport, SuiteReport};
+use crate::terminal::clean;
 
 /// Renders suites, with every case if `verbose`, and a summary at the end.
 pub fn suites(suites: &[SuiteReport], broken: &[Problem], verbose: bool, paint: Paint) -> String {

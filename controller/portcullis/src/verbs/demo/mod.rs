@@ -5,12 +5,12 @@ mod show;
 
 use super::inputs::{CONTROLLER_NAMESPACE, Judge, JudgeArgs};
 use super::serve::told_to_stop;
-use crate::cli::{GlobalArgs, Hinted, write_out};
 use crate::client::{Client, Connection};
 use crate::exit::Exit;
 use crate::manifests;
 use crate::report::model::Report;
 use crate::report::table::Paint;
+use crate::terminal::{GlobalArgs, Hinted, write_out};
 use crate::webhook::{Config, Running, Server, certificate};
 use anyhow::Context;
 use clap::Args;

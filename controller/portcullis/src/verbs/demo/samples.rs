@@ -1,6 +1,6 @@
 //! The samples of the demo: reviews with what must come back, in the order of `demo.yaml`.
 
-use crate::cli::Hinted;
+use crate::terminal::Hinted;
 use anyhow::{Context, bail};
 use hyper::body::Bytes;
 use portcullis_core::yaml;

@@ -2,10 +2,10 @@
 
 use super::path_of;
 use super::samples::{Expect, Sample};
-use crate::cli::clean;
 use crate::client::Reply;
 use crate::report::model::{Action, Report};
 use crate::report::table::{self, Paint};
+use crate::terminal::clean;
 use crate::webhook::{Running, certificate};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
