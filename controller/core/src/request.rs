@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// One admission request: from an AdmissionReview, from a live object, or from a file.
 ///
 /// Field names are AdmissionRequest's (`admission.k8s.io/v1`). What the source of the request cannot know
-/// is `None` in [`user`](Self::user) or listed in [`unknown`](Self::unknown).
+/// is `None` in [`user`](Self::user), or told by [`old_object_known`](Self::old_object_known).
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The kind of `object`, converted to the version that the webhook's rules ask for.

@@ -4,9 +4,12 @@
 
 pub mod cli;
 pub mod client;
+pub mod entry;
 pub mod excerpt;
 pub mod exit;
+pub mod live;
 pub mod manifests;
+pub mod metrics;
 pub mod ops;
 pub mod report;
 pub mod source;

@@ -32,6 +32,8 @@ enum Phase {
     Purity,
     /// Clippy without warnings, tests included
     Clippy,
+    /// rustdoc without warnings: every link leads somewhere
+    Docs,
     /// Unit and integration tests of all crates
     Unit,
     /// The suites of the policy library and of the sample reviews
@@ -51,6 +53,7 @@ impl Phase {
             Self::House => "house rules",
             Self::Purity => "purity of the core",
             Self::Clippy => "clippy",
+            Self::Docs => "documentation",
             Self::Unit => "unit and integration tests",
             Self::Suites => "suites of the library and the sample reviews",
             Self::Agree => "one verdict at every door",
@@ -67,6 +70,10 @@ impl Phase {
             Self::Clippy => status(&mut cargo(
                 "clippy --quiet --workspace --all-targets --locked -- --deny warnings".split(' '),
             )?),
+            Self::Docs => {
+                let mut doc = cargo("doc --quiet --workspace --no-deps --locked".split(' '))?;
+                status(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+            }
             Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
             Self::Suites => suites(),
             Self::Agree => agree::check_library(),

@@ -2,10 +2,10 @@
 //!
 //! On a thread and runtime of its own, so that it answers when the webhook is busy.
 
-pub mod metrics;
 mod policies;
 
-use crate::webhook::live::Live;
+use crate::live::Live;
+use crate::metrics::Metrics;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,6 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use metrics::Metrics;
 use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::Arc;

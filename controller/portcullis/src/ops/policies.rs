@@ -1,7 +1,7 @@
 //! `/policies`: what is in force, and what is wrong with what was read, as JSON.
 
-use super::metrics::name_of_state;
-use crate::webhook::live::Live;
+use crate::live::Live;
+use crate::metrics::name_of_state;
 use portcullis_core::document::{DocumentError, Origin};
 use portcullis_core::policy::Class;
 use portcullis_core::set::Entry;

@@ -1,13 +1,13 @@
 //! The journey of one request: limits, body, decision, answer.
 
 use super::body::{self, Arrived, Cut};
-use super::entry::Entry;
 use super::handover::Busy;
-use super::live::{Generation, Live};
 use super::outline::Excess;
 use super::review::{Reply, Review, Undecided, status_json};
 use super::{deadline, outline};
-use crate::ops::metrics::{Metrics, Outcome};
+use crate::entry::Entry;
+use crate::live::{Generation, Live};
+use crate::metrics::{Metrics, Outcome};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as HttpRequest;

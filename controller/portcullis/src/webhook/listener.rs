@@ -1,6 +1,6 @@
 //! Connections: accepted, shaken hands with, served over HTTP/1.1 or HTTP/2, and drained.
 
-use crate::ops::metrics::Metrics;
+use crate::metrics::Metrics;
 use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};

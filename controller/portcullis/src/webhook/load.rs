@@ -2,9 +2,9 @@
 //!
 //! Compiling takes its time and is not done where requests are answered.
 
-use super::live::{Generation, Live};
 use super::tls::CertificateFiles;
-use crate::ops::metrics::{Metrics, VerdictCounters};
+use crate::live::{Generation, Live};
+use crate::metrics::{Metrics, VerdictCounters};
 use crate::source::files::PolicyFiles;
 use crate::source::resources::{ResourceFiles, Resources};
 use crate::source::tree::Problem;

@@ -1,33 +1,29 @@
 //! The door for the API server: AdmissionReviews over HTTPS, decided by the policies in force.
 //!
 //! `listener` accepts, `gate` walks one request through its limits to a decision, [`review`] speaks
-//! AdmissionReview, `load` keeps what is [`live`] up to date on a thread of its own, `handover` keeps a long
+//! AdmissionReview, `load` keeps what is [`live`](crate::live) up to date on a thread of its own, `handover` keeps a long
 //! decision from delaying the others.
 
 mod body;
 pub mod certificate;
 mod deadline;
-mod entry;
 mod gate;
 mod handover;
 mod listener;
-pub mod live;
 mod load;
 mod outline;
 pub mod review;
 mod tls;
 
-pub use entry::Entry;
-
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::ops;
-use crate::ops::metrics::Metrics;
 use crate::source::files::PolicyFiles;
 use crate::source::resources::ResourceFiles;
 use anyhow::Context;
 use gate::Gate;
 use handover::{Busy, Handover};
 use listener::Listener;
-use live::Live;
 use load::{Loader, Loading};
 use std::fs::Permissions;
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! TLS: which certificate is served, and its replacement while connections go on.
 
 use super::certificate::{CERTIFICATE, Certificate, KEY};
-use crate::ops::metrics::Metrics;
+use crate::metrics::Metrics;
 use crate::source::tree::{Snapshot, Survey};
 use crate::source::watch::Points;
 use anyhow::{Context, bail};

@@ -3,7 +3,7 @@
 //! Handles are resolved ahead, so that a request touches atomics only. Labels are bounded: paths and
 //! outcomes are closed sets, policies are those that are loaded.
 
-use crate::webhook::Entry;
+use crate::entry::Entry;
 use portcullis_core::Decision;
 use portcullis_core::decision::Verdict;
 use portcullis_core::set::{PolicySet, State};

@@ -1,6 +1,6 @@
 //! What is in force right now: one snapshot of policies and facts, swapped whole.
 
-use crate::ops::metrics::VerdictCounters;
+use crate::metrics::VerdictCounters;
 use arc_swap::{ArcSwapOption, Guard};
 use portcullis_core::{Facts, PolicySet};
 use std::sync::Arc;
