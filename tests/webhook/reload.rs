@@ -99,8 +99,9 @@ async fn a_broken_edit_keeps_the_version_before() {
         sound.replace("startsWith('bad')", "startsWith('bad'"),
         sound.replace("validationActions", "validationAction"),
         sound.replace("policy.yaml: |", "policy.yaml: |\n  broken"),
-        "{ this is not: [YAML".to_owned(),
         String::new(),
+        "{ this is not: [YAML".to_owned(),
+        // Not next to the empty one: the same problem twice is no new generation.
         " \n".to_owned(),
     ];
     for (index, text) in broken.iter().enumerate() {

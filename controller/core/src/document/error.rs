@@ -56,6 +56,19 @@ impl Origin {
 }
 
 impl DocumentError {
+    /// An error that concerns a whole file, whatever it holds.
+    pub fn of_file(file: &str, message: impl Into<String>) -> Self {
+        let origin = Origin {
+            file: Some(file.to_owned()),
+            namespace: String::new(),
+            config_map: String::new(),
+            key: String::new(),
+            document: 0,
+            text: None,
+        };
+        Self { origin, name: None, place: None, file_position: None, message: message.into(), hint: None }
+    }
+
     /// An error at a place in a document.
     pub fn at(origin: &Origin, name: Option<&str>, place: Place, message: impl Into<String>) -> Self {
         Self {

@@ -184,18 +184,15 @@ fn strongest(decision: &Decision, door: Door, audit_only: bool) -> Vec<(&Outcome
 }
 
 fn cause(outcome: &Outcome, finding: &Finding) -> Cause {
-    let line = match outcome.policy.dialect {
-        Dialect::Portcullis => line(outcome, finding),
-        Dialect::Kubernetes => format!(
-            "ValidatingAdmissionPolicy '{}' with binding '{}' denied request: {}",
-            outcome.policy.name,
-            outcome.binding.as_deref().unwrap_or_default(),
-            finding.message
-        ),
-    };
-    let message = match outcome.policy.dialect {
-        Dialect::Portcullis => line.clone(),
-        Dialect::Kubernetes => finding.message.clone(),
+    let (line, message) = match outcome.policy.dialect {
+        Dialect::Portcullis => {
+            let line = line(outcome, finding);
+            (line.clone(), line)
+        }
+        Dialect::Kubernetes => {
+            let line = format!("{} denied request: {}", pair(outcome), finding.message);
+            (line, finding.message.clone())
+        }
     };
     Cause {
         policy: outcome.policy.name.clone(),
@@ -209,13 +206,14 @@ fn cause(outcome: &Outcome, finding: &Finding) -> Cause {
 fn warning(outcome: &Outcome, finding: &Finding) -> String {
     match outcome.policy.dialect {
         Dialect::Portcullis => line(outcome, finding),
-        Dialect::Kubernetes => format!(
-            "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {}",
-            outcome.policy.name,
-            outcome.binding.as_deref().unwrap_or_default(),
-            finding.message
-        ),
+        Dialect::Kubernetes => format!("Validation failed for {}: {}", pair(outcome), finding.message),
     }
+}
+
+/// Policy and binding as the API server names them.
+fn pair(outcome: &Outcome) -> String {
+    let binding = outcome.binding.as_deref().unwrap_or_default();
+    format!("ValidatingAdmissionPolicy '{}' with binding '{binding}'", outcome.policy.name)
 }
 
 /// ``policy `P`: `spec.containers[0].image`: what is wrong; what to do``.

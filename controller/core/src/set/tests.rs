@@ -74,21 +74,7 @@ fn a_failure_of_a_whole_file_keeps_what_came_from_that_file() {
     with_file.config_maps[1].file = Some("b.yaml".to_owned());
     let first = PolicySet::compile(&with_file, None);
     let mut failed = Sources::default();
-    failed.failures.push(DocumentError {
-        origin: crate::document::Origin {
-            file: Some("a.yaml".to_owned()),
-            namespace: String::new(),
-            config_map: String::new(),
-            key: String::new(),
-            document: 0,
-            text: None,
-        },
-        name: None,
-        place: None,
-        file_position: None,
-        message: "the file is empty".to_owned(),
-        hint: None,
-    });
+    failed.failures.push(DocumentError::of_file("a.yaml", "the file is empty"));
     let second = PolicySet::compile(&failed, Some(&first));
     assert_eq!(says(&second), ["a: deny [] one"]);
     assert_eq!(messages(&second), ["the file is empty"]);

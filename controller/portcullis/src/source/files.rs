@@ -2,7 +2,7 @@
 
 use super::tree::{Problem, Snapshot, Survey};
 use super::watch::Points;
-use portcullis_core::document::{DocumentError, Origin, read_manifest};
+use portcullis_core::document::{DocumentError, read_manifest};
 use portcullis_core::set::Sources;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -108,37 +108,13 @@ fn content_of(problems: &[Problem]) -> Vec<(&str, &str)> {
 }
 
 fn emptied(file: &str) -> DocumentError {
-    failure(
-        file,
-        "the file is empty, though it held policies before".to_owned(),
-        "they stay in force; remove the file to remove them",
-    )
+    DocumentError::of_file(file, "the file is empty, though it held policies before")
+        .with_hint("they stay in force; remove the file to remove them")
 }
 
 fn unreadable(file: &str, problem: &Problem) -> DocumentError {
-    failure(
-        file,
-        format!("`{}` cannot be read: {}", problem.path, problem.message),
-        "policies that were read from it before stay in force",
-    )
-}
-
-fn failure(file: &str, message: String, hint: &str) -> DocumentError {
-    DocumentError {
-        origin: Origin {
-            file: Some(file.to_owned()),
-            namespace: String::new(),
-            config_map: String::new(),
-            key: String::new(),
-            document: 0,
-            text: None,
-        },
-        name: None,
-        place: None,
-        file_position: None,
-        message,
-        hint: Some(hint.to_owned()),
-    }
+    DocumentError::of_file(file, format!("`{}` cannot be read: {}", problem.path, problem.message))
+        .with_hint("policies that were read from it before stay in force")
 }
 
 #[cfg(test)]
