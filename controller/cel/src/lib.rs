@@ -4,6 +4,7 @@ mod bindings;
 mod budget;
 mod check;
 mod container;
+pub mod engine;
 mod environment;
 mod equality;
 mod error;

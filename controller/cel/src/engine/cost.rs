@@ -1,0 +1,85 @@
+//! What a call costs at run time, after cel-go's `interpreter/runtimecost.go`.
+
+use std::fmt;
+
+use super::failure::Failure;
+use super::value::Value;
+
+/// An identifier or a selection.
+pub(crate) const SELECT: u64 = 1;
+/// A list literal that is not a constant.
+pub(crate) const LIST: u64 = 10;
+/// A map literal that is not a constant.
+pub(crate) const MAP: u64 = 30;
+/// The share of a string that reading it once costs.
+const STRING: f64 = 0.1;
+/// The share of a pattern that a match costs, for each unit of the string.
+const REGEX: f64 = 0.25;
+
+/// How the cost of a call depends on its arguments and result.
+#[derive(Clone, Copy)]
+pub struct Cost(for<'v, 'a> fn(&'v [Value<'a>], &'v Result<Value<'a>, Box<Failure>>) -> u64);
+
+impl Cost {
+    /// 1, whatever the arguments.
+    pub const ONE: Self = Self(|_, _| 1);
+    /// The second argument read once.
+    pub const SECOND: Self = Self(|args, _| traversal(size_at(args, 1)));
+    /// The first argument read once.
+    pub const FIRST: Self = Self(|args, _| traversal(size_at(args, 0)));
+    /// Every element of the second argument.
+    pub const CONTAINMENT: Self = Self(|args, _| size_at(args, 1));
+    /// The shorter of two arguments read once.
+    pub const SHORTER: Self = Self(|args, _| traversal(size_at(args, 0).min(size_at(args, 1))));
+    /// Both arguments read once.
+    pub const BOTH: Self = Self(|args, _| traversal(size_at(args, 0) + size_at(args, 1)));
+    /// A regular expression, the second argument, over the first.
+    pub const MATCH: Self = Self(|args, _| {
+        let text = ((1.0 + size_at(args, 0) as f64) * STRING).ceil() as u64;
+        let pattern = (size_at(args, 1) as f64 * REGEX).ceil() as u64;
+        text.saturating_mul(pattern)
+    });
+    /// A search for the second argument in the first.
+    pub const SEARCH: Self =
+        Self(|args, _| traversal(size_at(args, 0)).saturating_mul(traversal(size_at(args, 1))));
+
+    /// A rule of a library's own.
+    #[must_use]
+    pub const fn rule(
+        rule: for<'v, 'a> fn(&'v [Value<'a>], &'v Result<Value<'a>, Box<Failure>>) -> u64,
+    ) -> Self {
+        Self(rule)
+    }
+
+    pub(crate) fn of<'a>(&self, args: &[Value<'a>], result: &Result<Value<'a>, Box<Failure>>) -> u64 {
+        (self.0)(args, result)
+    }
+}
+
+impl fmt::Debug for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cost")
+    }
+}
+
+/// What reading so many characters or elements once costs.
+fn traversal(size: u64) -> u64 {
+    (size as f64 * STRING).ceil() as u64
+}
+
+fn size_at(args: &[Value<'_>], index: usize) -> u64 {
+    args.get(index).map_or(1, size)
+}
+
+/// The size by which costs go: that of `size()`, of an optional its value's, and 1 for the rest.
+pub(crate) fn size(value: &Value<'_>) -> u64 {
+    match value {
+        Value::Optional(Some(value)) => size(value),
+        value => value.size().map_or(1, |size| size as u64),
+    }
+}
+
+/// The cost of `==` and `!=`, whose operands may have failed.
+pub(crate) fn equality(left: u64, right: u64) -> u64 {
+    traversal(left.min(right))
+}

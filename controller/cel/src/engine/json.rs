@@ -1,0 +1,109 @@
+//! The only module that knows how JSON is represented.
+
+use serde_json::{Map, Value as Json};
+
+use super::value::{Text, Value};
+
+/// A borrowed JSON array.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonList<'a>(&'a [Json]);
+
+/// A borrowed JSON object.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonMap<'a>(&'a Map<String, Json>);
+
+impl<'a> Value<'a> {
+    /// JSON as CEL sees it, borrowed: integers are `int` (`uint` beyond its range), other numbers `double`.
+    #[must_use]
+    pub fn from_json(json: &'a Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(int), _) => Self::Int(int),
+                (None, Some(uint)) => Self::Uint(uint),
+                (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Self::Text(Text::Borrowed(text)),
+            Json::Array(items) => Self::JsonList(JsonList(items)),
+            Json::Object(fields) => Self::JsonMap(JsonMap(fields)),
+        }
+    }
+
+    /// The value as JSON. Keys become strings; an absent optional is `null`, as is a number JSON cannot say;
+    /// durations, timestamps, types and library types are strings, and bytes are read as UTF-8.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null | Self::Optional(None) => Json::Null,
+            Self::Bool(truth) => (*truth).into(),
+            Self::Int(number) => (*number).into(),
+            Self::Uint(number) => (*number).into(),
+            Self::Double(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+            Self::JsonList(list) => Json::Array(list.0.to_vec()),
+            Self::JsonMap(map) => Json::Object(map.0.clone()),
+            Self::List(items) => items.iter().map(Value::to_json).collect(),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_json()))
+                .collect::<Map<_, _>>()
+                .into(),
+            Self::Optional(Some(value)) => value.to_json(),
+            Self::Duration(_) | Self::Timestamp(_) | Self::Type(_) | Self::Opaque(_) => {
+                self.to_string().into()
+            }
+        }
+    }
+}
+
+impl<'a> JsonList<'a> {
+    /// How many elements it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The element at an index, counted from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value<'a>> {
+        self.0.get(index).map(Value::from_json)
+    }
+
+    /// Its elements.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Value<'a>> + use<'a> {
+        self.0.iter().map(Value::from_json)
+    }
+}
+
+impl<'a> JsonMap<'a> {
+    /// How many fields it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The field of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        self.0.get(name).map(Value::from_json)
+    }
+
+    /// Its fields, in the order of the representation.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, Value<'a>)> + use<'a> {
+        self.0.iter().map(|(name, value)| (name.as_str(), Value::from_json(value)))
+    }
+}

@@ -1,0 +1,218 @@
+//! Keeps policy text from exhausting the stack: a scan before the parser, a large stack around it, and a
+//! limit on the depth of what is accepted, so that it can be evaluated and dropped on an ordinary stack.
+
+use std::cell::Cell;
+use std::panic::resume_unwind;
+use std::thread;
+
+/// The longest source, in code points; cel-go's limit.
+const MAX_CODE_POINTS: usize = 100_000;
+/// The deepest nesting of brackets, operators and calls that is handed to the parser. More than any
+/// accepted program has, and less than the large stack holds.
+pub(crate) const MAX_PARSED_DEPTH: u16 = 1_000;
+/// The stack on which expressions are parsed; only what is used of it takes memory.
+const LARGE_STACK: usize = 256 << 20;
+
+thread_local! {
+    static ON_LARGE_STACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a thread with a large stack, or here if this is one.
+pub(crate) fn try_with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+    if ON_LARGE_STACK.get() {
+        return Ok(work());
+    }
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(LARGE_STACK).spawn_scoped(scope, || {
+            ON_LARGE_STACK.set(true);
+            work()
+        })?;
+        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
+
+/// What one pair of brackets holds, or the whole source.
+#[derive(Default)]
+struct Group {
+    /// Operators since the last `,`, `&&` or `||`, whose operands the parser does not nest.
+    chain: u32,
+    /// The deepest group since then.
+    inner: u32,
+    /// The deepest of the operands before it.
+    deepest: u32,
+    /// Conditionals since the last `,`; each nests what follows.
+    conditionals: u32,
+}
+
+impl Group {
+    fn depth(&self) -> u32 {
+        self.deepest.max(self.chain + self.inner) + self.conditionals
+    }
+
+    fn next_operand(&mut self) {
+        self.deepest = self.deepest.max(self.chain + self.inner);
+        self.chain = 0;
+        self.inner = 0;
+    }
+}
+
+/// Refuses a source that is too long or may be too deep for the parser. Estimates the depth from above.
+pub(crate) fn scan(source: &str) -> Result<(), (u32, String, Option<String>)> {
+    if source.chars().nth(MAX_CODE_POINTS).is_some() {
+        return Err((0, format!("the expression is longer than {MAX_CODE_POINTS} characters"), None));
+    }
+    let mut outer: Vec<Group> = Vec::new();
+    let mut group = Group::default();
+    let mut enclosing = 0;
+    for token in (Tokens { source, at: 0 }) {
+        match token.kind {
+            TokenKind::Open => {
+                group.chain += 1;
+                enclosing += group.depth();
+                outer.push(std::mem::take(&mut group));
+            }
+            TokenKind::Close => {
+                if let Some(mut parent) = outer.pop() {
+                    enclosing -= parent.depth();
+                    parent.inner = parent.inner.max(group.depth());
+                    group = parent;
+                }
+            }
+            TokenKind::Comma => {
+                group.next_operand();
+                group.deepest += group.conditionals;
+                group.conditionals = 0;
+            }
+            TokenKind::Logical => group.next_operand(),
+            TokenKind::Conditional => group.conditionals += 1,
+            TokenKind::Operator => group.chain += 1,
+        }
+        if enclosing + group.depth() > u32::from(MAX_PARSED_DEPTH) {
+            let (message, hint) = too_deep();
+            return Err((u32::try_from(token.at).unwrap_or(u32::MAX), message, Some(hint)));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a source that nests too deeply, and what to do.
+pub(crate) fn too_deep() -> (String, String) {
+    (
+        "the expression is nested too deeply here".to_owned(),
+        "split it into variables, or write long sums and concatenations as a list".to_owned(),
+    )
+}
+
+struct Token {
+    kind: TokenKind,
+    at: usize,
+}
+
+enum TokenKind {
+    Open,
+    Close,
+    Comma,
+    Logical,
+    Conditional,
+    Operator,
+}
+
+/// The tokens that bear on nesting. Strings and comments are skipped as CEL's grammar delimits them.
+struct Tokens<'a> {
+    source: &'a str,
+    at: usize,
+}
+
+impl Tokens<'_> {
+    fn rest(&self) -> &str {
+        self.source.get(self.at..).unwrap_or_default()
+    }
+
+    /// Moves past a string literal that begins here.
+    fn skip_string(&mut self, raw: bool) {
+        let rest = self.rest();
+        let quote = if rest.starts_with('\'') { '\'' } else { '"' };
+        let delimiter = match quote {
+            '\'' if rest.starts_with("'''") => "'''",
+            '"' if rest.starts_with("\"\"\"") => "\"\"\"",
+            '\'' => "'",
+            _ => "\"",
+        };
+        self.at += delimiter.len();
+        while let Some(character) = self.rest().chars().next() {
+            if self.rest().starts_with(delimiter) {
+                self.at += delimiter.len();
+                return;
+            }
+            // A string of one line that does not end on it is an error, which the parser will tell.
+            if delimiter.len() == 1 && character == '\n' {
+                return;
+            }
+            self.at += character.len_utf8();
+            if character == '\\' && !raw {
+                self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+            }
+        }
+    }
+
+    /// Moves past a word or number and returns it.
+    fn skip_word(&mut self) -> &str {
+        let start = self.at;
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        self.at += self.rest().bytes().take_while(|byte| word(*byte)).count();
+        self.source.get(start..self.at).unwrap_or_default()
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        loop {
+            let at = self.at;
+            let rest = self.rest();
+            let first = rest.chars().next()?;
+            let two = rest.get(..2).unwrap_or_default();
+            let kind = match first {
+                '\'' | '"' => {
+                    self.skip_string(false);
+                    continue;
+                }
+                '/' if two == "//" => {
+                    self.at += rest.find('\n').unwrap_or(rest.len());
+                    continue;
+                }
+                _ if first.is_ascii_alphanumeric() || first == '_' => {
+                    let word = self.skip_word();
+                    let (membership, raw) = (word == "in", word.contains(['r', 'R']));
+                    let prefix = matches!(
+                        word,
+                        "r" | "R" | "b" | "B" | "br" | "bR" | "Br" | "BR" | "rb" | "rB" | "Rb" | "RB"
+                    );
+                    if prefix && self.rest().starts_with(['\'', '"']) {
+                        self.skip_string(raw);
+                    }
+                    if membership {
+                        return Some(Token { kind: TokenKind::Operator, at });
+                    }
+                    continue;
+                }
+                '(' | '[' | '{' => TokenKind::Open,
+                ')' | ']' | '}' => TokenKind::Close,
+                ',' => TokenKind::Comma,
+                _ if two == "&&" || two == "||" => TokenKind::Logical,
+                '.' if two == ".?" => TokenKind::Operator,
+                '?' => TokenKind::Conditional,
+                '.' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' => TokenKind::Operator,
+                _ => {
+                    self.at += first.len_utf8();
+                    continue;
+                }
+            };
+            let two_wide =
+                matches!(kind, TokenKind::Logical) || matches!(two, ".?" | "==" | "!=" | "<=" | ">=");
+            self.at += if two_wide { 2 } else { first.len_utf8() };
+            return Some(Token { kind, at });
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! From text to the engine's own tree: the `cel` crate parses, with its macros off, and nothing after
+//! [`lower`] sees its types.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::LazyLock;
+
+use cel::Env;
+use cel::common::ast::{CallExpr, EntryExpr, Expr as Parsed, IdedEntryExpr, IdedExpr, LiteralValue};
+use cel::common::ast::{SourceInfo, operators};
+use cel::parser::ParseErrors;
+
+use super::ast::{
+    Call, Conditional, Element, Entry, Expr, Index, Kind, Literal, Logic, Mode, Select, Struct,
+};
+use super::issue::{Issue, Issues};
+use super::limits;
+use super::macros;
+
+/// The deepest tree that is accepted: what evaluating and dropping it need fits an ordinary stack.
+const MAX_DEPTH: u32 = 400;
+
+/// An environment without a single macro, so that macro calls stay calls.
+static ENV: LazyLock<Env> = LazyLock::new(Env::default);
+
+/// A parsed expression.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) root: Expr,
+    /// How many nodes it has; their ids are below this.
+    pub(crate) nodes: u32,
+}
+
+/// Parses `source` and hands the tree to `then`, both on a large stack. Safe for any text.
+pub(crate) fn with_parsed<T: Send>(
+    source: &str,
+    then: impl FnOnce(Tree) -> Result<T, Vec<Issue>> + Send,
+) -> Result<T, Vec<Issue>> {
+    let one = |offset: u32, message: String, hint: Option<String>| {
+        let mut issues = Issues::new(source);
+        issues.report_with_hint(offset, message, hint);
+        issues.into_sorted()
+    };
+    limits::scan(source).map_err(|(at, message, hint)| one(at, message, hint))?;
+    let work = || catch_unwind(AssertUnwindSafe(|| parse(source).and_then(then)));
+    match limits::try_with_large_stack(work) {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(one(0, "the parser gave up on this expression".to_owned(), None)),
+        Err(error) => Err(one(0, format!("cannot start a thread to compile on: {error}"), None)),
+    }
+}
+
+fn parse(source: &str) -> Result<Tree, Vec<Issue>> {
+    let parser = ENV.parser().max_recursion_depth(limits::MAX_PARSED_DEPTH).enable_ident_escape_syntax(true);
+    let (expression, info) =
+        parser.parse_with_source_info(source).map_err(|errors| syntax_issues(source, &errors))?;
+    let mut lowering = Lowering { info, issues: Issues::new(source), next_id: 0, source };
+    let root = lowering.lower(expression, 1);
+    let nodes = lowering.next_id;
+    match root {
+        Some(root) if lowering.issues.is_empty() => Ok(Tree { root, nodes }),
+        _ => Err(lowering.issues.into_sorted()),
+    }
+}
+
+/// The parser's own errors, each on one line.
+fn syntax_issues(source: &str, errors: &ParseErrors) -> Vec<Issue> {
+    let mut issues = Issues::new(source);
+    for error in &errors.errors {
+        let (line, column) = (error.pos.0.max(1), error.pos.1.max(0));
+        let mut line_start = 0_usize;
+        for _ in 1..line {
+            let rest = source.get(line_start..).unwrap_or_default();
+            line_start += rest.find('\n').map_or(rest.len(), |newline| newline + 1);
+        }
+        let rest = source.get(line_start..).unwrap_or_default();
+        let column = usize::try_from(column).unwrap_or(0).saturating_sub(1);
+        let offset = line_start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
+        let message = error.msg.lines().next().unwrap_or("syntax error");
+        issues.report(u32::try_from(offset).unwrap_or(u32::MAX), format!("syntax error: {message}"));
+    }
+    issues.into_sorted()
+}
+
+/// Turns the parser's tree into ours, macros included.
+pub(crate) struct Lowering<'s> {
+    info: SourceInfo,
+    pub(crate) issues: Issues<'s>,
+    next_id: u32,
+    source: &'s str,
+}
+
+impl Lowering<'_> {
+    pub(crate) fn node(&mut self, at: u32, kind: Kind) -> Expr {
+        let id = self.next_id;
+        self.next_id += 1;
+        Expr { kind, at, id }
+    }
+
+    fn place(&self, id: u64) -> u32 {
+        self.info.offset_for(id).map_or(0, |(start, _)| start)
+    }
+
+    /// None when something below it was wrong and has been reported.
+    fn lower(&mut self, expression: IdedExpr, depth: u32) -> Option<Expr> {
+        let at = self.place(expression.id);
+        if depth > MAX_DEPTH {
+            let (message, hint) = limits::too_deep();
+            self.issues.report_with_hint(at, message, Some(hint));
+            return None;
+        }
+        let below = depth + 1;
+        let kind = match expression.expr {
+            Parsed::Literal(literal) => Kind::Literal(lower_literal(literal)),
+            Parsed::Ident(name) => Kind::Ident(name.into()),
+            Parsed::Select(select) => Kind::Select(Box::new(Select {
+                operand: self.lower(*select.operand, below)?,
+                field: select.field.into(),
+                mode: if select.test { Mode::Test } else { Mode::Plain },
+            })),
+            Parsed::Call(call) => return self.lower_call(at, call, below),
+            Parsed::List(list) => {
+                let mut elements = Vec::with_capacity(list.elements.len());
+                for (position, element) in list.elements.into_iter().enumerate() {
+                    let optional = list.optional_indices.contains(&position);
+                    elements.push(Element { value: self.lower(element, below)?, optional });
+                }
+                Kind::List(elements)
+            }
+            Parsed::Map(map) => {
+                let entries: Option<Vec<_>> =
+                    map.entries.into_iter().map(|entry| self.lower_entry(entry, below)).collect();
+                Kind::Map(entries?)
+            }
+            Parsed::Struct(message) => {
+                let mut fields = Vec::new();
+                for entry in message.entries {
+                    if let EntryExpr::StructField(field) = entry.expr {
+                        fields.push(self.lower(field.value, below)?);
+                    }
+                }
+                Kind::Struct(Struct { name: message.type_name.into(), fields })
+            }
+            Parsed::Comprehension(_) | Parsed::Unspecified => {
+                self.issues.report(at, "syntax error");
+                return None;
+            }
+        };
+        Some(self.node(at, kind))
+    }
+
+    fn lower_entry(&mut self, entry: IdedEntryExpr, depth: u32) -> Option<Entry> {
+        match entry.expr {
+            EntryExpr::MapEntry(entry) => Some(Entry {
+                key: self.lower(entry.key, depth)?,
+                value: self.lower(entry.value, depth)?,
+                optional: entry.optional,
+            }),
+            EntryExpr::StructField(_) => None,
+        }
+    }
+
+    fn lower_call(&mut self, at: u32, call: CallExpr, depth: u32) -> Option<Expr> {
+        let CallExpr { func_name, target, args } = call;
+        match (func_name.as_str(), target) {
+            (operators::LOGICAL_AND, None) => self.lower_logic(at, true, args, depth),
+            (operators::LOGICAL_OR, None) => self.lower_logic(at, false, args, depth),
+            (_, None) => {
+                let args = self.lower_all(args, depth)?;
+                self.lower_global(at, func_name, args)
+            }
+            (_, Some(target)) => {
+                let at = self.place_of_name(at, &func_name);
+                let target = self.lower(*target, depth)?;
+                let args = self.lower_all(args, depth)?;
+                match macros::expand(self, at, &func_name, target, args) {
+                    macros::Expansion::Done(expr) => Some(expr),
+                    macros::Expansion::Wrong => None,
+                    macros::Expansion::NoMacro(target, args) => {
+                        let call = Call { function: func_name.into(), target: Some(Box::new(target)), args };
+                        Some(self.node(at, Kind::Call(call)))
+                    }
+                }
+            }
+        }
+    }
+
+    fn lower_all(&mut self, args: Vec<IdedExpr>, depth: u32) -> Option<Vec<Expr>> {
+        args.into_iter().map(|arg| self.lower(arg, depth)).collect()
+    }
+
+    /// Joins the nested pairs of the parser into one list of terms.
+    fn lower_logic(&mut self, at: u32, and: bool, args: Vec<IdedExpr>, depth: u32) -> Option<Expr> {
+        let name = if and { operators::LOGICAL_AND } else { operators::LOGICAL_OR };
+        let mut waiting: Vec<IdedExpr> = args.into_iter().rev().collect();
+        let mut terms = Vec::new();
+        while let Some(next) = waiting.pop() {
+            match next.expr {
+                Parsed::Call(call) if call.func_name == name && call.target.is_none() => {
+                    waiting.extend(call.args.into_iter().rev());
+                }
+                expr => terms.push(self.lower(IdedExpr { id: next.id, expr }, depth)?),
+            }
+        }
+        Some(self.node(at, Kind::Logic(Logic { and, terms })))
+    }
+
+    /// Operators with a node of their own, `has`, and every other function that has no target.
+    fn lower_global(&mut self, at: u32, function: String, args: Vec<Expr>) -> Option<Expr> {
+        let kind = match (function.as_str(), three(args)) {
+            (operators::CONDITIONAL, Args::Three(condition, truthy, falsy)) => {
+                Kind::Conditional(Box::new(Conditional { condition, truthy, falsy }))
+            }
+            (operators::INDEX, Args::Two(operand, index)) => {
+                Kind::Index(Box::new(Index { operand, index, optional: false }))
+            }
+            (operators::OPT_INDEX, Args::Two(operand, index)) => {
+                Kind::Index(Box::new(Index { operand, index, optional: true }))
+            }
+            (operators::OPT_SELECT, Args::Two(operand, field)) => match field.kind {
+                Kind::Literal(Literal::String(field)) => {
+                    Kind::Select(Box::new(Select { operand, field, mode: Mode::Optional }))
+                }
+                _ => {
+                    self.issues.report(field.at, "unsupported optional field selection");
+                    return None;
+                }
+            },
+            (operators::HAS, Args::One(arg)) => return macros::has(self, at, arg),
+            (name, args) => {
+                let at = self.place_of_name(at, name);
+                let args = match args {
+                    Args::One(a) => vec![a],
+                    Args::Two(a, b) => vec![a, b],
+                    Args::Three(a, b, c) => vec![a, b, c],
+                    Args::Other(args) => args,
+                };
+                let call = Call { function: name.into(), target: None, args };
+                return Some(self.node(at, Kind::Call(call)));
+            }
+        };
+        Some(self.node(at, kind))
+    }
+
+    /// The place of the name that ends right before a call's bracket, or the bracket if none does.
+    fn place_of_name(&self, bracket: u32, name: &str) -> u32 {
+        let before = self.source.get(..bracket as usize).map(str::trim_end);
+        let start = before.and_then(|before| before.strip_suffix(name)).map(str::len);
+        start.and_then(|start| u32::try_from(start).ok()).unwrap_or(bracket)
+    }
+}
+
+enum Args {
+    One(Expr),
+    Two(Expr, Expr),
+    Three(Expr, Expr, Expr),
+    Other(Vec<Expr>),
+}
+
+fn three(args: Vec<Expr>) -> Args {
+    match <[Expr; 1]>::try_from(args) {
+        Ok([a]) => Args::One(a),
+        Err(args) => match <[Expr; 2]>::try_from(args) {
+            Ok([a, b]) => Args::Two(a, b),
+            Err(args) => match <[Expr; 3]>::try_from(args) {
+                Ok([a, b, c]) => Args::Three(a, b, c),
+                Err(args) => Args::Other(args),
+            },
+        },
+    }
+}
+
+fn lower_literal(literal: LiteralValue) -> Literal {
+    match literal {
+        LiteralValue::Boolean(value) => Literal::Bool(*value.inner()),
+        LiteralValue::Bytes(value) => Literal::Bytes(value.inner().into()),
+        LiteralValue::Double(value) => Literal::Double(*value.inner()),
+        LiteralValue::Int(value) => Literal::Int(*value.inner()),
+        LiteralValue::Null => Literal::Null,
+        LiteralValue::String(value) => Literal::String(value.inner().into()),
+        LiteralValue::UInt(value) => Literal::Uint(*value.inner()),
+    }
+}

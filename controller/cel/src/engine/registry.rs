@@ -1,0 +1,108 @@
+//! Libraries as data: functions with their overloads, what each costs, and what each does.
+
+use std::collections::HashMap;
+
+use regex::Regex;
+
+use super::cost::Cost;
+use super::failure::Failure;
+use super::meter::Meter;
+use super::types::Ty;
+use super::value::Value;
+
+/// A function of a library, with the overloads that the library gives it.
+#[derive(Debug)]
+pub struct Function {
+    /// The name it is called by; an operator's is `_+_`, one in a namespace `optional.of`.
+    pub name: &'static str,
+    /// Its overloads; those of several libraries for one name are joined.
+    pub overloads: &'static [Overload],
+}
+
+/// One way of calling a function.
+#[derive(Debug)]
+pub struct Overload {
+    /// cel-go's name of it.
+    pub id: &'static str,
+    /// Whether the first argument is the target of a method call.
+    pub member: bool,
+    /// The types of the arguments.
+    pub args: &'static [Ty],
+    /// The type of the result.
+    pub result: Ty,
+    /// What a call costs.
+    pub cost: Cost,
+    /// Which argument is a regular expression, to be compiled ahead if it is a constant.
+    pub regex: Option<usize>,
+    /// Does it. Fails with [`Failure::no_such_overload`] if the arguments are of other types, in which case
+    /// the next overload is tried.
+    pub run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
+}
+
+impl Overload {
+    /// An overload that is called as `function(args)`, at a cost of 1.
+    pub const fn function(
+        id: &'static str,
+        args: &'static [Ty],
+        result: Ty,
+        run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
+    ) -> Self {
+        Self { id, member: false, args, result, cost: Cost::ONE, regex: None, run }
+    }
+
+    /// An overload that is called as `target.function(args)`, at a cost of 1.
+    pub const fn method(
+        id: &'static str,
+        args: &'static [Ty],
+        result: Ty,
+        run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
+    ) -> Self {
+        Self { id, member: true, args, result, cost: Cost::ONE, regex: None, run }
+    }
+
+    /// The same at another cost.
+    #[must_use]
+    pub const fn costs(mut self, cost: Cost) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// The same with an argument that is a regular expression.
+    #[must_use]
+    pub const fn regex(mut self, argument: usize) -> Self {
+        self.regex = Some(argument);
+        self
+    }
+}
+
+/// What a function is given beside its arguments.
+#[derive(Debug)]
+pub struct Invocation<'i> {
+    /// Where it counts the memory it needs and the values it visits.
+    pub meter: &'i Meter,
+    /// Its regular expression, if that was a constant.
+    pub regex: Option<&'i Regex>,
+}
+
+/// The functions of an environment by name.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Functions {
+    by_name: HashMap<&'static str, Vec<&'static Overload>>,
+}
+
+impl Functions {
+    pub(crate) fn add(&mut self, library: &'static [Function]) {
+        for function in library {
+            self.by_name.entry(function.name).or_default().extend(function.overloads);
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&[&'static Overload]> {
+        self.by_name.get(name).map(Vec::as_slice)
+    }
+
+    /// The names that are written as names, for suggestions.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied().filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+    }
+}

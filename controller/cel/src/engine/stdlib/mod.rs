@@ -1,0 +1,34 @@
+//! CEL's standard library and the optional type.
+
+mod arithmetic;
+mod collections;
+mod compare;
+mod convert;
+mod operators;
+mod optional;
+mod strings;
+mod times;
+
+pub(crate) use collections::contains;
+pub(crate) use compare::{compare, equal};
+pub(crate) use convert::is_conversion;
+
+use super::failure::Failure;
+use super::registry::{Function, Invocation};
+use super::value::Value;
+
+/// All of it.
+pub(crate) static LIBRARIES: &[&[Function]] = &[
+    operators::FUNCTIONS,
+    compare::FUNCTIONS,
+    collections::FUNCTIONS,
+    convert::FUNCTIONS,
+    strings::FUNCTIONS,
+    times::FUNCTIONS,
+    optional::FUNCTIONS,
+];
+
+/// For operators that have a node of their own: they are declared for the checker alone.
+fn planned<'a>(_: &Invocation<'_>, _: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
+    Err(Failure::no_such_overload())
+}

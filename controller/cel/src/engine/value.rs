@@ -1,0 +1,337 @@
+//! Values: JSON borrowed from a request, or what an expression computes. Cloning one copies no data.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::fmt;
+use std::sync::Arc;
+
+use super::format;
+use super::json::{JsonList, JsonMap};
+use super::time::Timestamp;
+
+/// A CEL value.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    Uint(u64),
+    /// A floating point number.
+    Double(f64),
+    /// A string.
+    Text(Text<'a>),
+    /// A sequence of bytes.
+    Bytes(Arc<[u8]>),
+    /// A list borrowed from JSON.
+    JsonList(JsonList<'a>),
+    /// A list that an expression built.
+    List(Arc<Vec<Value<'a>>>),
+    /// A map borrowed from JSON.
+    JsonMap(JsonMap<'a>),
+    /// A map that an expression built.
+    Map(Arc<MapValue<'a>>),
+    /// A length of time in nanoseconds.
+    Duration(i64),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A type, by its name at runtime.
+    Type(&'static str),
+    /// An optional, with its value or without.
+    Optional(Option<Arc<Value<'a>>>),
+    /// A value of a library's own type.
+    Opaque(Arc<dyn Opaque>),
+}
+
+/// A string, borrowed or shared.
+#[derive(Clone, Debug)]
+pub enum Text<'a> {
+    /// From the request or the program.
+    Borrowed(&'a str),
+    /// Computed.
+    Shared(Arc<str>),
+}
+
+/// A type that a library brings in.
+pub trait Opaque: fmt::Debug + fmt::Display + Send + Sync {
+    /// Its name, as `type()` gives it.
+    fn type_name(&self) -> &'static str;
+    /// Whether another value of a library's type equals this one.
+    fn equals(&self, other: &dyn Opaque) -> bool;
+    /// For the library's functions, to find their own type again.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// A key of a map.
+#[derive(Clone, Debug)]
+pub enum Key<'a> {
+    /// A boolean key.
+    Bool(bool),
+    /// An integer key; equal to the `uint` of the same number.
+    Int(i64),
+    /// An unsigned key.
+    Uint(u64),
+    /// A string key.
+    Text(Text<'a>),
+}
+
+/// A map that an expression built, in the order of its keys.
+#[derive(Clone, Debug, Default)]
+pub struct MapValue<'a>(BTreeMap<Key<'a>, Value<'a>>);
+
+impl Text<'_> {
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl<'a> Key<'a> {
+    /// The key a value is, or none if its type cannot be one. A `double` that is an integer is that integer.
+    #[must_use]
+    pub fn of(value: &Value<'a>) -> Option<Self> {
+        match value {
+            Value::Bool(truth) => Some(Self::Bool(*truth)),
+            Value::Int(number) => Some(Self::Int(*number)),
+            Value::Uint(number) => Some(Self::Uint(*number)),
+            Value::Text(text) => Some(Self::Text(text.clone())),
+            Value::Double(number) => match super::number::integral(*number)? {
+                super::number::Integral::Int(number) => Some(Self::Int(number)),
+                super::number::Integral::Uint(number) => Some(Self::Uint(number)),
+            },
+            _ => None,
+        }
+    }
+
+    /// The key as a value.
+    #[must_use]
+    pub fn to_value(&self) -> Value<'a> {
+        match self {
+            Self::Bool(truth) => Value::Bool(*truth),
+            Self::Int(number) => Value::Int(*number),
+            Self::Uint(number) => Value::Uint(*number),
+            Self::Text(text) => Value::Text(text.clone()),
+        }
+    }
+
+    fn rank(&self) -> (u8, i128, &str) {
+        match self {
+            Self::Bool(truth) => (0, i128::from(*truth), ""),
+            Self::Int(number) => (1, i128::from(*number), ""),
+            Self::Uint(number) => (1, i128::from(*number), ""),
+            Self::Text(text) => (2, 0, text.as_str()),
+        }
+    }
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank() == other.rank()
+    }
+}
+
+impl Eq for Key<'_> {}
+
+impl PartialOrd for Key<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Uint(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text.as_str()),
+        }
+    }
+}
+
+impl<'a> MapValue<'a> {
+    /// Gives a key its value; the one it had before, if any, is returned.
+    pub fn insert(&mut self, key: Key<'a>, value: Value<'a>) -> Option<Value<'a>> {
+        self.0.insert(key, value)
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &Key<'a>) {
+        self.0.remove(key);
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &Key<'a>) -> Option<&Value<'a>> {
+        self.0.get(key)
+    }
+
+    /// How many entries it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its entries, in the order of their keys.
+    #[must_use]
+    pub fn iter(&self) -> btree_map::Iter<'_, Key<'a>, Value<'a>> {
+        self.0.iter()
+    }
+}
+
+impl<'a> FromIterator<(Key<'a>, Value<'a>)> for MapValue<'a> {
+    fn from_iter<T: IntoIterator<Item = (Key<'a>, Value<'a>)>>(entries: T) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A computed string.
+    #[must_use]
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
+        Self::Text(Text::Shared(text.into()))
+    }
+
+    /// A borrowed string.
+    #[must_use]
+    pub fn borrowed(text: &'a str) -> Self {
+        Self::Text(Text::Borrowed(text))
+    }
+
+    /// A list of values.
+    #[must_use]
+    pub fn list(items: Vec<Value<'a>>) -> Self {
+        Self::List(Arc::new(items))
+    }
+
+    /// A map of values.
+    #[must_use]
+    pub fn map(entries: MapValue<'a>) -> Self {
+        Self::Map(Arc::new(entries))
+    }
+
+    /// An optional with a value.
+    #[must_use]
+    pub fn some(value: Value<'a>) -> Self {
+        Self::Optional(Some(Arc::new(value)))
+    }
+
+    /// The truth of a `bool`.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(truth) = self { Some(*truth) } else { None }
+    }
+
+    /// The text of a `string`.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text.as_str()) } else { None }
+    }
+
+    /// The elements of a list.
+    #[must_use]
+    pub fn elements(&self) -> Option<Vec<Value<'a>>> {
+        match self {
+            Self::JsonList(list) => Some(list.iter().collect()),
+            Self::List(items) => Some(items.to_vec()),
+            _ => None,
+        }
+    }
+
+    /// The element of a list at an index, counted from 0.
+    #[must_use]
+    pub fn element(&self, index: usize) -> Option<Value<'a>> {
+        match self {
+            Self::JsonList(list) => list.get(index),
+            Self::List(items) => items.get(index).cloned(),
+            _ => None,
+        }
+    }
+
+    /// The value of a key of a map.
+    #[must_use]
+    pub fn entry(&self, key: &Key<'a>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Self::JsonMap(map), Key::Text(name)) => map.get(name.as_str()),
+            (Self::Map(map), key) => map.get(key).cloned(),
+            _ => None,
+        }
+    }
+
+    /// The name of its type as CEL says it: `bool`, `map`, `google.protobuf.Duration`.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::Text(_) => "string",
+            Self::Bytes(_) => "bytes",
+            Self::JsonList(_) | Self::List(_) => "list",
+            Self::JsonMap(_) | Self::Map(_) => "map",
+            Self::Duration(_) => "google.protobuf.Duration",
+            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::Type(_) => "type",
+            Self::Optional(_) => "optional_type",
+            Self::Opaque(value) => value.type_name(),
+        }
+    }
+
+    /// What `size()` says of it: code points, bytes, elements or entries; none for other types.
+    #[must_use]
+    pub fn size(&self) -> Option<usize> {
+        match self {
+            Self::Text(text) => Some(text.as_str().chars().count()),
+            Self::Bytes(bytes) => Some(bytes.len()),
+            Self::JsonList(list) => Some(list.len()),
+            Self::List(items) => Some(items.len()),
+            Self::JsonMap(map) => Some(map.len()),
+            Self::Map(map) => Some(map.len()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    /// As error messages show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(truth) => truth.fmt(f),
+            Self::Int(number) => number.fmt(f),
+            Self::Uint(number) => number.fmt(f),
+            Self::Double(number) => f.write_str(&format::double(*number)),
+            Self::Text(text) => f.write_str(text.as_str()),
+            Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
+            Self::Duration(nanoseconds) => f.write_str(&format::duration(*nanoseconds)),
+            Self::Timestamp(timestamp) => timestamp.fmt(f),
+            Self::Type(name) => f.write_str(name),
+            Self::Opaque(value) => value.fmt(f),
+            Self::JsonList(_) | Self::List(_) | Self::JsonMap(_) | Self::Map(_) | Self::Optional(_) => {
+                f.write_str(self.type_name())
+            }
+        }
+    }
+}
