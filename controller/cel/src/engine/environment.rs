@@ -27,8 +27,6 @@ struct Inner {
 pub(crate) struct Variable {
     pub(crate) name: Box<str>,
     pub(crate) declared: Type,
-    /// Whether its fields are computed when they are first read.
-    pub(crate) lazy: bool,
 }
 
 impl Default for Environment {
@@ -74,20 +72,9 @@ impl Environment {
 
     /// Declares a variable.
     #[must_use]
-    pub fn with_variable(self, name: &str, declared: Type) -> Self {
-        self.declare(name, declared, false)
-    }
-
-    /// Declares a variable whose fields are computed when they are first read: it can be bound to a
-    /// [`Lazy`](super::Lazy), and only its fields can be used, never the whole.
-    #[must_use]
-    pub fn with_lazy_variable(self, name: &str, declared: Type) -> Self {
-        self.declare(name, declared, true)
-    }
-
-    fn declare(mut self, name: &str, declared: Type, lazy: bool) -> Self {
+    pub fn with_variable(mut self, name: &str, declared: Type) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
-        let variable = Variable { name: name.into(), declared, lazy };
+        let variable = Variable { name: name.into(), declared };
         match inner.indices.get(name).and_then(|index| inner.variables.get_mut(*index as usize)) {
             Some(slot) => *slot = variable,
             None => {

@@ -2,9 +2,11 @@
 //! at cel-go's cost.
 
 mod ast;
+mod bindings;
 mod check;
 mod cost;
 mod environment;
+mod eval;
 mod failure;
 mod format;
 mod issue;
@@ -15,6 +17,8 @@ mod meter;
 mod number;
 mod parse;
 mod pattern;
+mod plan;
+mod program;
 mod registry;
 mod stdlib;
 mod time;
@@ -22,12 +26,14 @@ mod types;
 mod unify;
 mod value;
 
+pub use bindings::{Bindings, Lazy};
 pub use cost::Cost;
 pub use environment::Environment;
 pub use failure::{Failure, FailureKind};
 pub use issue::Issue;
 pub use json::{JsonList, JsonMap};
 pub use meter::Meter;
+pub use program::Program;
 pub use registry::{Function, Invocation, Overload};
 pub use time::Timestamp;
 pub use types::{ObjectType, Ty, Type};

@@ -1,0 +1,294 @@
+//! Macros over lists, maps and optionals. Each charges what cel-go's expansion of it costs: a reading of the
+//! accumulator, a test of the condition, a concatenation.
+
+use std::sync::Arc;
+
+use super::super::ast::FoldKind;
+use super::super::cost::{LIST, SELECT};
+use super::super::failure::Failure;
+use super::super::plan::{Fold, Node, OptMap};
+use super::super::value::{Key, MapValue, Value};
+use super::Frame;
+use super::locals::Local;
+
+/// A call of a function at the usual cost.
+const CALL: u64 = 1;
+
+impl<'a> Frame<'a, '_> {
+    pub(super) fn fold(&mut self, fold: &'a Fold) -> Result<Value<'a>, Box<Failure>> {
+        let range = self.eval(&fold.range)?;
+        match fold.kind {
+            FoldKind::All => self.quantify(fold, &range, false),
+            FoldKind::Exists => self.quantify(fold, &range, true),
+            FoldKind::ExistsOne => self.exists_one(fold, &range),
+            FoldKind::List => self.transform_list(fold, &range),
+            FoldKind::Map | FoldKind::MapEntry => self.transform_map(fold, &range),
+        }
+    }
+
+    /// Calls `step` for each element, with the macro's variables set, until that breaks off.
+    fn each(
+        &mut self,
+        fold: &Fold,
+        range: &Value<'a>,
+        mut step: impl FnMut(&mut Self) -> Result<Go, Box<Failure>>,
+    ) -> Result<(), Box<Failure>> {
+        let mut visit = |this: &mut Self, first: Value<'a>, second: Option<Value<'a>>| {
+            this.locals.set(fold.var, first);
+            if let (Some(var2), Some(second)) = (fold.var2, second) {
+                this.locals.set(var2, second);
+            }
+            step(this)
+        };
+        let two = fold.var2.is_some();
+        let number = |index: usize| Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+        let pair = |index: usize, element: Value<'a>| {
+            if two { (number(index), Some(element)) } else { (element, None) }
+        };
+        match range {
+            Value::JsonList(list) => {
+                for (index, element) in list.iter().enumerate() {
+                    let (first, second) = pair(index, element);
+                    if visit(self, first, second)? == Go::Stop {
+                        break;
+                    }
+                }
+            }
+            Value::List(items) => {
+                for (index, element) in items.iter().enumerate() {
+                    let (first, second) = pair(index, element.clone());
+                    if visit(self, first, second)? == Go::Stop {
+                        break;
+                    }
+                }
+            }
+            Value::JsonMap(map) => {
+                for (name, value) in map.iter() {
+                    if visit(self, Value::borrowed(name), Some(value))? == Go::Stop {
+                        break;
+                    }
+                }
+            }
+            Value::Map(map) => {
+                for (key, value) in map.iter() {
+                    if visit(self, key.to_value(), Some(value.clone()))? == Go::Stop {
+                        break;
+                    }
+                }
+            }
+            other => {
+                return Err(Failure::new(format!("got '{}', expected iterable type", other.type_name())));
+            }
+        }
+        Ok(())
+    }
+
+    /// `exists`, which one `true` decides, and `all`, which one `false` does.
+    fn quantify(&mut self, fold: &'a Fold, range: &Value<'a>, decisive: bool) -> Result<Value<'a>, Box<Failure>> {
+        // The condition reads the accumulator and tests it; that of `exists` negates it in between.
+        let condition = SELECT + CALL + if decisive { CALL } else { 0 };
+        let mut decided = false;
+        let mut failed: Option<Box<Failure>> = None;
+        self.each(fold, range, |this| {
+            this.meter.charge(condition)?;
+            if decided {
+                return Ok(Go::Stop);
+            }
+            this.meter.charge(SELECT)?;
+            match this.eval(&fold.body) {
+                Ok(Value::Bool(truth)) if truth == decisive => {
+                    decided = true;
+                    failed = None;
+                }
+                Ok(Value::Bool(_)) => {}
+                Ok(_) => {
+                    failed.get_or_insert_with(Failure::no_such_overload);
+                }
+                Err(failure) => {
+                    failed.get_or_insert(absorbable(failure)?);
+                }
+            }
+            Ok(Go::On)
+        })?;
+        self.meter.charge(SELECT)?;
+        failed.map_or(Ok(Value::Bool(decided == decisive)), Err)
+    }
+
+    fn exists_one(&mut self, fold: &'a Fold, range: &Value<'a>) -> Result<Value<'a>, Box<Failure>> {
+        let mut count = 0_u64;
+        let mut failed: Option<Box<Failure>> = None;
+        self.each(fold, range, |this| {
+            match this.eval(&fold.body) {
+                Ok(Value::Bool(true)) => {
+                    this.meter.charge(SELECT + CALL)?;
+                    count += 1;
+                }
+                Ok(Value::Bool(false)) => {}
+                Ok(_) => failed = Some(Failure::no_such_overload()),
+                Err(failure) => failed = Some(absorbable(failure)?),
+            }
+            Ok(Go::On)
+        })?;
+        self.meter.charge(SELECT + CALL)?;
+        failed.map_or(Ok(Value::Bool(count == 1)), Err)
+    }
+
+    /// Whether an element is wanted; none if the filter failed, which the accumulator then is.
+    fn wanted(&mut self, fold: &'a Fold, failed: &mut Option<Box<Failure>>) -> Result<bool, Box<Failure>> {
+        let Some(filter) = &fold.filter else { return Ok(true) };
+        match self.eval(filter) {
+            Ok(Value::Bool(wanted)) => Ok(wanted),
+            Ok(_) => {
+                *failed = Some(Failure::no_such_overload());
+                Ok(false)
+            }
+            Err(failure) => {
+                *failed = Some(absorbable(failure)?);
+                Ok(false)
+            }
+        }
+    }
+
+    /// `map`, `filter` and `transformList`.
+    fn transform_list(&mut self, fold: &'a Fold, range: &Value<'a>) -> Result<Value<'a>, Box<Failure>> {
+        // The list of one element that is appended is a constant if the element is.
+        let append = CALL + if matches!(fold.body, Node::Constant(_)) { 0 } else { LIST };
+        let mut built = Vec::new();
+        let mut failed: Option<Box<Failure>> = None;
+        self.each(fold, range, |this| {
+            if !this.wanted(fold, &mut failed)? {
+                return Ok(Go::On);
+            }
+            this.meter.charge(SELECT)?;
+            let element = this.eval(&fold.body);
+            this.meter.charge(append)?;
+            match element {
+                Ok(element) if failed.is_none() => {
+                    this.meter.allocate_list(1)?;
+                    built.push(element);
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    failed.get_or_insert(absorbable(failure)?);
+                }
+            }
+            Ok(Go::On)
+        })?;
+        self.meter.charge(SELECT)?;
+        failed.map_or_else(|| Ok(Value::list(built)), Err)
+    }
+
+    /// `transformMap` and `transformMapEntry`.
+    fn transform_map(&mut self, fold: &'a Fold, range: &Value<'a>) -> Result<Value<'a>, Box<Failure>> {
+        let entries = fold.kind == FoldKind::MapEntry;
+        let mut built = MapValue::default();
+        let mut failed: Option<Box<Failure>> = None;
+        self.each(fold, range, |this| {
+            if !this.wanted(fold, &mut failed)? {
+                return Ok(Go::On);
+            }
+            this.meter.charge(SELECT)?;
+            let inserted = if entries {
+                let entry = this.eval(&fold.body);
+                this.meter.charge(CALL)?;
+                if failed.is_some() {
+                    return Ok(Go::On);
+                }
+                entry.and_then(|entry| this.insert_all(&mut built, &entry))
+            } else {
+                if failed.is_some() {
+                    return Ok(Go::On);
+                }
+                this.insert_transformed(fold, &mut built)
+            };
+            if let Err(failure) = inserted {
+                failed = Some(absorbable(failure)?);
+            }
+            Ok(Go::On)
+        })?;
+        self.meter.charge(SELECT)?;
+        failed.map_or_else(|| Ok(Value::map(built)), Err)
+    }
+
+    fn insert_transformed(&mut self, fold: &'a Fold, built: &mut MapValue<'a>) -> Result<(), Box<Failure>> {
+        self.meter.charge(SELECT)?;
+        let key = match self.locals.slot(fold.var) {
+            Some(Local::Value(key)) => key.clone(),
+            _ => return Err(Failure::no_such_overload()),
+        };
+        let value = self.eval(&fold.body)?;
+        self.meter.charge(CALL)?;
+        let key = Key::of(&key).ok_or_else(Failure::no_such_overload)?;
+        self.insert(built, key, value)
+    }
+
+    fn insert_all(&mut self, built: &mut MapValue<'a>, entry: &Value<'a>) -> Result<(), Box<Failure>> {
+        match entry {
+            Value::Map(map) => {
+                for (key, value) in map.iter() {
+                    self.insert(built, key.clone(), value.clone())?;
+                }
+                Ok(())
+            }
+            Value::JsonMap(map) => {
+                for (name, value) in map.iter() {
+                    let key = Key::of(&Value::borrowed(name)).ok_or_else(Failure::no_such_overload)?;
+                    self.insert(built, key, value)?;
+                }
+                Ok(())
+            }
+            _ => Err(Failure::no_such_overload()),
+        }
+    }
+
+    fn insert(&mut self, built: &mut MapValue<'a>, key: Key<'a>, value: Value<'a>) -> Result<(), Box<Failure>> {
+        self.meter.allocate_list(2)?;
+        match built.get(&key) {
+            Some(_) => Err(Failure::new(format!("insert failed: key {key} already exists"))),
+            None => {
+                built.insert(key, value);
+                Ok(())
+            }
+        }
+    }
+
+    /// `optMap` and `optFlatMap`. cel-go evaluates the target once more when the variable is first read, so
+    /// its cost is due a second time then.
+    pub(super) fn opt_map(&mut self, map: &'a OptMap) -> Result<Value<'a>, Box<Failure>> {
+        let before = self.meter.cost();
+        let target = self.eval(&map.target);
+        let cost = self.meter.cost() - before;
+        self.meter.charge(CALL)?;
+        match target? {
+            Value::Optional(Some(value)) => {
+                if let Some(slot) = self.locals.slot(map.var) {
+                    let value = Arc::unwrap_or_clone(value);
+                    *slot = Local::Due { value, cost: cost + CALL };
+                }
+                let body = self.eval(&map.body);
+                if map.flat {
+                    return body;
+                }
+                self.meter.charge(CALL)?;
+                body.map(Value::some)
+            }
+            Value::Optional(None) => {
+                self.meter.charge(CALL)?;
+                Ok(Value::Optional(None))
+            }
+            _ => Err(Failure::no_such_overload()),
+        }
+    }
+}
+
+/// Whether a macro goes on to the next element.
+#[derive(PartialEq)]
+enum Go {
+    On,
+    Stop,
+}
+
+/// A failure that the macro may still overrule.
+fn absorbable(failure: Box<Failure>) -> Result<Box<Failure>, Box<Failure>> {
+    if failure.is_final() { Err(failure) } else { Ok(failure) }
+}

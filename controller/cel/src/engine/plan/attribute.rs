@@ -1,0 +1,51 @@
+//! Selections and indices, which are gathered into one node as cel-go gathers them.
+
+use super::super::ast::{Expr, Index, Mode, Select};
+use super::planner::Planner;
+use super::{Attribute, Node, Qualifier, QualifierKey, Root};
+
+impl Planner<'_> {
+    pub(super) fn plan_select(&mut self, expr: &Expr, select: &Select) -> Node {
+        if let Some(node) = self.plan_resolved(expr) {
+            return node;
+        }
+        let operand = self.plan(&select.operand);
+        let key = QualifierKey::Field(select.field.clone());
+        let qualifier = Qualifier { key, optional: select.mode == Mode::Optional };
+        let mut attribute = extend(operand, qualifier);
+        if select.mode == Mode::Test {
+            // cel-go takes the attribute's cost back for a presence test.
+            attribute.charged = false;
+            attribute.test = true;
+        }
+        Node::Attribute(Box::new(attribute))
+    }
+
+    pub(super) fn plan_index(&mut self, index: &Index) -> Node {
+        let operand = self.plan(&index.operand);
+        let key = match self.plan(&index.index) {
+            Node::Constant(value) => QualifierKey::Constant(value),
+            Node::Attribute(mut attribute) => {
+                attribute.charged = false;
+                QualifierKey::Computed(Node::Attribute(attribute))
+            }
+            other => QualifierKey::Computed(other),
+        };
+        Node::Attribute(Box::new(extend(operand, Qualifier { key, optional: index.optional })))
+    }
+}
+
+/// Adds a selection to what is selected from.
+fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
+    match operand {
+        Node::Attribute(mut attribute) if !attribute.test => {
+            attribute.qualifiers.push(qualifier);
+            *attribute
+        }
+        other => {
+            // A conditional is an attribute of its own to cel-go, and one without a cost.
+            let charged = !matches!(other, Node::Conditional(_));
+            Attribute { root: Root::Node(other), qualifiers: vec![qualifier], charged, test: false }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Compiling an expression, and evaluating what was compiled.
+
+use super::bindings::Bindings;
+use super::check;
+use super::environment::Environment;
+use super::eval;
+use super::failure::Failure;
+use super::issue::Issue;
+use super::meter::Meter;
+use super::parse;
+use super::plan::{self, Node};
+use super::types::Type;
+use super::value::Value;
+
+/// A checked and planned expression, to be evaluated many times and from many threads.
+#[derive(Debug)]
+pub struct Program {
+    source: Box<str>,
+    root: Node,
+    locals: u32,
+    result: Type,
+}
+
+impl Program {
+    /// Compiles `source`, whatever its type. Safe on any stack and for any text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the source, in its order.
+    pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<Issue>> {
+        Self::compile_to(environment, source, None)
+    }
+
+    /// Compiles `source`, whose type has to be exactly `expected`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the source, in its order.
+    pub fn compile_expecting(environment: &Environment, source: &str, expected: &Type) -> Result<Self, Vec<Issue>> {
+        Self::compile_to(environment, source, Some(expected))
+    }
+
+    fn compile_to(environment: &Environment, source: &str, expected: Option<&Type>) -> Result<Self, Vec<Issue>> {
+        parse::with_parsed(source, |tree| {
+            let checked = check::check(environment, source, &tree, expected)?;
+            let root = plan::plan(environment, source, &tree.root, &checked)?;
+            let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
+            Ok(Self { source: source.into(), root, locals: checked.locals, result })
+        })
+    }
+
+    /// The source it was compiled from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The type of its result.
+    #[must_use]
+    pub fn result_type(&self) -> &Type {
+        &self.result
+    }
+
+    /// Evaluates the program over the values of its environment's variables.
+    ///
+    /// # Errors
+    /// The expression fails, or overruns what `meter` allows.
+    pub fn evaluate<'a>(&'a self, bindings: &Bindings<'a>, meter: &Meter) -> Result<Value<'a>, Box<Failure>> {
+        eval::evaluate(&self.root, self.locals, bindings, meter)
+    }
+}
