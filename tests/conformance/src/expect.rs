@@ -110,7 +110,9 @@ pub(crate) fn declared(message: &Message) -> Result<Type> {
         ("type", Proto::Message(named)) if named.fields().next().is_none() => Type::Type(None),
         ("type", Proto::Message(named)) => Type::type_of(declared(named)?),
         ("type_param", _) => Type::Dyn,
-        ("abstract_type", Proto::Message(opaque)) if opaque.text("name").as_deref() == Some("optional_type") => {
+        ("abstract_type", Proto::Message(opaque))
+            if opaque.text("name").as_deref() == Some("optional_type") =>
+        {
             Type::optional(part(opaque, "parameter_types")?)
         }
         (other, _) => bail!("a type of kind {other}"),

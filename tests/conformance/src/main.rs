@@ -17,7 +17,14 @@ use textproto::Message;
 const MODULE: &str = "cel.dev/expr@v0.25.1";
 /// Files about extensions that Kubernetes does not have, or about protocol buffers alone.
 const ELSEWHERE: [&str; 9] = [
-    "bindings_ext", "block_ext", "encoders_ext", "math_ext", "network_ext", "proto2_ext", "proto2", "proto3",
+    "bindings_ext",
+    "block_ext",
+    "encoders_ext",
+    "math_ext",
+    "network_ext",
+    "proto2_ext",
+    "proto2",
+    "proto3",
     "enums",
 ];
 /// What shows that an expression needs protocol buffers.
@@ -56,8 +63,7 @@ fn main() -> Result<ExitCode> {
         let mut count = Count::default();
         for section in parsed.messages("section") {
             for test in section.messages("test") {
-                let outcome =
-                    if ELSEWHERE.contains(&name.as_str()) { Outcome::Skip } else { run(test) };
+                let outcome = if ELSEWHERE.contains(&name.as_str()) { Outcome::Skip } else { run(test) };
                 match outcome {
                     Outcome::Pass => count.pass += 1,
                     Outcome::Skip => count.skip += 1,
@@ -162,7 +168,10 @@ fn check(
         match expect::declared(deduced) {
             Ok(deduced) if deduced == *program.result_type() => {}
             Ok(deduced) => {
-                return Outcome::Fail(format!("{source}: type {} instead of {deduced}", program.result_type()));
+                return Outcome::Fail(format!(
+                    "{source}: type {} instead of {deduced}",
+                    program.result_type()
+                ));
             }
             Err(_) => return Outcome::Skip,
         }

@@ -22,7 +22,8 @@ impl Message {
     }
 
     pub(crate) fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
-        self.all(name).filter_map(|value| if let Value::Message(message) = value { Some(message) } else { None })
+        self.all(name)
+            .filter_map(|value| if let Value::Message(message) = value { Some(message) } else { None })
     }
 
     pub(crate) fn message(&self, name: &str) -> Option<&Message> {

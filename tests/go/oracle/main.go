@@ -104,7 +104,7 @@ func show(value ref.Val) any {
 	case types.String:
 		return map[string]any{"string": string(v)}
 	case types.Bytes:
-		return map[string]any{"bytes": []byte(v)}
+		return map[string]any{"bytes": fmt.Sprint([]byte(v))}
 	case *types.Optional:
 		if !v.HasValue() {
 			return map[string]any{"optional": nil}

@@ -38,6 +38,12 @@ impl Failure {
         Box::new(Self { kind: FailureKind::NoSuchOverload, message: "no such overload".into() })
     }
 
+    /// The same of a named function or operator.
+    pub(crate) fn no_such_overload_of(function: String) -> Box<Self> {
+        let message = format!("no such overload: {function}").into();
+        Box::new(Self { kind: FailureKind::NoSuchOverload, message })
+    }
+
     /// A map has no such key.
     #[must_use]
     pub fn no_such_key(key: &Value<'_>) -> Box<Self> {

@@ -85,7 +85,13 @@ struct FoldShape {
     keeps: bool,
 }
 
-fn fold(lowering: &mut Lowering<'_>, at: u32, range: Expr, args: Vec<Expr>, shape: FoldShape) -> Option<Expr> {
+fn fold(
+    lowering: &mut Lowering<'_>,
+    at: u32,
+    range: Expr,
+    args: Vec<Expr>,
+    shape: FoldShape,
+) -> Option<Expr> {
     let simple = match shape.kind {
         FoldKind::List if !shape.two => "argument is not an identifier",
         _ => "argument must be a simple name",

@@ -49,6 +49,11 @@ impl Meter {
         if cost > self.limit { Err(Failure::cost()) } else { Ok(()) }
     }
 
+    /// Takes back what cel-go takes back.
+    pub(crate) fn refund(&self, units: u64) {
+        self.cost.set(self.cost.get().saturating_sub(units));
+    }
+
     /// Counts memory, before it is allocated.
     ///
     /// # Errors

@@ -24,7 +24,9 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
         .nest_limit(MAX_NESTING)
         .build()
         .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => format!("error parsing regexp: expression too large: `{pattern}`"),
+            regex::Error::CompiledTooBig(_) => {
+                format!("error parsing regexp: expression too large: `{pattern}`")
+            }
             other => {
                 let detail = other.to_string();
                 let reason = detail.lines().last().unwrap_or("invalid syntax");
@@ -131,7 +133,9 @@ impl<'p> Translation<'p> {
     fn group(&mut self) -> Result<(), String> {
         self.put('(');
         let Some(after) = self.rest.strip_prefix('?') else { return Ok(()) };
-        if after.starts_with("P<") || after.starts_with('<') && !after.starts_with("<=") && !after.starts_with("<!") {
+        if after.starts_with("P<")
+            || after.starts_with('<') && !after.starts_with("<=") && !after.starts_with("<!")
+        {
             let Some(end) = after.find('>') else { return self.fail("invalid named capture", "") };
             let (head, rest) = after.split_at(end + 1);
             let name = head.trim_start_matches(['P', '<']).trim_end_matches('>');
@@ -160,7 +164,9 @@ impl<'p> Translation<'p> {
 
     /// An escape outside a class.
     fn escape(&mut self) -> Result<(), String> {
-        let Some(character) = self.next() else { return self.fail("trailing backslash at end of expression", "") };
+        let Some(character) = self.next() else {
+            return self.fail("trailing backslash at end of expression", "");
+        };
         let class = match character {
             'd' => "[0-9]",
             'D' => "[^0-9]",
@@ -213,7 +219,9 @@ impl<'p> Translation<'p> {
                 }
                 let mut code = character.to_digit(8).unwrap_or(0);
                 for _ in 0..2 {
-                    let Some(digit) = self.rest.chars().next().and_then(|next| next.to_digit(8)) else { break };
+                    let Some(digit) = self.rest.chars().next().and_then(|next| next.to_digit(8)) else {
+                        break;
+                    };
                     self.next();
                     code = code * 8 + digit;
                 }

@@ -34,11 +34,19 @@ impl Program {
     ///
     /// # Errors
     /// Everything that is wrong with the source, in its order.
-    pub fn compile_expecting(environment: &Environment, source: &str, expected: &Type) -> Result<Self, Vec<Issue>> {
+    pub fn compile_expecting(
+        environment: &Environment,
+        source: &str,
+        expected: &Type,
+    ) -> Result<Self, Vec<Issue>> {
         Self::compile_to(environment, source, Some(expected))
     }
 
-    fn compile_to(environment: &Environment, source: &str, expected: Option<&Type>) -> Result<Self, Vec<Issue>> {
+    fn compile_to(
+        environment: &Environment,
+        source: &str,
+        expected: Option<&Type>,
+    ) -> Result<Self, Vec<Issue>> {
         parse::with_parsed(source, |tree| {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;

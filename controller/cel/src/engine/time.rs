@@ -87,8 +87,7 @@ impl Timestamp {
     /// Later by some nanoseconds; none outside the range.
     pub(crate) fn add(&self, nanoseconds: i64) -> Option<Self> {
         let total = i64::from(self.nanoseconds) + nanoseconds % NANOS;
-        let seconds =
-            self.seconds.checked_add(nanoseconds / NANOS)?.checked_add(total.div_euclid(NANOS))?;
+        let seconds = self.seconds.checked_add(nanoseconds / NANOS)?.checked_add(total.div_euclid(NANOS))?;
         let rest = u32::try_from(total.rem_euclid(NANOS)).ok()?;
         Some(Self { offset: self.offset, ..Self::new(seconds, rest)? })
     }
@@ -257,8 +256,7 @@ fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let month = (shifted + 2) % 12 + 1;

@@ -136,9 +136,7 @@ impl Substitution {
             Type::List(element) => self.free_of(number, element),
             Type::Map(map) => self.free_of(number, &map.0) && self.free_of(number, &map.1),
             Type::Type(Some(named)) => self.free_of(number, named),
-            Type::Opaque(_, parameters) => {
-                parameters.iter().all(|parameter| self.free_of(number, parameter))
-            }
+            Type::Opaque(_, parameters) => parameters.iter().all(|parameter| self.free_of(number, parameter)),
             _ => true,
         }
     }

@@ -193,7 +193,6 @@ impl<'a> MapValue<'a> {
     }
 
     /// Its entries, in the order of their keys.
-    #[must_use]
     pub fn iter(&self) -> btree_map::Iter<'_, Key<'a>, Value<'a>> {
         self.0.iter()
     }

@@ -24,7 +24,8 @@ fn main() -> Result<()> {
         std::io::stdin().read_to_string(&mut text)?;
         text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
     } else {
-        let mut generator = Generator { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, locals: Vec::new() };
+        let mut generator =
+            Generator { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, locals: Vec::new() };
         (0..count).map(|_| generator.any(4)).collect()
     };
     let object = object();
@@ -61,7 +62,8 @@ fn ask(program: &str, expressions: &[String], object: &Json) -> Result<Vec<Json>
         }
     });
     let stdout = std::io::BufReader::new(child.stdout.take().context("no stdout")?);
-    let answers = stdout.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect::<Result<Vec<Json>>>()?;
+    let answers =
+        stdout.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect::<Result<Vec<Json>>>()?;
     let _ = writer.join();
     child.wait()?;
     Ok(answers)
@@ -106,7 +108,9 @@ fn show(value: &Value<'_>) -> Json {
             json!({"map": entries})
         }
         Value::Type(name) => json!({"type": name}),
-        Value::Bytes(bytes) => json!({"bytes": bytes.to_vec()}),
+        Value::Bytes(bytes) => {
+            json!({"bytes": format!("[{}]", bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(" "))})
+        }
         other => match other.elements() {
             Some(elements) => json!({"list": elements.iter().map(show).collect::<Vec<_>>()}),
             None => json!({other.type_name(): other.to_string()}),
@@ -193,12 +197,26 @@ impl Generator {
 
     fn path(&mut self) -> String {
         let paths = [
-            "object.metadata.name", "object.metadata.labels", "object.metadata.labels.app", "object.spec.containers",
-            "object.spec.priority", "object.spec.weight", "object.spec.nothing", "object.spec.hostNetwork",
-            "object.spec.containers[0].image", "object.spec.containers[1].securityContext.privileged",
-            "object.metadata.labels['tier']", "object.metadata['labels'].missing", "object.spec.volumes[7]",
-            "object.metadata.generation", "object.spec", "object.nothing", "object.metadata.creationTimestamp",
-            "object.spec.containers[0].ports[0].containerPort", "object.metadata.name.x", "object.spec.containers.x",
+            "object.metadata.name",
+            "object.metadata.labels",
+            "object.metadata.labels.app",
+            "object.spec.containers",
+            "object.spec.priority",
+            "object.spec.weight",
+            "object.spec.nothing",
+            "object.spec.hostNetwork",
+            "object.spec.containers[0].image",
+            "object.spec.containers[1].securityContext.privileged",
+            "object.metadata.labels['tier']",
+            "object.metadata['labels'].missing",
+            "object.spec.volumes[7]",
+            "object.metadata.generation",
+            "object.spec",
+            "object.nothing",
+            "object.metadata.creationTimestamp",
+            "object.spec.containers[0].ports[0].containerPort",
+            "object.metadata.name.x",
+            "object.spec.containers.x",
         ];
         self.pick(&paths).to_owned()
     }
@@ -229,7 +247,9 @@ impl Generator {
 
     fn bool(&mut self, depth: usize) -> String {
         if depth == 0 {
-            return self.pick(&["true", "false", "object.spec.hostNetwork == true", "has(object.spec.nothing)"]).to_owned();
+            return self
+                .pick(&["true", "false", "object.spec.hostNetwork == true", "has(object.spec.nothing)"])
+                .to_owned();
         }
         let d = depth - 1;
         match self.next(22) {
@@ -255,7 +275,8 @@ impl Generator {
                 format!("{}.{function}({})", self.dynamic(d), self.string(d))
             }
             11 => {
-                let pattern = self.pick(&["'^[a-z]+$'", "'\\\\d+'", "'web|x'", "'(a)(b)?'", "object.metadata.name"]);
+                let pattern =
+                    self.pick(&["'^[a-z]+$'", "'\\\\d+'", "'web|x'", "'(a)(b)?'", "object.metadata.name"]);
                 format!("{}.matches({pattern})", self.string(d))
             }
             12 => format!("({} in {})", self.any(d), self.list(d)),
@@ -339,7 +360,9 @@ impl Generator {
 
     fn string(&mut self, depth: usize) -> String {
         if depth == 0 {
-            return self.pick(&["'web'", "''", "'shop'", "'registry.example.com/web:1.2'", "'héllo'"]).to_owned();
+            return self
+                .pick(&["'web'", "''", "'shop'", "'registry.example.com/web:1.2'", "'héllo'"])
+                .to_owned();
         }
         let d = depth - 1;
         match self.next(6) {
@@ -394,8 +417,14 @@ impl Generator {
             2 => format!("type({})", self.any(d)),
             3 => format!("double({})", self.dynamic(d)),
             4 => format!("uint({})", self.dynamic(d)),
-            5 => format!("timestamp(object.metadata.creationTimestamp){}", self.pick(&["", ".getHours()", " + duration('1h')", ".getDayOfWeek('Europe/Berlin')"])),
-            6 => format!("duration({})", self.pick(&["'1h'", "'90s'", "'1.5m'", "object.metadata.name", "'-0.001s'"])),
+            5 => format!(
+                "timestamp(object.metadata.creationTimestamp){}",
+                self.pick(&["", ".getHours()", " + duration('1h')", ".getDayOfWeek('Europe/Berlin')"])
+            ),
+            6 => format!(
+                "duration({})",
+                self.pick(&["'1h'", "'90s'", "'1.5m'", "object.metadata.name", "'-0.001s'"])
+            ),
             7 => format!("bytes({})", self.string(d)),
             8 => self.optional(d),
             9 => {
@@ -405,14 +434,21 @@ impl Generator {
                     0 => format!("{range}.transformMap({one}, {two}, {})", self.any(d)),
                     1 => format!("{range}.transformMap({one}, {two}, {}, {})", self.bool(d), self.any(d)),
                     2 => format!("{range}.transformMapEntry({one}, {two}, {{{two}: {one}}})"),
-                    _ => format!("{range}.transformMapEntry({one}, {two}, {}, {{{one}: {two}}})", self.bool(d)),
+                    _ => {
+                        format!("{range}.transformMapEntry({one}, {two}, {}, {{{one}: {two}}})", self.bool(d))
+                    }
                 };
                 self.locals.truncate(self.locals.len() - 2);
                 text
             }
             10 => format!("[?{}, {}]", self.optional(d), self.dynamic(d)),
             11 => format!("{{?'k': {}}}", self.optional(d)),
-            12 => format!("({} {} {})", self.pick(&["1.5", "2u", "double(object.spec.priority)", "1e6"]), self.pick(&["+", "<", "=="]), self.pick(&["1.5", "2u", "3", "object.spec.weight"])),
+            12 => format!(
+                "({} {} {})",
+                self.pick(&["1.5", "2u", "double(object.spec.priority)", "1e6"]),
+                self.pick(&["+", "<", "=="]),
+                self.pick(&["1.5", "2u", "3", "object.spec.weight"])
+            ),
             _ => format!("{}.{}({})", self.optional(d), self.pick(&["or", "orValue"]), self.any(d)),
         }
     }

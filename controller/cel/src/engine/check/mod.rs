@@ -32,9 +32,15 @@ pub(crate) enum Resolved {
     Variable(u32),
     Type(&'static str),
     /// The overloads that can apply; with `target`, the target of the call is its first argument.
-    Function { overloads: Vec<&'static Overload>, target: bool },
+    Function {
+        overloads: Vec<&'static Overload>,
+        target: bool,
+    },
     /// The variables that a macro brings in.
-    Scope { var: u32, var2: Option<u32> },
+    Scope {
+        var: u32,
+        var2: Option<u32>,
+    },
 }
 
 impl Checked {

@@ -51,9 +51,8 @@ fn type_of<'t>(types: &'t [Type], expr: &Expr, optional: bool) -> &'t Type {
 }
 
 fn validate_list(elements: &[Element], types: &[Type], issues: &mut Issues<'_>) {
-    let mut all = elements.iter().map(|element| {
-        (element.value.at, type_of(types, &element.value, element.optional))
-    });
+    let mut all =
+        elements.iter().map(|element| (element.value.at, type_of(types, &element.value, element.optional)));
     let Some((_, first)) = all.next() else { return };
     if let Some((at, other)) = all.find(|(_, other)| !first.same(other, false)) {
         mixed(issues, at, first, other);

@@ -4,7 +4,7 @@ use super::super::bindings::Slot;
 use super::super::cost::SELECT;
 use super::super::failure::Failure;
 use super::super::number::{Integral, integral};
-use super::super::plan::{Attribute, Qualifier, QualifierKey, Root};
+use super::super::plan::{Attribute, Own, Qualifier, QualifierKey, Root};
 use super::super::value::{Key, Value};
 use super::locals::Local;
 use super::{Frame, constant};
@@ -13,7 +13,14 @@ impl<'a> Frame<'a, '_> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Result<Value<'a>, Box<Failure>> {
         let mut units = 0;
         let result = self.resolve(attribute, &mut units);
-        self.meter.charge(units + if attribute.charged { SELECT } else { 0 })?;
+        match attribute.own {
+            Own::One => self.meter.charge(units + SELECT)?,
+            Own::Nothing => self.meter.charge(units)?,
+            Own::Refund => {
+                self.meter.charge(units)?;
+                self.meter.refund(SELECT);
+            }
+        }
         result
     }
 
@@ -115,7 +122,11 @@ impl<'a> Frame<'a, '_> {
     }
 
     /// A selection that may find nothing.
-    fn find(&mut self, qualifier: &'a Qualifier, value: &Value<'a>) -> Result<Option<Value<'a>>, Box<Failure>> {
+    fn find(
+        &mut self,
+        qualifier: &'a Qualifier,
+        value: &Value<'a>,
+    ) -> Result<Option<Value<'a>>, Box<Failure>> {
         match &qualifier.key {
             QualifierKey::Field(name) => field(value, name),
             QualifierKey::Constant(key) => lookup(value, &constant(key)),
@@ -156,10 +167,8 @@ fn get<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Value<'a>, Box<Failure>
 
 /// An element or entry, if it is there.
 fn lookup<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Option<Value<'a>>, Box<Failure>> {
-    let scalar = matches!(
-        key,
-        Value::Text(_) | Value::Int(_) | Value::Uint(_) | Value::Bool(_) | Value::Double(_)
-    );
+    let scalar =
+        matches!(key, Value::Text(_) | Value::Int(_) | Value::Uint(_) | Value::Bool(_) | Value::Double(_));
     if !scalar {
         return Err(Failure::new(format!("invalid qualifier type: {}", key.type_name())));
     }

@@ -54,9 +54,8 @@ impl<'a> Frame<'a, '_> {
                 }
                 (Value::Optional(None), true) => built.remove(&known),
                 (other, true) => {
-                    let message = format!(
-                        "cannot initialize optional entry '{key}' from non-optional value {other}"
-                    );
+                    let message =
+                        format!("cannot initialize optional entry '{key}' from non-optional value {other}");
                     return Err(Failure::new(message));
                 }
             }

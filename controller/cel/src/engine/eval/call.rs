@@ -33,7 +33,17 @@ impl<'a> Frame<'a, '_> {
                 self.invoke(call, &args)
             }
             more => {
-                let args: Vec<Value<'a>> = more.iter().map(|arg| self.eval(arg)).collect::<Result<_, _>>()?;
+                let mut args = Vec::with_capacity(more.len());
+                for (index, arg) in more.iter().enumerate() {
+                    match self.eval(arg) {
+                        Ok(value) => args.push(value),
+                        // cel-go stops at the first that fails, and charges the call if that is the last.
+                        Err(failure) if index + 1 == more.len() => {
+                            return self.charge_failed(call, args, failure);
+                        }
+                        Err(failure) => return Err(failure),
+                    }
+                }
                 self.invoke(call, &args)
             }
         }
@@ -42,33 +52,33 @@ impl<'a> Frame<'a, '_> {
     /// Does what the first overload that has a meaning for the arguments does.
     fn invoke(&mut self, call: &'a Call, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
         let invocation = Invocation { meter: self.meter, regex: call.regex.as_ref() };
-        let mut result = Err(None);
+        let mut result = None;
         for overload in &call.overloads {
             match (overload.run)(&invocation, args) {
-                Err(failure) if failure.kind == FailureKind::NoSuchOverload => result = Err(Some(failure)),
+                Err(failure) if failure.kind == FailureKind::NoSuchOverload => {}
                 other => {
-                    result = other.map_err(Some);
+                    result = Some(other);
                     break;
                 }
             }
         }
-        let result = result.map_err(|failure| failure.unwrap_or_else(Failure::no_such_overload));
+        let result = result.unwrap_or_else(|| Err(mismatch(&call.function, args)));
         self.meter.charge(cost_of(call).of(args, &result))?;
         result
     }
 
     /// A call whose argument failed costs as if that were a value of size 1.
-    fn charge_failed<const N: usize>(
+    fn charge_failed(
         &mut self,
         call: &Call,
-        args: [Value<'a>; N],
+        args: impl AsRef<[Value<'a>]>,
         failure: Box<Failure>,
     ) -> Result<Value<'a>, Box<Failure>> {
         if failure.is_final() {
             return Err(failure);
         }
         let result = Err(failure);
-        self.meter.charge(cost_of(call).of(&args, &result))?;
+        self.meter.charge(cost_of(call).of(args.as_ref(), &result))?;
         result
     }
 
@@ -96,6 +106,46 @@ impl<'a> Frame<'a, '_> {
         }
         Ok(Value::Bool(false))
     }
+}
+
+/// The failure of a function that has no meaning for its arguments. cel-go names operators and functions only
+/// if the first argument knows nothing of them, and other functions with the types they were given.
+fn mismatch(function: &str, args: &[Value<'_>]) -> Box<Failure> {
+    use Value::{Bool, Bytes, Double, Duration, Int, JsonList, JsonMap, List, Map, Text, Timestamp, Uint};
+    let Some(first) = args.first() else { return Failure::no_such_overload() };
+    let known = match function {
+        "_+_" => matches!(
+            first,
+            Bytes(_)
+                | Double(_)
+                | Duration(_)
+                | Int(_)
+                | List(_)
+                | JsonList(_)
+                | Text(_)
+                | Timestamp(_)
+                | Uint(_)
+        ),
+        "_-_" => matches!(first, Double(_) | Duration(_) | Int(_) | Timestamp(_) | Uint(_)),
+        "_*_" | "_/_" => matches!(first, Double(_) | Int(_) | Uint(_)),
+        "_%_" => matches!(first, Int(_) | Uint(_)),
+        "_<_" | "_<=_" | "_>_" | "_>=_" => matches!(
+            first,
+            Bool(_) | Bytes(_) | Double(_) | Duration(_) | Int(_) | Text(_) | Timestamp(_) | Uint(_)
+        ),
+        "-_" => matches!(first, Bool(_) | Double(_) | Duration(_) | Int(_)),
+        "size" => matches!(first, Bytes(_) | List(_) | JsonList(_) | Map(_) | JsonMap(_) | Text(_)),
+        "matches" => matches!(first, Text(_)),
+        "!_" | "@in" | "contains" | "startsWith" | "endsWith" => true,
+        _ => {
+            let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+            return Failure::no_such_overload_of(format!("{function}({})", types.join(", ")));
+        }
+    };
+    if known || matches!(first, Text(_) | Timestamp(_) | Duration(_)) {
+        return Failure::no_such_overload();
+    }
+    Failure::no_such_overload_of(function.to_owned())
 }
 
 /// cel-go knows the cost of an overload only if the checker found exactly one.

@@ -77,14 +77,24 @@ impl<'a> Frame<'a, '_> {
                 }
             }
             other => {
-                return Err(Failure::new(format!("got '{}', expected iterable type", other.type_name())));
+                let name = go_type(other);
+                return Err(Failure::new(if two {
+                    format!("unsupported comprehension range type: {name}")
+                } else {
+                    format!("got '{name}', expected iterable type")
+                }));
             }
         }
         Ok(())
     }
 
     /// `exists`, which one `true` decides, and `all`, which one `false` does.
-    fn quantify(&mut self, fold: &'a Fold, range: &Value<'a>, decisive: bool) -> Result<Value<'a>, Box<Failure>> {
+    fn quantify(
+        &mut self,
+        fold: &'a Fold,
+        range: &Value<'a>,
+        decisive: bool,
+    ) -> Result<Value<'a>, Box<Failure>> {
         // The condition reads the accumulator and tests it; that of `exists` negates it in between.
         let condition = SELECT + CALL + if decisive { CALL } else { 0 };
         let mut decided = false;
@@ -216,8 +226,9 @@ impl<'a> Frame<'a, '_> {
             Some(Local::Value(key)) => key.clone(),
             _ => return Err(Failure::no_such_overload()),
         };
-        let value = self.eval(&fold.body)?;
+        let value = self.eval(&fold.body);
         self.meter.charge(CALL)?;
+        let value = value?;
         let key = Key::of(&key).ok_or_else(Failure::no_such_overload)?;
         self.insert(built, key, value)
     }
@@ -241,7 +252,12 @@ impl<'a> Frame<'a, '_> {
         }
     }
 
-    fn insert(&mut self, built: &mut MapValue<'a>, key: Key<'a>, value: Value<'a>) -> Result<(), Box<Failure>> {
+    fn insert(
+        &mut self,
+        built: &mut MapValue<'a>,
+        key: Key<'a>,
+        value: Value<'a>,
+    ) -> Result<(), Box<Failure>> {
         self.meter.allocate_list(2)?;
         match built.get(&key) {
             Some(_) => Err(Failure::new(format!("insert failed: key {key} already exists"))),
@@ -278,6 +294,24 @@ impl<'a> Frame<'a, '_> {
             }
             _ => Err(Failure::no_such_overload()),
         }
+    }
+}
+
+/// The name of cel-go's own type for a value, which its message shows.
+fn go_type(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Null => "types.Null",
+        Value::Bool(_) => "types.Bool",
+        Value::Int(_) => "types.Int",
+        Value::Uint(_) => "types.Uint",
+        Value::Double(_) => "types.Double",
+        Value::Text(_) => "types.String",
+        Value::Bytes(_) => "types.Bytes",
+        Value::Duration(_) => "types.Duration",
+        Value::Timestamp(_) => "types.Timestamp",
+        Value::Type(_) => "*types.Type",
+        Value::Optional(_) => "*types.Optional",
+        other => other.type_name(),
     }
 }
 

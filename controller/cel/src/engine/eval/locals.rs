@@ -18,7 +18,10 @@ pub(super) enum Local<'a> {
     Empty,
     Value(Value<'a>),
     /// A value whose cost is due when it is first read.
-    Due { value: Value<'a>, cost: u64 },
+    Due {
+        value: Value<'a>,
+        cost: u64,
+    },
 }
 
 impl<'a> Locals<'a> {

@@ -2,7 +2,7 @@
 
 use super::super::ast::{Expr, Index, Mode, Select};
 use super::planner::Planner;
-use super::{Attribute, Node, Qualifier, QualifierKey, Root};
+use super::{Attribute, Node, Own, Qualifier, QualifierKey, Root};
 
 impl Planner<'_> {
     pub(super) fn plan_select(&mut self, expr: &Expr, select: &Select) -> Node {
@@ -14,8 +14,7 @@ impl Planner<'_> {
         let qualifier = Qualifier { key, optional: select.mode == Mode::Optional };
         let mut attribute = extend(operand, qualifier);
         if select.mode == Mode::Test {
-            // cel-go takes the attribute's cost back for a presence test.
-            attribute.charged = false;
+            attribute.own = if attribute.own == Own::One { Own::Nothing } else { Own::Refund };
             attribute.test = true;
         }
         Node::Attribute(Box::new(attribute))
@@ -26,7 +25,7 @@ impl Planner<'_> {
         let key = match self.plan(&index.index) {
             Node::Constant(value) => QualifierKey::Constant(value),
             Node::Attribute(mut attribute) => {
-                attribute.charged = false;
+                attribute.own = Own::Nothing;
                 QualifierKey::Computed(Node::Attribute(attribute))
             }
             other => QualifierKey::Computed(other),
@@ -44,8 +43,8 @@ fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
         }
         other => {
             // A conditional is an attribute of its own to cel-go, and one without a cost.
-            let charged = !matches!(other, Node::Conditional(_));
-            Attribute { root: Root::Node(other), qualifiers: vec![qualifier], charged, test: false }
+            let own = if matches!(other, Node::Conditional(_)) { Own::Nothing } else { Own::One };
+            Attribute { root: Root::Node(other), qualifiers: vec![qualifier], own, test: false }
         }
     }
 }

@@ -31,7 +31,7 @@ impl Planner<'_> {
             ("_==_", Ok([left, right])) => Node::Equal(Box::new(Equal { left, right, negated: false })),
             ("_!=_", Ok([left, right])) => Node::Equal(Box::new(Equal { left, right, negated: true })),
             ("@in", Ok([element, Node::Constant(list)])) if is_overload(&overloads, "in_list") => {
-                membership(element, list, overloads)
+                membership(&call.function, element, list, overloads)
             }
             ("or", Ok([optional, otherwise])) if is_overload(&overloads, "optional_or_optional") => {
                 Node::Otherwise(Box::new(Otherwise { optional, otherwise, value: false }))
@@ -69,11 +69,17 @@ impl Planner<'_> {
             }
             None => None,
         };
-        Node::Call(Box::new(Call { args: args.into(), overloads: overloads.into(), regex }))
+        let function = call.function.clone();
+        Node::Call(Box::new(Call { function, args: args.into(), overloads: overloads.into(), regex }))
     }
 
     /// The value of a conversion of a constant.
-    fn fold_conversion(&mut self, expr: &Expr, arg: &Value<'static>, overloads: &[&'static Overload]) -> Node {
+    fn fold_conversion(
+        &mut self,
+        expr: &Expr,
+        arg: &Value<'static>,
+        overloads: &[&'static Overload],
+    ) -> Node {
         let meter = Meter::new(u64::MAX);
         let invocation = Invocation { meter: &meter, regex: None };
         let args = [arg.clone()];
@@ -97,22 +103,26 @@ fn is_overload(overloads: &[&'static Overload], id: &str) -> bool {
 }
 
 /// `in` over a constant list: of scalars it needs no list at run time.
-fn membership(element: Node, list: Value<'static>, overloads: Vec<&'static Overload>) -> Node {
+fn membership(
+    function: &str,
+    element: Node,
+    list: Value<'static>,
+    overloads: Vec<&'static Overload>,
+) -> Node {
     let elements = list.elements().unwrap_or_default();
     if elements.is_empty() {
         return Node::Constant(Value::Bool(false));
     }
     let scalar = |value: &Value<'_>| {
-        matches!(
-            value,
-            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Text(_)
-        )
+        matches!(value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Text(_))
     };
     if !elements.iter().all(scalar) {
         let args = Box::new([element, Node::Constant(list)]);
-        return Node::Call(Box::new(Call { args, overloads: overloads.into(), regex: None }));
+        let function = function.into();
+        return Node::Call(Box::new(Call { function, args, overloads: overloads.into(), regex: None }));
     }
-    let texts: Option<HashSet<Box<str>>> = elements.iter().map(|value| value.as_str().map(Box::from)).collect();
+    let texts: Option<HashSet<Box<str>>> =
+        elements.iter().map(|value| value.as_str().map(Box::from)).collect();
     let texts = texts.filter(|_| elements.len() >= SET_FROM);
     Node::Membership(Box::new(Membership { element, list: elements.into(), texts }))
 }

@@ -41,10 +41,21 @@ pub(crate) enum Node {
 pub(crate) struct Attribute {
     pub(crate) root: Root,
     pub(crate) qualifiers: Vec<Qualifier>,
-    /// Whether it has a cost of its own; a branch of a conditional, say, has none.
-    pub(crate) charged: bool,
+    pub(crate) own: Own,
     /// Whether the result is the presence of the last qualifier.
     pub(crate) test: bool,
+}
+
+/// What an attribute costs beside its selections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    /// 1, as any variable does.
+    One,
+    /// Nothing: a branch of a conditional, an index, a presence test.
+    Nothing,
+    /// 1 less than nothing: cel-go takes the cost of a presence test back even from a conditional, which
+    /// never had one.
+    Refund,
 }
 
 /// Where an attribute begins.
@@ -72,6 +83,7 @@ pub(crate) enum QualifierKey {
 /// A function or an operator.
 #[derive(Debug)]
 pub(crate) struct Call {
+    pub(crate) function: Box<str>,
     pub(crate) args: Box<[Node]>,
     /// The overloads that may apply, in order.
     pub(crate) overloads: Box<[&'static Overload]>,

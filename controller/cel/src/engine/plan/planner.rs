@@ -5,7 +5,7 @@ use super::super::check::{Checked, Resolved};
 use super::super::environment::Environment;
 use super::super::issue::{Issue, Issues};
 use super::super::value::{Key, MapValue, Value};
-use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Root};
+use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
 
 /// Plans a checked tree.
 ///
@@ -66,7 +66,7 @@ impl Planner<'_> {
             Resolved::Type(name) => return Some(Node::Constant(Value::Type(name))),
             _ => return None,
         };
-        let attribute = Attribute { root, qualifiers: Vec::new(), charged: true, test: false };
+        let attribute = Attribute { root, qualifiers: Vec::new(), own: Own::One, test: false };
         Some(Node::Attribute(Box::new(attribute)))
     }
 
@@ -74,7 +74,7 @@ impl Planner<'_> {
     fn plan_branch(&mut self, expr: &Expr) -> Node {
         let mut node = self.plan(expr);
         if let Node::Attribute(attribute) = &mut node {
-            attribute.charged = false;
+            attribute.own = Own::Nothing;
         }
         node
     }

@@ -37,7 +37,9 @@ pub(super) fn negate<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value
 pub(super) fn add<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let [left, right] = args else { return Err(Failure::no_such_overload()) };
     match (left, right) {
-        (Value::Int(left), Value::Int(right)) => left.checked_add(*right).map(Value::Int).ok_or_else(overflow),
+        (Value::Int(left), Value::Int(right)) => {
+            left.checked_add(*right).map(Value::Int).ok_or_else(overflow)
+        }
         (Value::Uint(left), Value::Uint(right)) => {
             left.checked_add(*right).map(Value::Uint).ok_or_else(unsigned_overflow)
         }
@@ -50,7 +52,8 @@ pub(super) fn add<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value
         (Value::Duration(left), Value::Duration(right)) => {
             left.checked_add(*right).map(Value::Duration).ok_or_else(overflow)
         }
-        (Value::Duration(length), Value::Timestamp(time)) | (Value::Timestamp(time), Value::Duration(length)) => {
+        (Value::Duration(length), Value::Timestamp(time))
+        | (Value::Timestamp(time), Value::Duration(length)) => {
             time.add(*length).map(Value::Timestamp).ok_or_else(timestamp_overflow)
         }
         (Value::List(_) | Value::JsonList(_), Value::List(_) | Value::JsonList(_)) => {
@@ -78,7 +81,9 @@ fn concatenate<'a>(
 
 pub(super) fn subtract<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     match args {
-        [Value::Int(left), Value::Int(right)] => left.checked_sub(*right).map(Value::Int).ok_or_else(overflow),
+        [Value::Int(left), Value::Int(right)] => {
+            left.checked_sub(*right).map(Value::Int).ok_or_else(overflow)
+        }
         [Value::Uint(left), Value::Uint(right)] => {
             left.checked_sub(*right).map(Value::Uint).ok_or_else(unsigned_overflow)
         }
@@ -99,7 +104,9 @@ pub(super) fn subtract<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Val
 
 pub(super) fn multiply<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     match args {
-        [Value::Int(left), Value::Int(right)] => left.checked_mul(*right).map(Value::Int).ok_or_else(overflow),
+        [Value::Int(left), Value::Int(right)] => {
+            left.checked_mul(*right).map(Value::Int).ok_or_else(overflow)
+        }
         [Value::Uint(left), Value::Uint(right)] => {
             left.checked_mul(*right).map(Value::Uint).ok_or_else(unsigned_overflow)
         }
@@ -113,7 +120,9 @@ pub(super) fn divide<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => {
             Err(Failure::new("division by zero"))
         }
-        [Value::Int(left), Value::Int(right)] => left.checked_div(*right).map(Value::Int).ok_or_else(overflow),
+        [Value::Int(left), Value::Int(right)] => {
+            left.checked_div(*right).map(Value::Int).ok_or_else(overflow)
+        }
         [Value::Uint(left), Value::Uint(right)] => Ok(Value::Uint(left / right)),
         [Value::Double(left), Value::Double(right)] => Ok(Value::Double(left / right)),
         _ => Err(Failure::no_such_overload()),
@@ -125,7 +134,9 @@ pub(super) fn modulo<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value
         [Value::Int(_), Value::Int(0)] | [Value::Uint(_), Value::Uint(0)] => {
             Err(Failure::new("modulus by zero"))
         }
-        [Value::Int(left), Value::Int(right)] => left.checked_rem(*right).map(Value::Int).ok_or_else(overflow),
+        [Value::Int(left), Value::Int(right)] => {
+            left.checked_rem(*right).map(Value::Int).ok_or_else(overflow)
+        }
         [Value::Uint(left), Value::Uint(right)] => Ok(Value::Uint(left % right)),
         _ => Err(Failure::no_such_overload()),
     }

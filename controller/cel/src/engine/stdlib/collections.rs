@@ -37,11 +37,7 @@ pub(super) fn within<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Va
 }
 
 /// Whether a list has an element, or a map a key.
-pub(crate) fn contains<'a>(
-    element: &Value<'a>,
-    container: &Value<'a>,
-    meter: &Meter,
-) -> Result<bool, Box<Failure>> {
+fn contains<'a>(element: &Value<'a>, container: &Value<'a>, meter: &Meter) -> Result<bool, Box<Failure>> {
     match container {
         Value::JsonMap(_) | Value::Map(_) => {
             Ok(Key::of(element).is_some_and(|key| container.entry(&key).is_some()))

@@ -36,10 +36,7 @@ macro_rules! order {
 }
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function {
-        name: "_==_",
-        overloads: &[Overload::function("equals", &[Ty::A, Ty::A], Ty::Bool, planned)],
-    },
+    Function { name: "_==_", overloads: &[Overload::function("equals", &[Ty::A, Ty::A], Ty::Bool, planned)] },
     Function {
         name: "_!=_",
         overloads: &[Overload::function("not_equals", &[Ty::A, Ty::A], Ty::Bool, planned)],
@@ -88,7 +85,9 @@ pub(crate) fn compare(left: &Value<'_>, right: &Value<'_>) -> Result<Ordering, B
         (Value::Int(left), Value::Double(right)) => numeric(int_double(*left, *right)),
         (Value::Double(left), Value::Int(right)) => numeric(int_double(*right, *left).map(Ordering::reverse)),
         (Value::Uint(left), Value::Double(right)) => numeric(uint_double(*left, *right)),
-        (Value::Double(left), Value::Uint(right)) => numeric(uint_double(*right, *left).map(Ordering::reverse)),
+        (Value::Double(left), Value::Uint(right)) => {
+            numeric(uint_double(*right, *left).map(Ordering::reverse))
+        }
         (Value::Bool(left), Value::Bool(right)) => Ok(left.cmp(right)),
         (Value::Text(left), Value::Text(right)) => Ok(left.as_str().cmp(right.as_str())),
         (Value::Bytes(left), Value::Bytes(right)) => Ok(left.cmp(right)),

@@ -110,9 +110,9 @@ fn identity<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box
 fn to_bool<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     match args {
         [Value::Bool(truth)] => Ok(Value::Bool(*truth)),
-        [Value::Text(text)] => format::parse_bool(text.as_str())
-            .map(Value::Bool)
-            .ok_or_else(|| unreadable("bool")),
+        [Value::Text(text)] => {
+            format::parse_bool(text.as_str()).map(Value::Bool).ok_or_else(|| unreadable("bool"))
+        }
         _ => Err(Failure::no_such_overload()),
     }
 }
@@ -133,9 +133,9 @@ fn to_double<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Bo
         [Value::Double(number)] => Ok(Value::Double(*number)),
         [Value::Int(number)] => Ok(Value::Double(*number as f64)),
         [Value::Uint(number)] => Ok(Value::Double(*number as f64)),
-        [Value::Text(text)] => format::parse_double(text.as_str())
-            .map(Value::Double)
-            .ok_or_else(|| unreadable("double")),
+        [Value::Text(text)] => {
+            format::parse_double(text.as_str()).map(Value::Double).ok_or_else(|| unreadable("double"))
+        }
         _ => Err(Failure::no_such_overload()),
     }
 }
@@ -158,9 +158,7 @@ fn to_int<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<F
         [Value::Duration(length)] => Ok(Value::Int(*length)),
         [Value::Timestamp(time)] => Ok(Value::Int(time.seconds())),
         [Value::Uint(number)] => i64::try_from(*number).map(Value::Int).map_err(|_| overflow()),
-        [Value::Text(text)] => {
-            text.as_str().parse().map(Value::Int).map_err(|_| unreadable("int"))
-        }
+        [Value::Text(text)] => text.as_str().parse().map(Value::Int).map_err(|_| unreadable("int")),
         _ => Err(Failure::no_such_overload()),
     }
 }
@@ -195,8 +193,7 @@ fn to_string<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
             | Value::Uint(_)
             | Value::Double(_)
             | Value::Duration(_)
-            | Value::Timestamp(_)
-            | Value::Type(_)),
+            | Value::Timestamp(_)),
         ] => {
             let text = value.to_string();
             call.meter.allocate(text.len())?;
@@ -211,10 +208,12 @@ fn to_timestamp<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>,
     match args {
         [Value::Timestamp(time)] => Ok(Value::Timestamp(*time)),
         [Value::Int(seconds)] => Timestamp::new(*seconds, 0).map(Value::Timestamp).ok_or_else(overflow),
-        [Value::Text(text)] => Timestamp::parse(text.as_str()).map(Value::Timestamp).map_err(|error| match error {
-            ParseError::Range => overflow(),
-            ParseError::Syntax => unreadable("google.protobuf.Timestamp"),
-        }),
+        [Value::Text(text)] => {
+            Timestamp::parse(text.as_str()).map(Value::Timestamp).map_err(|error| match error {
+                ParseError::Range => overflow(),
+                ParseError::Syntax => unreadable("google.protobuf.Timestamp"),
+            })
+        }
         _ => Err(Failure::no_such_overload()),
     }
 }

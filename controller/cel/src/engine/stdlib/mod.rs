@@ -9,8 +9,7 @@ mod optional;
 mod strings;
 mod times;
 
-pub(crate) use collections::contains;
-pub(crate) use compare::{compare, equal};
+pub(crate) use compare::equal;
 pub(crate) use convert::is_conversion;
 
 use super::failure::Failure;

@@ -58,7 +58,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "_-_",
         overloads: &[
-            Overload::function("subtract_double", &[Ty::Double, Ty::Double], Ty::Double, arithmetic::subtract),
+            Overload::function(
+                "subtract_double",
+                &[Ty::Double, Ty::Double],
+                Ty::Double,
+                arithmetic::subtract,
+            ),
             Overload::function(
                 "subtract_duration_duration",
                 &[Ty::Duration, Ty::Duration],
@@ -84,7 +89,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "_*_",
         overloads: &[
-            Overload::function("multiply_double", &[Ty::Double, Ty::Double], Ty::Double, arithmetic::multiply),
+            Overload::function(
+                "multiply_double",
+                &[Ty::Double, Ty::Double],
+                Ty::Double,
+                arithmetic::multiply,
+            ),
             Overload::function("multiply_int64", &[Ty::Int, Ty::Int], Ty::Int, arithmetic::multiply),
             Overload::function("multiply_uint64", &[Ty::Uint, Ty::Uint], Ty::Uint, arithmetic::multiply),
         ],

@@ -10,10 +10,7 @@ const OPTIONAL: Ty = Ty::Optional(&Ty::A);
 const LIST: Ty = Ty::List(&Ty::A);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function {
-        name: "optional.of",
-        overloads: &[Overload::function("optional_of", &[Ty::A], OPTIONAL, of)],
-    },
+    Function { name: "optional.of", overloads: &[Overload::function("optional_of", &[Ty::A], OPTIONAL, of)] },
     Function {
         name: "optional.ofNonZeroValue",
         overloads: &[Overload::function("optional_ofNonZeroValue", &[Ty::A], OPTIONAL, of_non_zero)],
@@ -22,10 +19,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "optional.none",
         overloads: &[Overload::function("optional_none", &[], OPTIONAL, |_, _| Ok(Value::Optional(None)))],
     },
-    Function {
-        name: "value",
-        overloads: &[Overload::method("optional_value", &[OPTIONAL], Ty::A, value)],
-    },
+    Function { name: "value", overloads: &[Overload::method("optional_value", &[OPTIONAL], Ty::A, value)] },
     Function {
         name: "hasValue",
         overloads: &[Overload::method("optional_hasValue", &[OPTIONAL], Ty::Bool, has_value)],

@@ -15,8 +15,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "startsWith",
-        overloads: &[Overload::method("starts_with_string", &[Ty::String, Ty::String], Ty::Bool, starts_with)
-            .costs(Cost::SECOND)],
+        overloads: &[Overload::method(
+            "starts_with_string",
+            &[Ty::String, Ty::String],
+            Ty::Bool,
+            starts_with,
+        )
+        .costs(Cost::SECOND)],
     },
     Function {
         name: "endsWith",

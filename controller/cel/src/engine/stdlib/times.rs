@@ -2,7 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::format::NANOS;
-use super::super::registry::{Function, Invocation, Overload};
+use super::super::registry::{Function, Overload};
 use super::super::time::Civil;
 use super::super::types::Ty;
 use super::super::value::Value;
@@ -63,11 +63,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
 const MILLION: i64 = 1_000_000;
 
 /// A part of a timestamp, or how often a unit of so many nanoseconds goes into a duration.
-fn part<'a>(
-    args: &[Value<'a>],
-    part: fn(&Civil, i64) -> i64,
-    unit: i64,
-) -> Result<Value<'a>, Box<Failure>> {
+fn part<'a>(args: &[Value<'a>], part: fn(&Civil, i64) -> i64, unit: i64) -> Result<Value<'a>, Box<Failure>> {
     let (time, offset) = match args {
         [Value::Timestamp(time)] => (time, 0),
         [Value::Timestamp(time), Value::Text(zone)] => {
