@@ -7,17 +7,19 @@ use std::sync::LazyLock;
 use cel::Env;
 use cel::common::ast::{CallExpr, EntryExpr, Expr as Parsed, IdedEntryExpr, IdedExpr, LiteralValue};
 use cel::common::ast::{SourceInfo, operators};
-use cel::parser::ParseErrors;
 
 use super::ast::{
     Call, Conditional, Element, Entry, Expr, Index, Kind, Literal, Logic, Mode, Select, Struct,
 };
-use super::issue::{Issue, Issues};
-use super::limits;
+use super::issue::Issues;
 use super::macros;
+use crate::error::CompileError;
+use crate::{limits, syntax};
 
 /// The deepest tree that is accepted: what evaluating and dropping it need fits an ordinary stack.
-const MAX_DEPTH: u32 = 400;
+const MAX_DEPTH: u32 = 250;
+/// The deepest recursion of the grammar's `expr` rule, as in cel-go.
+const MAX_RECURSION: u16 = 250;
 
 /// An environment without a single macro, so that macro calls stay calls.
 static ENV: LazyLock<Env> = LazyLock::new(Env::default);
@@ -33,26 +35,24 @@ pub(crate) struct Tree {
 /// Parses `source` and hands the tree to `then`, both on a large stack. Safe for any text.
 pub(crate) fn with_parsed<T: Send>(
     source: &str,
-    then: impl FnOnce(Tree) -> Result<T, Vec<Issue>> + Send,
-) -> Result<T, Vec<Issue>> {
-    let one = |offset: u32, message: String, hint: Option<String>| {
-        let mut issues = Issues::new(source);
-        issues.report_with_hint(offset, message, hint);
-        issues.into_sorted()
-    };
-    limits::scan(source).map_err(|(at, message, hint)| one(at, message, hint))?;
+    then: impl FnOnce(Tree) -> Result<T, Vec<CompileError>> + Send,
+) -> Result<T, Vec<CompileError>> {
+    let one = |message: String| vec![CompileError { message, line: 1, column: 1, hint: None }];
+    limits::scan(source).map_err(|error| vec![error])?;
     let work = || catch_unwind(AssertUnwindSafe(|| parse(source).and_then(then)));
     match limits::try_with_large_stack(work) {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(one(0, "the parser gave up on this expression".to_owned(), None)),
-        Err(error) => Err(one(0, format!("cannot start a thread to compile on: {error}"), None)),
+        Ok(Err(_)) => Err(one("the parser gave up on this expression".to_owned())),
+        Err(error) => Err(one(format!("cannot start a thread to compile on: {error}"))),
     }
 }
 
-fn parse(source: &str) -> Result<Tree, Vec<Issue>> {
-    let parser = ENV.parser().max_recursion_depth(limits::MAX_PARSED_DEPTH).enable_ident_escape_syntax(true);
+fn parse(source: &str) -> Result<Tree, Vec<CompileError>> {
+    let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(true);
     let (expression, info) =
-        parser.parse_with_source_info(source).map_err(|errors| syntax_issues(source, &errors))?;
+        parser
+        .parse_with_source_info(source)
+        .map_err(|errors| vec![syntax::first_error(source, &errors.errors)])?;
     let mut lowering = Lowering { info, issues: Issues::new(source), next_id: 0, source };
     let root = lowering.lower(expression, 1);
     let nodes = lowering.next_id;
@@ -60,25 +60,6 @@ fn parse(source: &str) -> Result<Tree, Vec<Issue>> {
         Some(root) if lowering.issues.is_empty() => Ok(Tree { root, nodes }),
         _ => Err(lowering.issues.into_sorted()),
     }
-}
-
-/// The parser's own errors, each on one line.
-fn syntax_issues(source: &str, errors: &ParseErrors) -> Vec<Issue> {
-    let mut issues = Issues::new(source);
-    for error in &errors.errors {
-        let (line, column) = (error.pos.0.max(1), error.pos.1.max(0));
-        let mut line_start = 0_usize;
-        for _ in 1..line {
-            let rest = source.get(line_start..).unwrap_or_default();
-            line_start += rest.find('\n').map_or(rest.len(), |newline| newline + 1);
-        }
-        let rest = source.get(line_start..).unwrap_or_default();
-        let column = usize::try_from(column).unwrap_or(0).saturating_sub(1);
-        let offset = line_start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
-        let message = error.msg.lines().next().unwrap_or("syntax error");
-        issues.report(u32::try_from(offset).unwrap_or(u32::MAX), format!("syntax error: {message}"));
-    }
-    issues.into_sorted()
 }
 
 /// Turns the parser's tree into ours, macros included.
@@ -104,8 +85,7 @@ impl Lowering<'_> {
     fn lower(&mut self, expression: IdedExpr, depth: u32) -> Option<Expr> {
         let at = self.place(expression.id);
         if depth > MAX_DEPTH {
-            let (message, hint) = limits::too_deep();
-            self.issues.report_with_hint(at, message, Some(hint));
+            self.issues.add(limits::too_deep(self.source, at as usize));
             return None;
         }
         let below = depth + 1;

@@ -5,12 +5,12 @@ use super::check;
 use super::environment::Environment;
 use super::eval;
 use super::failure::Failure;
-use super::issue::Issue;
 use super::meter::Meter;
 use super::parse;
 use super::plan::{self, Node};
 use super::types::Type;
 use super::value::Value;
+use crate::error::CompileError;
 
 /// A checked and planned expression, to be evaluated many times and from many threads.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Program {
     ///
     /// # Errors
     /// Everything that is wrong with the source, in its order.
-    pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<Issue>> {
+    pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<CompileError>> {
         Self::compile_to(environment, source, None)
     }
 
@@ -38,7 +38,7 @@ impl Program {
         environment: &Environment,
         source: &str,
         expected: &Type,
-    ) -> Result<Self, Vec<Issue>> {
+    ) -> Result<Self, Vec<CompileError>> {
         Self::compile_to(environment, source, Some(expected))
     }
 
@@ -46,7 +46,7 @@ impl Program {
         environment: &Environment,
         source: &str,
         expected: Option<&Type>,
-    ) -> Result<Self, Vec<Issue>> {
+    ) -> Result<Self, Vec<CompileError>> {
         parse::with_parsed(source, |tree| {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;

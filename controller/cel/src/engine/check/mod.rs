@@ -9,11 +9,12 @@ mod validate;
 
 use super::ast::{Element, Entry, Expr, Kind, Literal, Mode, Select};
 use super::environment::Environment;
-use super::issue::{Issue, Issues};
+use super::issue::Issues;
 use super::parse::Tree;
 use super::registry::Overload;
 use super::types::Type;
 use super::unify::{Substitution, most_general};
+use crate::error::CompileError;
 
 /// What the checker knows of each node, by its id.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ pub(crate) fn check(
     source: &str,
     tree: &Tree,
     expected: Option<&Type>,
-) -> Result<Checked, Vec<Issue>> {
+) -> Result<Checked, Vec<CompileError>> {
     let nodes = tree.nodes as usize;
     let mut checker = Checker {
         environment,

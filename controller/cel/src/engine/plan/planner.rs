@@ -3,9 +3,10 @@
 use super::super::ast::{self, Expr, Kind, Literal};
 use super::super::check::{Checked, Resolved};
 use super::super::environment::Environment;
-use super::super::issue::{Issue, Issues};
+use super::super::issue::Issues;
 use super::super::value::{Key, MapValue, Value};
 use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
+use crate::error::CompileError;
 
 /// Plans a checked tree.
 ///
@@ -16,7 +17,7 @@ pub(crate) fn plan(
     source: &str,
     root: &Expr,
     checked: &Checked,
-) -> Result<Node, Vec<Issue>> {
+) -> Result<Node, Vec<CompileError>> {
     let mut planner = Planner { environment, checked, issues: Issues::new(source) };
     let node = planner.plan(root);
     if planner.issues.is_empty() { Ok(node) } else { Err(planner.issues.into_sorted()) }
