@@ -5,6 +5,7 @@ use super::check;
 use super::environment::Environment;
 use super::eval;
 use super::failure::Failure;
+use super::footprint::Footprint;
 use super::meter::Meter;
 use super::parse;
 use super::plan::{self, Node};
@@ -19,6 +20,7 @@ pub struct Program {
     root: Node,
     locals: u32,
     result: Type,
+    footprint: Footprint,
 }
 
 impl Program {
@@ -51,7 +53,8 @@ impl Program {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
-            Ok(Self { source: source.into(), root, locals: checked.locals, result })
+            let footprint = Footprint::of(environment, &root, checked.locals);
+            Ok(Self { source: source.into(), root, locals: checked.locals, result, footprint })
         })
     }
 
@@ -65,6 +68,12 @@ impl Program {
     #[must_use]
     pub fn result_type(&self) -> &Type {
         &self.result
+    }
+
+    /// What its result can depend on.
+    #[must_use]
+    pub fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Evaluates the program over the values of its environment's variables.

@@ -277,6 +277,60 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A field of a map by its name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Value<'a>> {
+        match self {
+            Self::JsonMap(map) => map.get(name),
+            Self::Map(map) => map.get(&Key::Text(Text::Shared(name.into()))).cloned(),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list by their index, or the entries of a map by their key; none of other values.
+    pub fn children(&self) -> Box<dyn Iterator<Item = (Key<'a>, Value<'a>)> + '_> {
+        let number = |index: usize| Key::Uint(index as u64);
+        match self {
+            Self::JsonList(list) => {
+                Box::new(list.iter().enumerate().map(move |(index, value)| (number(index), value)))
+            }
+            Self::List(items) => {
+                Box::new(items.iter().enumerate().map(move |(index, value)| (number(index), value.clone())))
+            }
+            Self::JsonMap(map) => {
+                Box::new(map.iter().map(|(name, value)| (Key::Text(Text::Borrowed(name)), value)))
+            }
+            Self::Map(map) => Box::new(map.iter().map(|(key, value)| (key.clone(), value.clone()))),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// Whether it is the same as another in value and type, all the way down. NaN is itself here.
+    #[must_use]
+    pub fn identical(&self, other: &Value<'_>) -> bool {
+        match (self, other) {
+            _ if self.type_name() != other.type_name() => false,
+            (Self::Double(one), Value::Double(other)) => one.to_bits() == other.to_bits(),
+            (Self::Int(one), Value::Int(other)) => one == other,
+            (Self::Uint(one), Value::Uint(other)) => one == other,
+            (Self::Bool(one), Value::Bool(other)) => one == other,
+            (Self::Text(one), Value::Text(other)) => one.as_str() == other.as_str(),
+            (Self::Bytes(one), Value::Bytes(other)) => one == other,
+            (Self::Duration(one), Value::Duration(other)) => one == other,
+            (Self::Timestamp(one), Value::Timestamp(other)) => one == other,
+            (Self::Type(one), Value::Type(other)) => one == other,
+            (Self::Opaque(one), Value::Opaque(other)) => one.equals(&**other),
+            (Self::Optional(Some(one)), Value::Optional(Some(other))) => one.identical(other),
+            (Self::Optional(one), Value::Optional(other)) => one.is_none() && other.is_none(),
+            _ => {
+                self.size() == other.size()
+                    && self.children().zip(other.children()).all(|((key, one), (other_key, other))| {
+                        key == other_key && one.identical(&other)
+                    })
+            }
+        }
+    }
+
     /// The name of its type as CEL says it: `bool`, `map`, `google.protobuf.Duration`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {

@@ -2,7 +2,8 @@
 //! value or error, and cost, and prints every difference.
 //!
 //! Usage: `oracle <path of the Go program of tests/go/oracle> <seed> <count>`; expressions, one a line, may be
-//! given on the standard input instead with a count of 0.
+//! given on the standard input instead with a count of 0. With `footprint` for the program, the engine alone
+//! is asked whether changing what an expression does not read ever changes its result.
 
 use std::io::{BufRead, Read, Write};
 use std::process::{Command, Stdio};
@@ -29,6 +30,9 @@ fn main() -> Result<()> {
         (0..count).map(|_| generator.any(4)).collect()
     };
     let object = object();
+    if program == "footprint" {
+        return footprints(&expressions, &object, seed);
+    }
     let answers = ask(&program, &expressions, &object)?;
     let (mut differ, mut failed, mut refused) = (0, 0, 0);
     let mut out = String::new();
@@ -67,6 +71,37 @@ fn ask(program: &str, expressions: &[String], object: &Json) -> Result<Vec<Json>
     let _ = writer.join();
     child.wait()?;
     Ok(answers)
+}
+
+/// Changes the object at random, and compares results where the footprint says nothing that is read changed.
+fn footprints(expressions: &[String], object: &Json, seed: u64) -> Result<()> {
+    let mut random = Generator { state: seed | 1, locals: Vec::new() };
+    let (mut agreed, mut changed, mut wrong) = (0_u32, 0_u32, 0_u32);
+    let mut out = String::new();
+    for expression in expressions {
+        let environment = Environment::new().with_variable("object", Type::Dyn);
+        let Ok(program) = Program::compile(&environment, expression) else { continue };
+        let before = evaluate(expression, object);
+        for _ in 0..40 {
+            let mut mutated = object.clone();
+            random.mutate(&mut mutated);
+            let (one, other) = (Value::from_json(object), Value::from_json(&mutated));
+            if mutated == *object || !program.footprint().agrees("object", &one, &other) {
+                changed += 1;
+                continue;
+            }
+            agreed += 1;
+            let after = evaluate(expression, &mutated);
+            if before.get("value") != after.get("value") || before.get("error") != after.get("error") {
+                wrong += 1;
+                let reads: Vec<String> = program.footprint().reads().map(ToString::to_string).collect();
+                out.push_str(&format!("{expression}\n  reads {reads:?}\n  {mutated}\n  {before}\n  {after}\n"));
+            }
+        }
+    }
+    out.push_str(&format!("{agreed} changes outside the footprint, {changed} inside, {wrong} wrong\n"));
+    std::io::stdout().write_all(out.as_bytes())?;
+    Ok(())
 }
 
 fn evaluate(expression: &str, object: &Json) -> Json {
@@ -182,6 +217,49 @@ impl Generator {
     fn pick<'o>(&mut self, options: &[&'o str]) -> &'o str {
         let index = self.next(options.len());
         options.get(index).copied().unwrap_or_default()
+    }
+
+    /// Changes one place of a value.
+    fn mutate(&mut self, value: &mut Json) {
+        let stop = self.next(4) == 0;
+        match value {
+            Json::Object(fields) if !stop && !fields.is_empty() => {
+                let index = self.next(fields.len());
+                let Some(name) = fields.keys().nth(index).cloned() else { return };
+                match self.next(8) {
+                    0 => {
+                        fields.remove(&name);
+                    }
+                    1 => {
+                        fields.insert("added".to_owned(), json!(1));
+                    }
+                    _ => {
+                        if let Some(field) = fields.get_mut(&name) {
+                            self.mutate(field);
+                        }
+                    }
+                }
+            }
+            Json::Array(items) if !stop && !items.is_empty() => {
+                let index = self.next(items.len());
+                match self.next(8) {
+                    0 => {
+                        items.remove(index);
+                    }
+                    1 => items.push(json!("added")),
+                    _ => {
+                        if let Some(item) = items.get_mut(index) {
+                            self.mutate(item);
+                        }
+                    }
+                }
+            }
+            scalar => {
+                let others = [json!(null), json!("other"), json!(7), json!(0.5), json!([]), json!({"name": "x"}), json!(true)];
+                let index = self.next(others.len());
+                *scalar = others.get(index).cloned().unwrap_or_default();
+            }
+        }
     }
 
     fn any(&mut self, depth: usize) -> String {

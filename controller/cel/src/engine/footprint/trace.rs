@@ -1,0 +1,250 @@
+//! Follows values through a plan without evaluating it: where in the variables a value may come from, and
+//! what is read of it there.
+
+use std::collections::BTreeSet;
+
+use super::super::ast::FoldKind;
+use super::super::environment::Environment;
+use super::super::plan::{Attribute, Call, Fold, Node, OptMap, QualifierKey, Root};
+use super::{Extent, Read, Step};
+
+/// How deep containers that an expression builds are followed.
+const MAX_DEPTH: usize = 4;
+
+/// The reads of a plan, whose result is used whole.
+pub(super) fn trace(environment: &Environment, root: &Node, locals: u32) -> BTreeSet<Read> {
+    let locals = vec![Shadow::default(); locals as usize];
+    let mut trace = Trace { environment, locals, reads: BTreeSet::new() };
+    trace.whole(root);
+    trace.reads
+}
+
+/// Where a value may come from.
+#[derive(Clone, Debug, Default)]
+struct Shadow {
+    /// Places in variables that it may be.
+    places: BTreeSet<(Box<str>, Vec<Step>)>,
+    /// What the elements may be, if it is a container that the expression built.
+    elements: Option<Box<Shadow>>,
+}
+
+impl Shadow {
+    fn merge(&mut self, other: Shadow) {
+        self.places.extend(other.places);
+        match (&mut self.elements, other.elements) {
+            (Some(mine), Some(theirs)) => mine.merge(*theirs),
+            (mine @ None, theirs) => *mine = theirs,
+            (Some(_), None) => {}
+        }
+    }
+
+    fn depth(&self) -> usize {
+        self.elements.as_ref().map_or(0, |elements| elements.depth() + 1)
+    }
+}
+
+struct Trace<'e> {
+    environment: &'e Environment,
+    /// What local variables may be.
+    locals: Vec<Shadow>,
+    reads: BTreeSet<Read>,
+}
+
+impl Trace<'_> {
+    fn read(&mut self, shadow: &Shadow, extent: Extent) {
+        for (variable, steps) in &shadow.places {
+            self.reads.insert(Read { variable: variable.clone(), steps: steps.clone(), extent });
+        }
+        if let Some(elements) = shadow.elements.as_deref().filter(|_| extent == Extent::Whole) {
+            self.read(elements, extent);
+        }
+    }
+
+    /// All of a node's value is used.
+    fn whole(&mut self, node: &Node) {
+        let shadow = self.follow(node);
+        self.read(&shadow, Extent::Whole);
+    }
+
+    /// A node's value is a list or a map whose elements may be used.
+    fn container(&mut self, node: &Node) -> Shadow {
+        let shadow = self.follow(node);
+        self.read(&shadow, Extent::Shape);
+        shadow
+    }
+
+    /// What a node's value may be. What has to be read to find that is recorded.
+    fn follow(&mut self, node: &Node) -> Shadow {
+        match node {
+            Node::Constant(_) | Node::Failing(_) => Shadow::default(),
+            Node::Attribute(attribute) => self.attribute(attribute),
+            Node::Call(call) => self.call(call),
+            Node::Equal(equal) => {
+                self.whole(&equal.left);
+                self.whole(&equal.right);
+                Shadow::default()
+            }
+            Node::And(terms) | Node::Or(terms) => {
+                terms.iter().for_each(|term| self.whole(term));
+                Shadow::default()
+            }
+            Node::Conditional(conditional) => {
+                self.whole(&conditional.condition);
+                let mut shadow = self.follow(&conditional.truthy);
+                shadow.merge(self.follow(&conditional.falsy));
+                shadow
+            }
+            Node::List(elements) => {
+                let values: Vec<Shadow> = elements.iter().map(|element| self.follow(&element.value)).collect();
+                self.built(values)
+            }
+            Node::Map(entries) => {
+                entries.iter().for_each(|entry| self.whole(&entry.key));
+                let values: Vec<Shadow> = entries.iter().map(|entry| self.follow(&entry.value)).collect();
+                self.built(values)
+            }
+            Node::Fold(fold) => self.fold(fold),
+            Node::OptMap(map) => self.opt_map(map),
+            Node::Otherwise(otherwise) => {
+                let mut shadow = self.follow(&otherwise.optional);
+                shadow.merge(self.follow(&otherwise.otherwise));
+                shadow
+            }
+            Node::Membership(membership) => {
+                self.whole(&membership.element);
+                Shadow::default()
+            }
+        }
+    }
+
+    /// A container that holds these values.
+    fn built(&mut self, values: Vec<Shadow>) -> Shadow {
+        let mut elements = Shadow::default();
+        values.into_iter().for_each(|value| elements.merge(value));
+        if elements.depth() >= MAX_DEPTH {
+            self.read(&elements, Extent::Whole);
+            return Shadow::default();
+        }
+        Shadow { places: BTreeSet::new(), elements: Some(Box::new(elements)) }
+    }
+
+    fn attribute(&mut self, attribute: &Attribute) -> Shadow {
+        let mut shadow = match &attribute.root {
+            Root::Local(slot) => self.locals.get(*slot as usize).cloned().unwrap_or_default(),
+            Root::Node(node) => self.follow(node),
+            Root::Variable(index) => {
+                let name = self.environment.variable(*index).map(|variable| variable.name.clone());
+                let places = name.map(|name| (name, Vec::new())).into_iter().collect();
+                Shadow { places, elements: None }
+            }
+        };
+        for qualifier in &attribute.qualifiers {
+            shadow = match &qualifier.key {
+                QualifierKey::Field(name) => self.field(shadow, name),
+                QualifierKey::Constant(value) => match value.as_str() {
+                    Some(name) => self.field(shadow, name),
+                    None => self.any(shadow),
+                },
+                QualifierKey::Computed(node) => {
+                    self.whole(node);
+                    self.any(shadow)
+                }
+            };
+        }
+        self.read(&shadow, Extent::Presence);
+        if attribute.test { Shadow::default() } else { shadow }
+    }
+
+    fn field(&mut self, shadow: Shadow, name: &str) -> Shadow {
+        let step = |(variable, mut steps): (Box<str>, Vec<Step>)| {
+            steps.push(Step::Field(name.into()));
+            (variable, steps)
+        };
+        let mut selected = Shadow { places: shadow.places.into_iter().map(step).collect(), elements: None };
+        if let Some(elements) = shadow.elements {
+            selected.merge(*elements);
+        }
+        selected
+    }
+
+    /// Some element of a container.
+    fn any(&mut self, shadow: Shadow) -> Shadow {
+        self.read(&shadow, Extent::Shape);
+        let step = |(variable, mut steps): (Box<str>, Vec<Step>)| {
+            steps.push(Step::Any);
+            (variable, steps)
+        };
+        let mut selected = Shadow { places: shadow.places.into_iter().map(step).collect(), elements: None };
+        if let Some(elements) = shadow.elements {
+            selected.merge(*elements);
+        }
+        selected
+    }
+
+    fn call(&mut self, call: &Call) -> Shadow {
+        match (&*call.function, &*call.args) {
+            ("dyn" | "optional.of" | "value", [only]) => self.follow(only),
+            ("hasValue", [only]) => {
+                self.follow(only);
+                Shadow::default()
+            }
+            ("size" | "type", [only]) => {
+                self.container(only);
+                Shadow::default()
+            }
+            ("first" | "last", [only]) => {
+                let shadow = self.follow(only);
+                self.any(shadow)
+            }
+            // Lists are joined, and elements stay what they are; scalars are read with the shape.
+            ("_+_", [left, right]) => {
+                let mut shadow = self.container(left);
+                shadow.merge(self.container(right));
+                shadow
+            }
+            (_, args) => {
+                args.iter().for_each(|arg| self.whole(arg));
+                Shadow::default()
+            }
+        }
+    }
+
+    fn fold(&mut self, fold: &Fold) -> Shadow {
+        let range = self.follow(&fold.range);
+        let element = self.any(range);
+        // The only variable is an element or a key, the first of two an index or a key; keys are in the shape.
+        match fold.var2 {
+            Some(var2) => self.bring_in(var2, element),
+            None => self.bring_in(fold.var, element),
+        }
+        if let Some(filter) = &fold.filter {
+            self.whole(filter);
+        }
+        match fold.kind {
+            FoldKind::All | FoldKind::Exists | FoldKind::ExistsOne => {
+                self.whole(&fold.body);
+                Shadow::default()
+            }
+            FoldKind::List | FoldKind::Map => {
+                let body = self.follow(&fold.body);
+                self.built(vec![body])
+            }
+            FoldKind::MapEntry => {
+                self.whole(&fold.body);
+                Shadow::default()
+            }
+        }
+    }
+
+    fn bring_in(&mut self, slot: u32, shadow: Shadow) {
+        if let Some(local) = self.locals.get_mut(slot as usize) {
+            *local = shadow;
+        }
+    }
+
+    fn opt_map(&mut self, map: &OptMap) -> Shadow {
+        let target = self.follow(&map.target);
+        self.bring_in(map.var, target);
+        self.follow(&map.body)
+    }
+}
