@@ -49,8 +49,7 @@ pub(crate) fn with_parsed<T: Send>(
 
 fn parse(source: &str) -> Result<Tree, Vec<CompileError>> {
     let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(true);
-    let (expression, info) =
-        parser
+    let (expression, info) = parser
         .parse_with_source_info(source)
         .map_err(|errors| vec![syntax::first_error(source, &errors.errors)])?;
     let mut lowering = Lowering { info, issues: Issues::new(source), next_id: 0, source };

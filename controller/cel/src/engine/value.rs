@@ -1,13 +1,12 @@
 //! Values: JSON borrowed from a request, or what an expression computes. Cloning one copies no data.
 
 use std::any::Any;
-use std::collections::BTreeMap;
-use std::collections::btree_map;
 use std::fmt;
 use std::sync::Arc;
 
 use super::format;
 use super::json::{JsonList, JsonMap};
+use super::map::{Key, MapValue};
 use super::time::Timestamp;
 
 /// A CEL value.
@@ -66,23 +65,6 @@ pub trait Opaque: fmt::Debug + fmt::Display + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-/// A key of a map.
-#[derive(Clone, Debug)]
-pub enum Key<'a> {
-    /// A boolean key.
-    Bool(bool),
-    /// An integer key; equal to the `uint` of the same number.
-    Int(i64),
-    /// An unsigned key.
-    Uint(u64),
-    /// A string key.
-    Text(Text<'a>),
-}
-
-/// A map that an expression built, in the order of its keys.
-#[derive(Clone, Debug, Default)]
-pub struct MapValue<'a>(BTreeMap<Key<'a>, Value<'a>>);
-
 impl Text<'_> {
     /// The text itself.
     #[must_use]
@@ -91,116 +73,6 @@ impl Text<'_> {
             Self::Borrowed(text) => text,
             Self::Shared(text) => text,
         }
-    }
-}
-
-impl<'a> Key<'a> {
-    /// The key a value is, or none if its type cannot be one. A `double` that is an integer is that integer.
-    #[must_use]
-    pub fn of(value: &Value<'a>) -> Option<Self> {
-        match value {
-            Value::Bool(truth) => Some(Self::Bool(*truth)),
-            Value::Int(number) => Some(Self::Int(*number)),
-            Value::Uint(number) => Some(Self::Uint(*number)),
-            Value::Text(text) => Some(Self::Text(text.clone())),
-            Value::Double(number) => match super::number::integral(*number)? {
-                super::number::Integral::Int(number) => Some(Self::Int(number)),
-                super::number::Integral::Uint(number) => Some(Self::Uint(number)),
-            },
-            _ => None,
-        }
-    }
-
-    /// The key as a value.
-    #[must_use]
-    pub fn to_value(&self) -> Value<'a> {
-        match self {
-            Self::Bool(truth) => Value::Bool(*truth),
-            Self::Int(number) => Value::Int(*number),
-            Self::Uint(number) => Value::Uint(*number),
-            Self::Text(text) => Value::Text(text.clone()),
-        }
-    }
-
-    fn rank(&self) -> (u8, i128, &str) {
-        match self {
-            Self::Bool(truth) => (0, i128::from(*truth), ""),
-            Self::Int(number) => (1, i128::from(*number), ""),
-            Self::Uint(number) => (1, i128::from(*number), ""),
-            Self::Text(text) => (2, 0, text.as_str()),
-        }
-    }
-}
-
-impl PartialEq for Key<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank() == other.rank()
-    }
-}
-
-impl Eq for Key<'_> {}
-
-impl PartialOrd for Key<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Key<'_> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank().cmp(&other.rank())
-    }
-}
-
-impl fmt::Display for Key<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bool(truth) => truth.fmt(f),
-            Self::Int(number) => number.fmt(f),
-            Self::Uint(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text.as_str()),
-        }
-    }
-}
-
-impl<'a> MapValue<'a> {
-    /// Gives a key its value; the one it had before, if any, is returned.
-    pub fn insert(&mut self, key: Key<'a>, value: Value<'a>) -> Option<Value<'a>> {
-        self.0.insert(key, value)
-    }
-
-    /// Takes a key out.
-    pub fn remove(&mut self, key: &Key<'a>) {
-        self.0.remove(key);
-    }
-
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &Key<'a>) -> Option<&Value<'a>> {
-        self.0.get(key)
-    }
-
-    /// How many entries it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Its entries, in the order of their keys.
-    pub fn iter(&self) -> btree_map::Iter<'_, Key<'a>, Value<'a>> {
-        self.0.iter()
-    }
-}
-
-impl<'a> FromIterator<(Key<'a>, Value<'a>)> for MapValue<'a> {
-    fn from_iter<T: IntoIterator<Item = (Key<'a>, Value<'a>)>>(entries: T) -> Self {
-        Self(entries.into_iter().collect())
     }
 }
 
@@ -324,9 +196,10 @@ impl<'a> Value<'a> {
             (Self::Optional(one), Value::Optional(other)) => one.is_none() && other.is_none(),
             _ => {
                 self.size() == other.size()
-                    && self.children().zip(other.children()).all(|((key, one), (other_key, other))| {
-                        key == other_key && one.identical(&other)
-                    })
+                    && self
+                        .children()
+                        .zip(other.children())
+                        .all(|((key, one), (other_key, other))| key == other_key && one.identical(&other))
             }
         }
     }
@@ -350,6 +223,29 @@ impl<'a> Value<'a> {
             Self::Optional(_) => "optional_type",
             Self::Opaque(value) => value.type_name(),
         }
+    }
+
+    /// The name of cel-go's own type for it, which some messages show.
+    pub(crate) fn go_type(&self) -> &'static str {
+        match self {
+            Self::Null => "types.Null",
+            Self::Bool(_) => "types.Bool",
+            Self::Int(_) => "types.Int",
+            Self::Uint(_) => "types.Uint",
+            Self::Double(_) => "types.Double",
+            Self::Text(_) => "types.String",
+            Self::Bytes(_) => "types.Bytes",
+            Self::Duration(_) => "types.Duration",
+            Self::Timestamp(_) => "types.Timestamp",
+            Self::Type(_) => "*types.Type",
+            Self::Optional(_) => "*types.Optional",
+            other => other.type_name(),
+        }
+    }
+
+    /// Whether it can select from a list or a map.
+    pub(crate) fn is_key(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Int(_) | Self::Uint(_) | Self::Bool(_) | Self::Double(_))
     }
 
     /// What `size()` says of it: code points, bytes, elements or entries; none for other types.

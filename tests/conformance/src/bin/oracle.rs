@@ -95,7 +95,9 @@ fn footprints(expressions: &[String], object: &Json, seed: u64) -> Result<()> {
             if before.get("value") != after.get("value") || before.get("error") != after.get("error") {
                 wrong += 1;
                 let reads: Vec<String> = program.footprint().reads().map(ToString::to_string).collect();
-                out.push_str(&format!("{expression}\n  reads {reads:?}\n  {mutated}\n  {before}\n  {after}\n"));
+                out.push_str(&format!(
+                    "{expression}\n  reads {reads:?}\n  {mutated}\n  {before}\n  {after}\n"
+                ));
             }
         }
     }
@@ -255,7 +257,15 @@ impl Generator {
                 }
             }
             scalar => {
-                let others = [json!(null), json!("other"), json!(7), json!(0.5), json!([]), json!({"name": "x"}), json!(true)];
+                let others = [
+                    json!(null),
+                    json!("other"),
+                    json!(7),
+                    json!(0.5),
+                    json!([]),
+                    json!({"name": "x"}),
+                    json!(true),
+                ];
                 let index = self.next(others.len());
                 *scalar = others.get(index).cloned().unwrap_or_default();
             }

@@ -3,9 +3,10 @@
 use super::super::bindings::Slot;
 use super::super::cost::SELECT;
 use super::super::failure::Failure;
+use super::super::map::Key;
 use super::super::number::{Integral, integral};
 use super::super::plan::{Attribute, Own, Qualifier, QualifierKey, Root};
-use super::super::value::{Key, Value};
+use super::super::value::Value;
 use super::locals::Local;
 use super::{Frame, constant};
 
@@ -167,10 +168,8 @@ fn get<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Value<'a>, Box<Failure>
 
 /// An element or entry, if it is there.
 fn lookup<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Option<Value<'a>>, Box<Failure>> {
-    let scalar =
-        matches!(key, Value::Text(_) | Value::Int(_) | Value::Uint(_) | Value::Bool(_) | Value::Double(_));
-    if !scalar {
-        return Err(Failure::new(format!("invalid qualifier type: {}", key.type_name())));
+    if !key.is_key() {
+        return Err(Failure::new(format!("invalid qualifier type: {}", key.go_type())));
     }
     match value {
         Value::JsonList(_) | Value::List(_) => Ok(index(key)?.and_then(|index| value.element(index))),

@@ -2,8 +2,9 @@
 
 use super::super::cost::{LIST, MAP};
 use super::super::failure::Failure;
+use super::super::map::{Key, MapValue};
 use super::super::plan::{Element, Entry};
-use super::super::value::{Key, MapValue, Value};
+use super::super::value::Value;
 use super::Frame;
 
 impl<'a> Frame<'a, '_> {

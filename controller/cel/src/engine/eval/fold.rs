@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::super::ast::FoldKind;
 use super::super::cost::{LIST, SELECT};
 use super::super::failure::Failure;
+use super::super::map::{Key, MapValue};
 use super::super::plan::{Fold, Node, OptMap};
-use super::super::value::{Key, MapValue, Value};
+use super::super::value::Value;
 use super::Frame;
 use super::locals::Local;
 
@@ -77,7 +78,7 @@ impl<'a> Frame<'a, '_> {
                 }
             }
             other => {
-                let name = go_type(other);
+                let name = other.go_type();
                 return Err(Failure::new(if two {
                     format!("unsupported comprehension range type: {name}")
                 } else {
@@ -294,24 +295,6 @@ impl<'a> Frame<'a, '_> {
             }
             _ => Err(Failure::no_such_overload()),
         }
-    }
-}
-
-/// The name of cel-go's own type for a value, which its message shows.
-fn go_type(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::Null => "types.Null",
-        Value::Bool(_) => "types.Bool",
-        Value::Int(_) => "types.Int",
-        Value::Uint(_) => "types.Uint",
-        Value::Double(_) => "types.Double",
-        Value::Text(_) => "types.String",
-        Value::Bytes(_) => "types.Bytes",
-        Value::Duration(_) => "types.Duration",
-        Value::Timestamp(_) => "types.Timestamp",
-        Value::Type(_) => "*types.Type",
-        Value::Optional(_) => "*types.Optional",
-        other => other.type_name(),
     }
 }
 

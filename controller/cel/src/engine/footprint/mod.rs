@@ -32,7 +32,7 @@ pub struct Read {
 pub enum Step {
     /// A field of a constant name.
     Field(Box<str>),
-    /// Any element of a list, or any entry of a map.
+    /// Any element of a list, or any entry of a map; how many there are, and their keys, are read too.
     Any,
 }
 
@@ -75,12 +75,20 @@ impl Footprint {
 }
 
 impl Read {
-    /// Whether whoever makes this read makes the other one too.
+    /// Whether whoever agrees on this read agrees on the other one too.
     fn covers(&self, other: &Read) -> bool {
-        if self.variable != other.variable || !other.steps.starts_with(&self.steps) {
+        if self.variable != other.variable {
             return false;
         }
-        self.extent == Extent::Whole || (self.steps.len() == other.steps.len() && self.extent > other.extent)
+        // A path cannot be followed without knowing whether what it goes through is there, and any element
+        // of it not without knowing its shape.
+        if let Some(Some(next)) = self.steps.strip_prefix(&*other.steps).map(<[Step]>::first) {
+            return other.extent == Extent::Presence || (other.extent == Extent::Shape && *next == Step::Any);
+        }
+        if self.steps == other.steps {
+            return self.extent > other.extent;
+        }
+        self.extent == Extent::Whole && other.steps.starts_with(&self.steps)
     }
 }
 
@@ -117,14 +125,13 @@ fn agree(steps: &[Step], extent: Extent, one: Option<&Value<'_>>, other: Option<
         return false;
     }
     match step {
-        Step::Field(name) => {
-            agree(rest, extent, one.field(name).as_ref(), other.field(name).as_ref())
-        }
+        Step::Field(name) => agree(rest, extent, one.field(name).as_ref(), other.field(name).as_ref()),
         Step::Any => {
             same_shape(one, other)
-                && one.children().zip(other.children()).all(|((_, one), (_, other))| {
-                    agree(rest, extent, Some(&one), Some(&other))
-                })
+                && one
+                    .children()
+                    .zip(other.children())
+                    .all(|((_, one), (_, other))| agree(rest, extent, Some(&one), Some(&other)))
         }
     }
 }

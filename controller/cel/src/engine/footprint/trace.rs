@@ -95,7 +95,8 @@ impl Trace<'_> {
                 shadow
             }
             Node::List(elements) => {
-                let values: Vec<Shadow> = elements.iter().map(|element| self.follow(&element.value)).collect();
+                let values: Vec<Shadow> =
+                    elements.iter().map(|element| self.follow(&element.value)).collect();
                 self.built(values)
             }
             Node::Map(entries) => {

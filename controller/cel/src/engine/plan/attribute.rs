@@ -23,7 +23,13 @@ impl Planner<'_> {
     pub(super) fn plan_index(&mut self, index: &Index) -> Node {
         let operand = self.plan(&index.operand);
         let key = match self.plan(&index.index) {
-            Node::Constant(value) => QualifierKey::Constant(value),
+            Node::Constant(value) => {
+                if !value.is_key() && !self.environment.is_unchecked() {
+                    let message = format!("invalid qualifier type: {}", value.go_type());
+                    self.issues.report(index.index.at, message);
+                }
+                QualifierKey::Constant(value)
+            }
             Node::Attribute(mut attribute) => {
                 attribute.own = Own::Nothing;
                 QualifierKey::Computed(Node::Attribute(attribute))

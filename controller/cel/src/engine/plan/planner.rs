@@ -4,7 +4,8 @@ use super::super::ast::{self, Expr, Kind, Literal};
 use super::super::check::{Checked, Resolved};
 use super::super::environment::Environment;
 use super::super::issue::Issues;
-use super::super::value::{Key, MapValue, Value};
+use super::super::map::{Key, MapValue};
+use super::super::value::Value;
 use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
 use crate::error::CompileError;
 

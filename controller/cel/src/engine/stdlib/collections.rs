@@ -1,10 +1,11 @@
 //! Size and membership.
 
 use super::super::failure::Failure;
+use super::super::map::Key;
 use super::super::meter::Meter;
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
-use super::super::value::{Key, Value};
+use super::super::value::Value;
 use super::compare::equal;
 
 const LIST: Ty = Ty::List(&Ty::A);

@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 
 use super::super::cost::Cost;
 use super::super::failure::Failure;
+use super::super::map::Key;
 use super::super::meter::Meter;
 use super::super::number::{int_double, int_uint, uint_double};
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
-use super::super::value::{Key, Value};
+use super::super::value::Value;
 use super::planned;
 
 /// The overloads of one order operator: its own types, and numbers across types.

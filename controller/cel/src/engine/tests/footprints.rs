@@ -1,0 +1,117 @@
+//! What programs read, and that nothing else can change a result. A larger property test, over generated
+//! expressions, is `oracle footprint` in the `conformance` crate.
+
+use serde_json::{Value as Json, json};
+
+use super::super::{Bindings, Meter, Program, Value};
+use super::{environment, object};
+
+#[track_caller]
+fn check(source: &str, expected: &[&str]) {
+    let program = Program::compile(&environment(), source).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let reads: Vec<String> = program.footprint().reads().map(ToString::to_string).collect();
+    assert_eq!(reads, expected, "{source}");
+}
+
+#[test]
+fn reads() {
+    check("1 + 1 == 2", &[]);
+    check("object", &["object"]);
+    check("object.spec.replicas > 1", &["object.spec.replicas"]);
+    check("object['spec'].replicas > 1", &["object.spec.replicas"]);
+    check("has(object.spec.x) && object.spec.y == 1", &["object.spec.x (presence)", "object.spec.y"]);
+    check("object.?spec.?x.orValue(1) == 1", &["object.spec.x"]);
+    check("object.spec == 1 || object.spec.x == 2", &["object.spec"]);
+    check("size(object.spec.x)", &["object.spec.x (shape)"]);
+    check(
+        "object.spec.containers.all(c, c.image.startsWith(params.registry))",
+        &["object.spec.containers.*.image", "params.registry"],
+    );
+    check("(object.a + object.?b.orValue([])).exists(c, c.x == 1)", &["object.a.*.x", "object.b.*.x"]);
+    check("object.a.filter(c, c.x).map(c, c.y)[0].z", &["object.a.*.x", "object.a.*.y.z"]);
+    check("object.labels[params.key]", &["object.labels.*", "params.key"]);
+    check("object.a.exists(k, v, v.x == k)", &["object.a.*.x"]);
+    check("{'x': object.a}.x.b == 1", &["object.a.b"]);
+    check("object.?a.optMap(v, v.b)", &["object.a.b"]);
+    check("[1].all(object, object == 1)", &[]);
+    check("[1].all(object, .object.x == 1)", &["object.x"]);
+}
+
+/// Every value that differs from `original` in one place.
+fn mutations(original: &Json) -> Vec<Json> {
+    let mut mutated = vec![json!("other"), json!(null), json!([1]), json!({"name": 1})];
+    match original {
+        Json::Object(fields) => {
+            for (name, value) in fields {
+                let with = |value: Option<Json>| {
+                    let mut fields = fields.clone();
+                    match value {
+                        Some(value) => fields.insert(name.clone(), value),
+                        None => fields.remove(name),
+                    };
+                    Json::Object(fields)
+                };
+                mutated.push(with(None));
+                mutated.extend(mutations(value).into_iter().map(|value| with(Some(value))));
+            }
+            let mut more = fields.clone();
+            more.insert("added".to_owned(), json!(1));
+            mutated.push(Json::Object(more));
+        }
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                mutated.extend(mutations(item).into_iter().map(|value| {
+                    let mut items = items.clone();
+                    items[index] = value;
+                    Json::Array(items)
+                }));
+            }
+            mutated.push(Json::Array(items.iter().skip(1).cloned().collect()));
+        }
+        _ => {}
+    }
+    mutated
+}
+
+#[test]
+fn what_is_not_read_never_changes_a_result() {
+    let environment = environment();
+    let original = object();
+    let sources = [
+        "object.spec.replicas > 1",
+        "has(object.spec.nothing)",
+        "object.spec.containers.all(c, c.image.startsWith('r'))",
+        "object.spec.containers.filter(c, has(c.ports)).map(c, c.name)",
+        "object.metadata.labels.exists(k, v, k == 'app' && v == 'web')",
+        "size(object.spec.containers) + size(object.metadata.labels)",
+        "'app' in object.metadata.labels",
+        "object.spec.containers[0].ports[?1].orValue(0)",
+        "object.?metadata.?labels.tier.optMap(t, t + object.metadata.name)",
+        "[object.spec.replicas, object.spec.weight].map(x, string(x))",
+        "type(object.spec.replicas) == int ? object.metadata.name : object.metadata.namespace",
+        "(object.spec.containers + [object.metadata]).exists_one(x, x.name == 'web')",
+        "object.metadata == object.metadata",
+        "object.spec.missing || object.spec.hostNetwork == false",
+    ];
+    let mutated = mutations(&original);
+    let (mut outside, mut inside) = (0, 0);
+    for source in sources {
+        let program = Program::compile(&environment, source).unwrap();
+        let evaluate = |object: &Json| {
+            let mut bindings = Bindings::new(&environment);
+            bindings.set("object", Value::from_json(object));
+            program.evaluate(&bindings, &Meter::new(100_000)).map(|value| value.to_json())
+        };
+        let expected = evaluate(&original);
+        for object in &mutated {
+            let values = (Value::from_json(&original), Value::from_json(object));
+            if !program.footprint().agrees("object", &values.0, &values.1) {
+                inside += 1;
+                continue;
+            }
+            outside += 1;
+            assert_eq!(evaluate(object), expected, "{source} on {object}");
+        }
+    }
+    assert!(outside > 500 && inside > 100, "{outside} outside, {inside} inside");
+}

@@ -1,0 +1,45 @@
+//! Tests of the engine as a whole, by area.
+
+mod checking;
+mod costs;
+mod evaluating;
+mod footprints;
+mod limits;
+
+use serde_json::{Value as Json, json};
+
+use super::{Bindings, Environment, Failure, Meter, Program, Type, Value};
+
+/// The object that tests read.
+fn object() -> Json {
+    json!({
+        "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web", "tier": "front"}},
+        "spec": {
+            "replicas": 3,
+            "weight": 0.5,
+            "hostNetwork": false,
+            "nothing": null,
+            "containers": [
+                {"name": "a", "image": "registry.example.com/a:1", "ports": [80, 443]},
+                {"name": "b", "image": "ghcr.io/b@sha256:1"},
+            ],
+        },
+    })
+}
+
+fn environment() -> Environment {
+    Environment::new().with_variable("object", Type::Dyn).with_variable("params", Type::Dyn)
+}
+
+/// What a program makes of the object, and what that costs.
+fn run(source: &str) -> (Result<Json, Box<Failure>>, u64) {
+    let environment = environment();
+    let program =
+        Program::compile(&environment, source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
+    let object = object();
+    let mut bindings = Bindings::new(&environment);
+    bindings.set("object", Value::from_json(&object));
+    let meter = Meter::new(1_000_000);
+    let result = program.evaluate(&bindings, &meter).map(|value| value.to_json());
+    (result, meter.cost())
+}
