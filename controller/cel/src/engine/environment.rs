@@ -19,7 +19,7 @@ struct Inner {
     indices: HashMap<Box<str>, u32>,
     functions: Functions,
     types: HashMap<&'static str, Type>,
-    mixed_literals: bool,
+    by_specification: bool,
     unchecked: bool,
 }
 
@@ -64,7 +64,7 @@ impl Environment {
                 indices: HashMap::new(),
                 functions,
                 types: types.into_iter().collect(),
-                mixed_literals: false,
+                by_specification: false,
                 unchecked: false,
             }),
         }
@@ -100,10 +100,11 @@ impl Environment {
         self
     }
 
-    /// Accepts list and map literals of mixed types, which CEL allows and Kubernetes does not.
+    /// Keeps to the specification alone, without what Kubernetes makes of it: literals may mix types, a constant
+    /// that fails does so when it is evaluated, and a presence test on a scalar is a failure.
     #[must_use]
-    pub fn with_mixed_literals(mut self) -> Self {
-        Arc::make_mut(&mut self.inner).mixed_literals = true;
+    pub fn by_specification(mut self) -> Self {
+        Arc::make_mut(&mut self.inner).by_specification = true;
         self
     }
 
@@ -111,7 +112,7 @@ impl Environment {
     #[must_use]
     pub fn unchecked(mut self) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
-        inner.mixed_literals = true;
+        inner.by_specification = true;
         inner.unchecked = true;
         self
     }
@@ -138,8 +139,8 @@ impl Environment {
         self.inner.types.get_key_value(name).map(|(name, named)| (*name, named))
     }
 
-    pub(crate) fn allows_mixed_literals(&self) -> bool {
-        self.inner.mixed_literals
+    pub(crate) fn is_by_specification(&self) -> bool {
+        self.inner.by_specification
     }
 
     pub(crate) fn is_unchecked(&self) -> bool {

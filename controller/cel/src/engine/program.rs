@@ -21,6 +21,8 @@ pub struct Program {
     locals: u32,
     result: Type,
     footprint: Footprint,
+    /// Whether a presence test on a scalar is a failure.
+    strict: bool,
 }
 
 impl Program {
@@ -53,8 +55,9 @@ impl Program {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
+            let strict = environment.is_by_specification();
             let footprint = Footprint::of(environment, &root, checked.locals);
-            Ok(Self { source: source.into(), root, locals: checked.locals, result, footprint })
+            Ok(Self { source: source.into(), root, locals: checked.locals, result, footprint, strict })
         })
     }
 
@@ -81,6 +84,6 @@ impl Program {
     /// # Errors
     /// The expression fails, or overruns what `meter` allows.
     pub fn evaluate<'a>(&'a self, bindings: &Bindings<'a>, meter: &Meter) -> Result<Value<'a>, Box<Failure>> {
-        eval::evaluate(&self.root, self.locals, bindings, meter)
+        eval::evaluate(&self.root, self.locals, self.strict, bindings, meter)
     }
 }

@@ -11,7 +11,7 @@ use super::literal;
 const EXEMPT: [&str; 1] = ["format"];
 
 pub(super) fn validate(environment: &Environment, root: &Expr, types: &[Type], issues: &mut Issues<'_>) {
-    let mut waiting = vec![(root, environment.allows_mixed_literals())];
+    let mut waiting = vec![(root, environment.is_by_specification())];
     while let Some((expr, exempt)) = waiting.pop() {
         let mut exempt = exempt;
         match &expr.kind {

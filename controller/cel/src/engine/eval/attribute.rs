@@ -128,14 +128,22 @@ impl<'a> Frame<'a, '_> {
         qualifier: &'a Qualifier,
         value: &Value<'a>,
     ) -> Result<Option<Value<'a>>, Box<Failure>> {
-        match &qualifier.key {
+        let found = match &qualifier.key {
             QualifierKey::Field(name) => field(value, name),
             QualifierKey::Constant(key) => lookup(value, &constant(key)),
             QualifierKey::Computed(node) => {
                 let key = self.eval(node)?;
                 lookup(value, &key)
             }
+        }?;
+        let container = matches!(
+            value,
+            Value::JsonMap(_) | Value::Map(_) | Value::JsonList(_) | Value::List(_) | Value::Optional(_)
+        );
+        if self.strict && found.is_none() && !container {
+            return Err(Failure::new(format!("a value of type {} has no fields", value.type_name())));
         }
+        Ok(found)
     }
 }
 

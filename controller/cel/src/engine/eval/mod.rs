@@ -18,10 +18,11 @@ use locals::Locals;
 pub(crate) fn evaluate<'a>(
     root: &'a Node,
     locals: u32,
+    strict: bool,
     bindings: &Bindings<'a>,
     meter: &Meter,
 ) -> Result<Value<'a>, Box<Failure>> {
-    Frame { bindings, meter, locals: Locals::new(locals) }.eval(root)
+    Frame { bindings, meter, locals: Locals::new(locals), strict }.eval(root)
 }
 
 /// One evaluation.
@@ -29,6 +30,8 @@ struct Frame<'a, 'f> {
     bindings: &'f Bindings<'a>,
     meter: &'f Meter,
     locals: Locals<'a>,
+    /// Whether a presence test on a scalar is a failure.
+    strict: bool,
 }
 
 impl<'a> Frame<'a, '_> {

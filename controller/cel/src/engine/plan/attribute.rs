@@ -24,7 +24,7 @@ impl Planner<'_> {
         let operand = self.plan(&index.operand);
         let key = match self.plan(&index.index) {
             Node::Constant(value) => {
-                if !value.is_key() && !self.environment.is_unchecked() {
+                if !value.is_key() && !self.environment.is_by_specification() {
                     let message = format!("invalid qualifier type: {}", value.go_type());
                     self.issues.report(index.index.at, message);
                 }

@@ -90,7 +90,7 @@ impl Planner<'_> {
         }
         let failed = overloads.first().map(|overload| (overload.run)(&invocation, &args));
         let message = failed.and_then(Result::err).map_or_else(String::new, |failure| failure.to_string());
-        if self.environment.is_unchecked() {
+        if self.environment.is_by_specification() {
             return Node::Failing(message.into());
         }
         self.issues.report(expr.at, message);
