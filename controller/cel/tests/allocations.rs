@@ -44,7 +44,10 @@ fn allocations(source: &str) -> u64 {
         },
     });
     let environment = Environment::new().with_variable("object", Type::Dyn);
-    let program = Program::compile(&environment, source).unwrap();
+    let program = match Program::compile(&environment, source) {
+        Ok(program) => program,
+        Err(errors) => unreachable!("{source}: {errors:?}"),
+    };
     let mut bindings = Bindings::new(&environment);
     bindings.set("object", Value::from_json(&object));
     let mut counted = 0;

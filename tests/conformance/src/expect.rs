@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use portcullis_cel::engine::{Key, MapValue, Timestamp, Type, Value};
+use portcullis_cel::engine::{
+    Failure, Function, Invocation, Key, MapValue, ObjectType, Overload, Timestamp, Ty, Type, Value,
+};
 
-use crate::textproto::{Message, Value as Proto};
+use crate::textproto::{self, Message, Value as Proto};
 
 /// The names under which types are values.
 const TYPES: [&str; 12] = [
@@ -110,10 +112,94 @@ pub(crate) fn declared(message: &Message) -> Result<Type> {
         ("type", Proto::Message(named)) if named.fields().next().is_none() => Type::Type(None),
         ("type", Proto::Message(named)) => Type::type_of(declared(named)?),
         ("type_param", _) => Type::Dyn,
-        ("abstract_type", Proto::Message(opaque))
-            if opaque.text("name").as_deref() == Some("optional_type") =>
-        {
-            Type::optional(part(opaque, "parameter_types")?)
+        ("abstract_type", Proto::Message(opaque)) => {
+            let name = opaque.text("name").unwrap_or_default();
+            let of: Vec<Type> = opaque.messages("parameter_types").map(declared).collect::<Result<_>>()?;
+            match (name.as_str(), <[Type; 1]>::try_from(of)) {
+                ("optional_type", Ok([of])) => Type::optional(of),
+                (_, Ok(of)) => Type::Opaque(name.leak(), Arc::new(of)),
+                (_, Err(of)) => Type::Opaque(name.leak(), of.into()),
+            }
+        }
+        ("message_type", Proto::Bytes(name)) => message_type(std::str::from_utf8(name)?)?,
+        (other, _) => bail!("a type of kind {other}"),
+    })
+}
+
+/// A message type: durations and timestamps, and of the one that tests use the fields that type checks need.
+fn message_type(name: &str) -> Result<Type> {
+    let nullable = |plain| Type::Nullable(Arc::new(plain));
+    Ok(match name {
+        "google.protobuf.Duration" => Type::Duration,
+        "google.protobuf.Timestamp" => Type::Timestamp,
+        "cel.expr.conformance.proto3.TestAllTypes.NestedMessage" => {
+            Type::Object(ObjectType::new(name, [("bb", Type::Int)]))
+        }
+        "cel.expr.conformance.proto3.TestAllTypes" => {
+            let nested = message_type("cel.expr.conformance.proto3.TestAllTypes.NestedMessage")?;
+            let fields = [
+                ("repeated_nested_message", Type::list(nested)),
+                ("single_int64", Type::Int),
+                ("single_int64_wrapper", nullable(Type::Int)),
+                ("single_string_wrapper", nullable(Type::String)),
+                ("single_duration", Type::Duration),
+                ("single_timestamp", Type::Timestamp),
+            ];
+            Type::Object(ObjectType::new(name, fields))
+        }
+        other => bail!("a message {other}"),
+    })
+}
+
+/// A declared function, which nothing but type checks can use.
+///
+/// # Errors
+/// It is of a kind that only protocol buffers have.
+pub(crate) fn function(name: &str, message: &Message) -> Result<Function> {
+    let mut overloads = Vec::new();
+    for overload in message.messages("overloads") {
+        let parameters: Vec<String> =
+            overload.all("type_params").filter_map(|value| textproto::text_of(value)).collect();
+        let args: Vec<Ty> =
+            overload.messages("params").map(|arg| ty(arg, &parameters)).collect::<Result<_>>()?;
+        let result = ty(overload.message("result_type").context("a result")?, &parameters)?;
+        let id = overload.text("overload_id").unwrap_or_default();
+        let run = |_: &Invocation<'_>, _: &[Value<'_>]| Err(Failure::no_such_overload());
+        overloads.push(if overload.is_true("is_instance_function") {
+            Overload::method(id.leak(), args.leak(), result, run)
+        } else {
+            Overload::function(id.leak(), args.leak(), result, run)
+        });
+    }
+    Ok(Function { name: name.to_owned().leak(), overloads: overloads.leak() })
+}
+
+/// A type in the declaration of a function with these type parameters.
+fn ty(message: &Message, parameters: &[String]) -> Result<Ty> {
+    let (name, value) = message.fields().next().context("an empty type")?;
+    let part = |message: &Message, field: &str| {
+        message.message(field).map_or(Ok(Ty::Dyn), |part| ty(part, parameters))
+    };
+    Ok(match (name, value) {
+        ("dyn", _) => Ty::Dyn,
+        ("type_param", Proto::Bytes(bytes)) => {
+            let position = parameters.iter().position(|known| known.as_bytes() == bytes);
+            *[Ty::A, Ty::B, Ty::C].get(position.context("a parameter")?).context("too many parameters")?
+        }
+        ("primitive", Proto::Word(word)) => match word.as_str() {
+            "BOOL" => Ty::Bool,
+            "INT64" => Ty::Int,
+            "UINT64" => Ty::Uint,
+            "DOUBLE" => Ty::Double,
+            "STRING" => Ty::String,
+            "BYTES" => Ty::Bytes,
+            other => bail!("a primitive {other}"),
+        },
+        ("list_type", Proto::Message(list)) => Ty::List(Box::leak(Box::new(part(list, "elem_type")?))),
+        ("abstract_type", Proto::Message(opaque)) => {
+            let of: Vec<Ty> =
+                opaque.messages("parameter_types").map(|of| ty(of, parameters)).collect::<Result<_>>()?;
+            Ty::Opaque(opaque.text("name").unwrap_or_default().leak(), of.leak())
         }
         (other, _) => bail!("a type of kind {other}"),
     })

@@ -50,6 +50,15 @@ impl Message {
     }
 }
 
+/// A scalar as text.
+pub(crate) fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::Word(word) => Some(word.clone()),
+        Value::Message(_) => None,
+    }
+}
+
 /// Reads a whole file.
 pub(crate) fn parse(text: &str) -> Result<Message> {
     let mut reader = Reader { text, at: 0 };

@@ -230,6 +230,8 @@ pub enum Ty {
     A,
     /// Its second type parameter.
     B,
+    /// Its third type parameter.
+    C,
     /// A list.
     List(&'static Ty),
     /// A map.
@@ -238,13 +240,13 @@ pub enum Ty {
     Optional(&'static Ty),
     /// The type of a type.
     TypeOf(&'static Ty),
-    /// A library's own type.
-    Opaque(&'static str),
+    /// A library's own type, with its parameters.
+    Opaque(&'static str, &'static [Ty]),
 }
 
 impl Ty {
     /// The declared type as the checker's, with its parameters replaced.
-    pub(crate) fn instantiate(&self, parameters: &[Type; 2]) -> Type {
+    pub(crate) fn instantiate(&self, parameters: &[Type; 3]) -> Type {
         match self {
             Self::Dyn => Type::Dyn,
             Self::Null => Type::Null,
@@ -258,11 +260,14 @@ impl Ty {
             Self::Timestamp => Type::Timestamp,
             Self::A => parameters[0].clone(),
             Self::B => parameters[1].clone(),
+            Self::C => parameters[2].clone(),
             Self::List(element) => Type::list(element.instantiate(parameters)),
             Self::Map(key, value) => Type::map(key.instantiate(parameters), value.instantiate(parameters)),
             Self::Optional(value) => Type::optional(value.instantiate(parameters)),
             Self::TypeOf(named) => Type::type_of(named.instantiate(parameters)),
-            Self::Opaque(name) => Type::Opaque(name, Arc::new([])),
+            Self::Opaque(name, of) => {
+                Type::Opaque(name, of.iter().map(|of| of.instantiate(parameters)).collect())
+            }
         }
     }
 }

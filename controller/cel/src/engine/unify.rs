@@ -97,8 +97,6 @@ impl Substitution {
             (Type::Opaque(from_name, from), Type::Opaque(to_name, to)) => {
                 from_name == to_name && self.assign_all(from, to)
             }
-            (Type::Nullable(from), to) => matches!(to, Type::Nullable(to) if from == to),
-            (from, Type::Nullable(to)) => from.same(to, true),
             (from, to) => from.same(to, true),
         }
     }

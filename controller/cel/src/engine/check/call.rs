@@ -77,7 +77,7 @@ impl Checker<'_> {
         let mut matching = Vec::new();
         let mut result: Option<Type> = None;
         for overload in overloads.iter().filter(|overload| overload.member == target) {
-            let parameters = [self.substitution.fresh(), self.substitution.fresh()];
+            let parameters = std::array::from_fn(|_| self.substitution.fresh());
             let wanted: Vec<Type> = overload.args.iter().map(|arg| arg.instantiate(&parameters)).collect();
             if !self.substitution.all_assignable(types, &wanted) {
                 continue;
@@ -159,7 +159,7 @@ impl Checker<'_> {
 
 /// How one overload is called, in the words of an author.
 fn signature(name: &str, overload: &Overload) -> String {
-    let parameters = [Type::Dyn, Type::Dyn];
+    let parameters = std::array::from_fn(|_| Type::Dyn);
     let shown = |ty: &Ty| ty.instantiate(&parameters).to_string();
     let mut args: Vec<String> = overload.args.iter().map(shown).collect();
     if overload.member && !args.is_empty() {
