@@ -8,6 +8,7 @@ mod bench;
 mod deny;
 mod house;
 mod load;
+mod oracle;
 mod purity;
 mod served;
 mod swap;
@@ -34,6 +35,9 @@ enum Command {
     Purity,
     /// Check the house rules: file length, module docs, no loose ends
     House,
+    /// Run the CEL specification's tests through the engine; the data comes from a Go module
+    Conformance,
+    Oracle(oracle::Args),
     /// Check licences, advisories and sources of all dependencies with cargo-deny
     Deny,
     #[command(subcommand)]
@@ -43,6 +47,10 @@ enum Command {
     Baseline(bench::baseline::Args),
 }
 
+fn verdict(passed: bool) -> ExitCode {
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> ExitCode {
     let result = match Xtask::parse().command {
         Command::Test(args) => test::run(&args),
@@ -50,6 +58,8 @@ fn main() -> ExitCode {
         Command::Swap(args) => swap::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
+        Command::Conformance => conformance::spec::run(None).map(verdict),
+        Command::Oracle(args) => oracle::run(&args).map(verdict),
         Command::Deny => deny::run(),
         Command::Bench(bench) => bench::run(&bench),
         Command::Baseline(args) => bench::baseline::run(&args),
