@@ -62,6 +62,11 @@ impl fmt::Debug for Cost {
     }
 }
 
+/// What reading a value so many times costs.
+pub(crate) fn traversals(value: &Value<'_>, times: u64) -> u64 {
+    traversal(size(value) * times)
+}
+
 /// What reading so many characters or elements once costs.
 fn traversal(size: u64) -> u64 {
     (size as f64 * STRING).ceil() as u64

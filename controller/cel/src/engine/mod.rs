@@ -1,5 +1,19 @@
 //! The engine: checks expressions as cel-go does, plans them once, and evaluates them over borrowed JSON
 //! at cel-go's cost.
+//!
+//! ```
+//! use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Type, Value};
+//!
+//! let environment = Environment::new().with_variable("object", Type::Dyn);
+//! let source = "object.spec.containers.all(c, c.image.startsWith('registry.example.com/'))";
+//! let program = Program::compile_expecting(&environment, source, &Type::Bool).unwrap();
+//!
+//! let object = serde_json::json!({"spec": {"containers": [{"image": "nginx"}]}});
+//! let mut bindings = Bindings::new(&environment);
+//! bindings.set("object", Value::from_json(&object));
+//! let allowed = program.evaluate(&bindings, &Meter::new(1_000_000)).unwrap();
+//! assert_eq!(allowed.as_bool(), Some(false));
+//! ```
 
 mod ast;
 mod bindings;
@@ -12,6 +26,7 @@ mod footprint;
 mod format;
 mod issue;
 mod json;
+mod library;
 mod macros;
 mod map;
 mod meter;

@@ -32,6 +32,9 @@ pub struct Overload {
     pub result: Ty,
     /// What a call costs.
     pub cost: Cost,
+    /// Whether the cost is known by the name of the function alone, so that it holds even where several
+    /// overloads may apply.
+    pub named_cost: bool,
     /// Which argument is a regular expression, to be compiled ahead if it is a constant.
     pub regex: Option<usize>,
     /// Does it. Fails with [`Failure::no_such_overload`] if the arguments are of other types, in which case
@@ -47,7 +50,7 @@ impl Overload {
         result: Ty,
         run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
     ) -> Self {
-        Self { id, member: false, args, result, cost: Cost::ONE, regex: None, run }
+        Self { id, member: false, args, result, cost: Cost::ONE, named_cost: false, regex: None, run }
     }
 
     /// An overload that is called as `target.function(args)`, at a cost of 1.
@@ -57,13 +60,21 @@ impl Overload {
         result: Ty,
         run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
     ) -> Self {
-        Self { id, member: true, args, result, cost: Cost::ONE, regex: None, run }
+        Self { id, member: true, args, result, cost: Cost::ONE, named_cost: false, regex: None, run }
     }
 
     /// The same at another cost.
     #[must_use]
     pub const fn costs(mut self, cost: Cost) -> Self {
         self.cost = cost;
+        self
+    }
+
+    /// The same at another cost, which the name of the function alone decides.
+    #[must_use]
+    pub const fn named_cost(mut self, cost: Cost) -> Self {
+        self.cost = cost;
+        self.named_cost = true;
         self
     }
 

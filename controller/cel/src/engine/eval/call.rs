@@ -152,6 +152,7 @@ fn mismatch(function: &str, args: &[Value<'_>]) -> Box<Failure> {
 fn cost_of(call: &Call) -> Cost {
     match &*call.overloads {
         [only] => only.cost,
+        [first, ..] if first.named_cost => first.cost,
         _ => Cost::ONE,
     }
 }

@@ -184,3 +184,30 @@ fn variables_with_fields_computed_when_read() {
     check("variables.missing", Err("no such key: missing"));
     check("variables == 1 ? 1 : 0", Err("no such attribute(s): variables"));
 }
+
+#[test]
+fn images_and_strings() {
+    let environment = Environment::new().with_images().with_strings();
+    let check = |source: &str, expected: Result<serde_json::Value, &str>| {
+        let program =
+            Program::compile(&environment, source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
+        let bindings = Bindings::new(&environment);
+        let found = program.evaluate(&bindings, &Meter::new(1_000)).map(|value| value.to_json());
+        assert_eq!(found.map_err(|failure| failure.to_string()), expected.map_err(str::to_owned), "{source}");
+    };
+    check("image('nginx').host()", Ok(json!("docker.io")));
+    check(
+        "image('ghcr.io/acme/x:1').isUnder('ghcr.io/acme') && isImage('a') && !isImage('A B')",
+        Ok(json!(true)),
+    );
+    check("image('nginx') == image('docker.io/library/nginx')", Ok(json!(true)));
+    check(
+        "string(image('ghcr.io/a@sha256:' + 'b'))",
+        Err("`ghcr.io/a@sha256:b` is not a valid image reference: its digest is malformed"),
+    );
+    check("type(image('a')) == image", Ok(json!(true)));
+    check("'a,b,c'.split(',').join('-').upperAscii()", Ok(json!("A-B-C")));
+    check("'aXbX'.replace('X', '', 1).indexOf('X')", Ok(json!(2)));
+    check("'héllo'.substring(1, 3) + 'héllo'.charAt(0)", Ok(json!("élh")));
+    check("'x'.substring(2)", Err("index out of range: 2"));
+}

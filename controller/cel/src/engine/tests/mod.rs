@@ -10,6 +10,14 @@ use serde_json::{Value as Json, json};
 
 use super::{Bindings, Environment, Failure, Meter, Program, Type, Value};
 
+/// Programs are shared between the threads that answer requests.
+#[test]
+fn programs_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Program>();
+    shared::<Environment>();
+}
+
 /// The object that tests read.
 fn object() -> Json {
     json!({
