@@ -158,8 +158,7 @@ fn message_type(name: &str) -> Result<Type> {
 pub(crate) fn function(name: &str, message: &Message) -> Result<Function> {
     let mut overloads = Vec::new();
     for overload in message.messages("overloads") {
-        let parameters: Vec<String> =
-            overload.all("type_params").filter_map(|value| textproto::text_of(value)).collect();
+        let parameters: Vec<String> = overload.all("type_params").filter_map(textproto::text_of).collect();
         let args: Vec<Ty> =
             overload.messages("params").map(|arg| ty(arg, &parameters)).collect::<Result<_>>()?;
         let result = ty(overload.message("result_type").context("a result")?, &parameters)?;
