@@ -213,6 +213,7 @@ impl Checker<'_> {
             }
             other if other.is_dyn_or_error() => Type::Dyn,
             other => {
+                let other = self.substitution.resolve(other, true);
                 self.report(expr.at, format!("type '{other}' does not support field selection"));
                 Type::Dyn
             }

@@ -110,7 +110,7 @@ impl<'a> Frame<'a, '_> {
 
 /// The failure of a function that has no meaning for its arguments. cel-go names operators and functions only
 /// if the first argument knows nothing of them, and other functions with the types they were given.
-fn mismatch(function: &str, args: &[Value<'_>]) -> Box<Failure> {
+pub(crate) fn mismatch(function: &str, args: &[Value<'_>]) -> Box<Failure> {
     use Value::{Bool, Bytes, Double, Duration, Int, JsonList, JsonMap, List, Map, Text, Timestamp, Uint};
     let Some(first) = args.first() else { return Failure::no_such_overload() };
     let known = match function {

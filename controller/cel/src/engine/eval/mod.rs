@@ -14,6 +14,8 @@ use super::plan::{Conditional, Node, Otherwise};
 use super::value::{Text, Value};
 use locals::Locals;
 
+pub(crate) use call::mismatch;
+
 /// Evaluates a plan.
 pub(crate) fn evaluate<'a>(
     root: &'a Node,

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 
 use super::super::ast::{self, Expr};
 use super::super::check::Resolved;
+use super::super::eval;
+use super::super::failure::FailureKind;
 use super::super::meter::Meter;
 use super::super::pattern;
 use super::super::registry::{Invocation, Overload};
@@ -54,7 +56,7 @@ impl Planner<'_> {
         if stdlib::is_conversion(&call.function)
             && let [Node::Constant(arg)] = args.as_slice()
         {
-            return self.fold_conversion(expr, arg, &overloads);
+            return self.fold_conversion(expr, &call.function, arg, &overloads);
         }
         let regex = overloads.first().and_then(|overload| overload.regex);
         let written = match regex.and_then(|index| args.get(index)) {
@@ -77,24 +79,26 @@ impl Planner<'_> {
     fn fold_conversion(
         &mut self,
         expr: &Expr,
+        function: &str,
         arg: &Value<'static>,
         overloads: &[&'static Overload],
     ) -> Node {
         let meter = Meter::new(u64::MAX);
         let invocation = Invocation { meter: &meter, regex: None };
         let args = [arg.clone()];
+        let mut failure = None;
         for overload in overloads {
-            if let Ok(value) = (overload.run)(&invocation, &args) {
-                return Node::Constant(value);
+            match (overload.run)(&invocation, &args) {
+                Ok(value) => return Node::Constant(value),
+                Err(failed) if failed.kind == FailureKind::NoSuchOverload => {}
+                Err(failed) => failure = Some(failed),
             }
         }
-        let failed = overloads.first().map(|overload| (overload.run)(&invocation, &args));
-        let message = failed.and_then(Result::err).map_or_else(String::new, |failure| failure.to_string());
-        if self.environment.is_by_specification() {
-            return Node::Failing(message.into());
+        let failure = failure.unwrap_or_else(|| eval::mismatch(function, &args)).to_string();
+        if !self.environment.is_by_specification() {
+            self.issues.report(expr.at, failure.clone());
         }
-        self.issues.report(expr.at, message);
-        Node::Constant(Value::Null)
+        Node::Failing(failure.into())
     }
 }
 
