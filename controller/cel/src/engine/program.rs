@@ -5,7 +5,7 @@ use super::check;
 use super::environment::Environment;
 use super::eval;
 use super::failure::Failure;
-use super::footprint::Footprint;
+use super::footprint::{self, Footprint, Read};
 use super::meter::Meter;
 use super::parse;
 use super::plan::{self, Node};
@@ -21,6 +21,7 @@ pub struct Program {
     locals: u32,
     result: Type,
     footprint: Footprint,
+    selection: Option<Read>,
     /// Whether a presence test on a scalar is a failure.
     strict: bool,
 }
@@ -55,9 +56,18 @@ impl Program {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
+            let selection = footprint::plain_selection(environment, &root);
             let strict = environment.is_by_specification();
             let footprint = Footprint::of(environment, &root, checked.locals);
-            Ok(Self { source: source.into(), root, locals: checked.locals, result, footprint, strict })
+            Ok(Self {
+                source: source.into(),
+                root,
+                locals: checked.locals,
+                result,
+                footprint,
+                selection,
+                strict,
+            })
         })
     }
 
@@ -77,6 +87,13 @@ impl Program {
     #[must_use]
     pub fn footprint(&self) -> &Footprint {
         &self.footprint
+    }
+
+    /// The path, if the whole program is nothing but a variable or a plain selection from one, such as
+    /// `object.spec.rules`.
+    #[must_use]
+    pub fn plain_selection(&self) -> Option<&Read> {
+        self.selection.as_ref()
     }
 
     /// Evaluates the program over the values of its environment's variables.

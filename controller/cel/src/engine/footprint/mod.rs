@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::environment::Environment;
-use super::plan::Node;
+use super::plan::{Node, Qualifier, QualifierKey, Root};
 use super::value::Value;
 
 /// Everything a program's result can depend on, besides its source. Whatever is not in it can change without
@@ -90,6 +90,22 @@ impl Read {
         }
         self.extent == Extent::Whole && other.steps.starts_with(&self.steps)
     }
+}
+
+/// The path that a plan is, if it is nothing but a variable or a selection of fields from one.
+pub(crate) fn plain_selection(environment: &Environment, root: &Node) -> Option<Read> {
+    let Node::Attribute(attribute) = root else { return None };
+    let Root::Variable(index) = attribute.root else { return None };
+    let step = |qualifier: &Qualifier| match &qualifier.key {
+        QualifierKey::Field(name) if !qualifier.optional => Some(Step::Field(name.clone())),
+        QualifierKey::Constant(value) if !qualifier.optional => {
+            value.as_str().map(|name| Step::Field(name.into()))
+        }
+        _ => None,
+    };
+    let steps = attribute.qualifiers.iter().map(step).collect::<Option<Vec<_>>>()?;
+    let variable = environment.variable(index)?.name.clone();
+    (!attribute.test).then_some(Read { variable, steps, extent: Extent::Whole })
 }
 
 /// As CEL would write it, with `*` for any element: `object.spec.containers.*.image`. What is read less than

@@ -37,6 +37,20 @@ fn reads() {
     check("[1].all(object, .object.x == 1)", &["object.x"]);
 }
 
+#[test]
+fn plain_selections() {
+    let check = |source: &str, expected: Option<&str>| {
+        let program = Program::compile(&environment(), source).unwrap();
+        assert_eq!(program.plain_selection().map(ToString::to_string).as_deref(), expected, "{source}");
+    };
+    check("object", Some("object"));
+    check(" (object.spec)['rules'] // all", Some("object.spec.rules"));
+    check("object.?spec", None);
+    check("has(object.spec)", None);
+    check("object.spec[0]", None);
+    check("object.spec == 1", None);
+}
+
 /// Every value that differs from `original` in one place.
 fn mutations(original: &Json) -> Vec<Json> {
     let mut mutated = vec![json!("other"), json!(null), json!([1]), json!({"name": 1})];
