@@ -315,6 +315,10 @@ fn join<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<
         _ => return Err(Failure::no_such_overload()),
     };
     let elements = args.first().and_then(Value::elements).ok_or_else(Failure::no_such_overload)?;
+    // cel-go's dispatch looks at the first element.
+    if elements.first().is_some_and(|first| first.as_str().is_none()) {
+        return Err(Failure::no_such_overload());
+    }
     let mut joined = String::new();
     for (index, element) in elements.iter().enumerate() {
         let text = element.as_str().ok_or_else(|| Failure::new(format!("join: invalid input: {element}")))?;

@@ -71,7 +71,12 @@ impl Planner<'_> {
             }
             None => None,
         };
-        let function = call.function.clone();
+        // A target that is no argument is the beginning of the function's name.
+        let prefix = call.target.as_ref().filter(|_| args.len() == call.args.len());
+        let function = match prefix.and_then(|prefix| prefix.qualified_name()) {
+            Some(prefix) => format!("{prefix}.{}", call.function).into(),
+            None => call.function.clone(),
+        };
         Node::Call(Box::new(Call { function, args: args.into(), overloads: overloads.into(), regex }))
     }
 

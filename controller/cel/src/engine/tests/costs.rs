@@ -60,6 +60,17 @@ fn macros() {
 }
 
 #[test]
+fn strings_cost_what_apiserver_says() {
+    check("object.metadata.name.upperAscii()", 4);
+    check("object.metadata.name.indexOf('w')", 3);
+    check("'hello world'.indexOf('o')", 1);
+    check("'registry'.replace('r', 'x')", 2);
+    check("['a', 'b'].join('-')", 1);
+    check("object.metadata.name.split('')", 4);
+    check("object.spec.replicas.trim()", 4);
+}
+
+#[test]
 fn the_limit_ends_the_evaluation_and_nothing_absorbs_that() {
     let environment = environment();
     let object = object();

@@ -36,7 +36,8 @@ fn object() -> Json {
 }
 
 fn environment() -> Environment {
-    Environment::new().with_variable("object", Type::Dyn).with_variable("params", Type::Dyn)
+    let environment = Environment::new().with_strings();
+    environment.with_variable("object", Type::Dyn).with_variable("params", Type::Dyn)
 }
 
 /// What a program makes of the object, and what that costs.
