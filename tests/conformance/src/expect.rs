@@ -36,9 +36,7 @@ pub(crate) fn value(message: &Message) -> Result<Value<'static>> {
         ("bool_value", Proto::Word(word)) => Value::Bool(word == "true"),
         ("int64_value", Proto::Word(word)) => Value::Int(word.parse()?),
         ("uint64_value", Proto::Word(word)) => Value::Uint(word.trim_end_matches('u').parse()?),
-        ("double_value", Proto::Word(word)) => {
-            Value::Double(word.trim_end_matches('f').to_lowercase().parse()?)
-        }
+        ("double_value", Proto::Word(word)) => Value::Double(word.to_lowercase().parse()?),
         ("string_value", Proto::Bytes(bytes)) => Value::text(std::str::from_utf8(bytes)?),
         ("bytes_value", Proto::Bytes(bytes)) => Value::Bytes(Arc::from(bytes.as_slice())),
         ("type_value", Proto::Bytes(bytes)) => {
