@@ -4,7 +4,7 @@
 
 use std::thread;
 
-use portcullis_cel::{Bindings, Budget, Environment, EvaluationErrorKind, Program, Value, with_large_stack};
+use portcullis_cel::{Bindings, Environment, FailureKind, Meter, Program, Type, Value, with_large_stack};
 use serde_json::{Value as Json, json};
 
 /// What became of an expression.
@@ -24,17 +24,17 @@ fn on_ordinary_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 fn run(source: &str) -> Outcome {
     on_ordinary_stack(|| {
-        let environment = Environment::new().with_variable("x");
+        let environment = Environment::new().with_variable("x", Type::Dyn);
         let program = match Program::compile(&environment, source) {
             Ok(program) => program,
             Err(errors) => return Outcome::Refused(errors[0].message.clone()),
         };
         let x = json!([[1]]);
-        let mut bindings = Bindings::new();
+        let mut bindings = Bindings::new(&environment);
         bindings.set("x", Value::from_json(&x));
-        match program.evaluate(&bindings, &Budget::new(100_000)) {
+        match program.evaluate(&bindings, &Meter::new(100_000)) {
             Ok(value) => Outcome::Gave(value.to_json()),
-            Err(error) => Outcome::Failed(error.message),
+            Err(error) => Outcome::Failed(error.message.to_string()),
         }
     })
 }
@@ -156,7 +156,7 @@ fn the_deepest_accepted_expressions_work() {
         ("lists", &|n| repeat("[", "", "]", n)),
         ("maps", &|n| repeat("{1:", "1", "}", n)),
         ("calls", &|n| repeat("string(", "'a'", ")", n)),
-        ("methods", &|n| format!("'a'{}", ".trim()".repeat(n))),
+        ("methods", &|n| format!("[1]{}", ".map(y, y)".repeat(n))),
         ("indices", &|n| repeat("[", "1", "][0]", n)),
         ("conditionals", &|n| repeat("true?(", "1", "):1", n)),
         ("equalities", &|n| repeat("true==(", "true", ")", n)),
@@ -189,19 +189,19 @@ fn many_are_compiled_on_one_large_stack() {
 #[test]
 fn values_cannot_be_nested_without_end() {
     on_ordinary_stack(|| {
-        let environment = Environment::new().with_variable("x");
+        let environment = Environment::new().with_variable("x", Type::Dyn);
         let program = Program::compile(&environment, &repeat("[", "x", "]", 200)).unwrap();
         let same = Program::compile(&environment, "x == x && x in [x]").unwrap();
-        let mut value = Value::owned(json!(1));
+        let mut value = Value::owned(&json!(1));
         for _ in 0..100 {
-            let mut bindings = Bindings::new();
+            let mut bindings = Bindings::new(&environment);
             bindings.set("x", value.clone());
-            let equal = same.evaluate(&bindings, &Budget::new(1_000_000)).unwrap();
+            let equal = same.evaluate(&bindings, &Meter::new(1_000_000)).unwrap();
             assert_eq!(equal.as_bool(), Some(true));
-            match program.evaluate(&bindings, &Budget::new(1_000)) {
+            match program.evaluate(&bindings, &Meter::new(1_000_000)) {
                 Ok(deeper) => value = deeper,
                 Err(error) => {
-                    assert_eq!(error.kind, EvaluationErrorKind::Evaluation);
+                    assert_eq!(error.kind, FailureKind::Evaluation);
                     assert_eq!(error.message, "the result is nested too deeply");
                     return;
                 }
@@ -219,16 +219,15 @@ fn deep_json_is_read_compared_and_returned() {
         for level in 0..1_000 {
             deep = if level % 2 == 0 { json!([deep]) } else { json!({"a": deep}) };
         }
-        let environment = Environment::new().with_variable("x").with_variable("y");
-        let computed = Value::owned(deep.clone());
-        let mut bindings = Bindings::new();
-        bindings.set("x", Value::from_json(&deep));
-        bindings.set("y", computed);
-        let budget = Budget::new(1_000_000);
+        let environment = Environment::new().with_variable("x", Type::Dyn).with_variable("y", Type::Dyn);
         let source = "x == y && y == x && [x] == [y] && x in [y]";
         let equal = Program::compile(&environment, source).unwrap();
-        assert_eq!(equal.evaluate(&bindings, &budget).unwrap().as_bool(), Some(true));
         let whole = Program::compile(&environment, "y").unwrap();
+        let mut bindings = Bindings::new(&environment);
+        bindings.set("x", Value::from_json(&deep));
+        bindings.set("y", Value::owned(&deep));
+        let budget = Meter::new(1_000_000);
+        assert_eq!(equal.evaluate(&bindings, &budget).unwrap().as_bool(), Some(true));
         assert_eq!(whole.evaluate(&bindings, &budget).unwrap().to_json(), deep);
     });
 }

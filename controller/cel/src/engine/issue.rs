@@ -3,6 +3,9 @@
 use crate::error::CompileError;
 use crate::limits;
 
+/// At most this many characters of a message are told.
+const MAX_MESSAGE: usize = 400;
+
 /// The errors of one expression, each of them once.
 #[derive(Debug)]
 pub(crate) struct Issues<'s> {
@@ -23,7 +26,13 @@ impl<'s> Issues<'s> {
     /// Adds an error at a byte of the source, and what to do about it.
     pub(crate) fn report_with_hint(&mut self, at: u32, message: impl Into<String>, hint: Option<String>) {
         let (line, column) = limits::position(self.source, at as usize);
-        self.add(CompileError { message: message.into(), line, column, hint });
+        let mut message: String = message.into();
+        // Names and types in a message are as long as their author made them.
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        self.add(CompileError { message, line, column, hint });
     }
 
     pub(crate) fn add(&mut self, error: CompileError) {

@@ -1,7 +1,8 @@
 //! The only module that knows how JSON is represented.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Number, Value as Json};
 
+use super::map::{Key, MapValue};
 use super::value::{Text, Value};
 
 /// A borrowed JSON array.
@@ -19,14 +20,37 @@ impl<'a> Value<'a> {
         match json {
             Json::Null => Self::Null,
             Json::Bool(truth) => Self::Bool(*truth),
-            Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(int), _) => Self::Int(int),
-                (None, Some(uint)) => Self::Uint(uint),
-                (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
-            },
+            Json::Number(number) => Self::number(number),
             Json::String(text) => Self::Text(Text::Borrowed(text)),
             Json::Array(items) => Self::JsonList(JsonList(items)),
             Json::Object(fields) => Self::JsonMap(JsonMap(fields)),
+        }
+    }
+
+    fn number(number: &Number) -> Self {
+        match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => Self::Int(int),
+            (None, Some(uint)) => Self::Uint(uint),
+            (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+        }
+    }
+
+    /// A value of its own, copied from JSON that does not live long enough to be borrowed.
+    #[must_use]
+    pub fn owned(json: &Json) -> Self {
+        match json {
+            Json::String(text) => Self::text(text.as_str()),
+            Json::Array(items) => Self::list(items.iter().map(Self::owned).collect()),
+            Json::Object(fields) => {
+                let mut entries = MapValue::default();
+                for (name, value) in fields {
+                    entries.insert(Key::Text(Text::Shared(name.as_str().into())), Self::owned(value));
+                }
+                Self::map(entries)
+            }
+            Json::Null => Self::Null,
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(number) => Self::number(number),
         }
     }
 

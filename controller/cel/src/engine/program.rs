@@ -101,6 +101,8 @@ impl Program {
     /// # Errors
     /// The expression fails, or overruns what `meter` allows.
     pub fn evaluate<'a>(&'a self, bindings: &Bindings<'a>, meter: &Meter) -> Result<Value<'a>, Box<Failure>> {
-        eval::evaluate(&self.root, self.locals, self.strict, bindings, meter)
+        let value = eval::evaluate(&self.root, self.locals, self.strict, bindings, meter)?;
+        value.check_nesting(meter)?;
+        Ok(value)
     }
 }

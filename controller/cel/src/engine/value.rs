@@ -4,9 +4,11 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use super::failure::Failure;
 use super::format;
 use super::json::{JsonList, JsonMap};
 use super::map::{Key, MapValue};
+use super::meter::Meter;
 use super::time::Timestamp;
 
 /// A CEL value.
@@ -259,6 +261,36 @@ impl<'a> Value<'a> {
             Self::JsonMap(map) => Some(map.len()),
             Self::Map(map) => Some(map.len()),
             _ => None,
+        }
+    }
+}
+
+/// What programs build may nest so deep, besides the JSON in it: each can nest what another built.
+const MAX_NESTING: usize = 1_000;
+
+impl Value<'_> {
+    /// Checks a result that other programs may build on: comparing and dropping recurse over what it nests.
+    ///
+    /// # Errors
+    /// It nests too deeply, or holds more than one evaluation may visit.
+    pub(crate) fn check_nesting(&self, meter: &Meter) -> Result<(), Box<Failure>> {
+        self.nests_at_most(MAX_NESTING, meter)
+    }
+
+    fn nests_at_most(&self, levels: usize, meter: &Meter) -> Result<(), Box<Failure>> {
+        let size = match self {
+            Self::List(items) => items.len(),
+            Self::Map(entries) => entries.len(),
+            Self::Optional(Some(_)) => 1,
+            _ => return Ok(()),
+        };
+        let below = levels.checked_sub(1).ok_or_else(|| Failure::new("the result is nested too deeply"))?;
+        meter.visit(size)?;
+        match self {
+            Self::List(items) => items.iter().try_for_each(|item| item.nests_at_most(below, meter)),
+            Self::Map(entries) => entries.iter().try_for_each(|(_, value)| value.nests_at_most(below, meter)),
+            Self::Optional(Some(value)) => value.nests_at_most(below, meter),
+            _ => Ok(()),
         }
     }
 }

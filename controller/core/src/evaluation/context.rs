@@ -154,9 +154,8 @@ impl<'a> Objects<'a> {
         Self { object, old_object, pod, old_pod_spec }
     }
 
-    /// The objects and their views as variables.
-    pub(crate) fn bindings(&'a self) -> Bindings<'a> {
-        let mut bindings = Bindings::new();
+    /// Binds the objects and their views.
+    pub(crate) fn bind(&'a self, bindings: &mut Bindings<'a>) {
         bindings.set("object", Value::from_json(self.object));
         bindings.set("oldObject", Value::from_json(self.old_object));
         if let Some(pod) = &self.pod {
@@ -166,7 +165,6 @@ impl<'a> Objects<'a> {
             bindings.set("containers", Value::from_json(&pod.containers.list));
             bindings.set("images", Value::from_json(&pod.images.list));
         }
-        bindings
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::context::Objects;
 use crate::pod::BoundList;
-use crate::policy::CompiledValidation;
-use portcullis_cel::Path;
+use crate::policy::{CompiledValidation, Path};
 
 /// The path of each element of a validation's `forEach` list, where it is known: `containers`, `images` and
 /// plain selections such as `object.spec.rules`.
@@ -67,7 +66,7 @@ pub(super) fn within_element(element: String, validation: &CompiledValidation) -
         .for_each
         .as_ref()
         .and_then(|list| list.program.plain_selection())
-        .is_some_and(|path| path.root == "images");
+        .is_some_and(|read| &*read.variable == "images");
     if element.is_empty() || listed_images {
         return element;
     }

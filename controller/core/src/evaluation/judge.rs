@@ -10,9 +10,9 @@ use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::document::Dialect;
 use crate::pod::BoundList;
-use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Validations};
+use crate::policy::{CompiledExpression, CompiledValidation, Path, Programs, Reads, Validations};
 use crate::request::GroupVersionKind;
-use portcullis_cel::{EvaluationError, EvaluationErrorKind, Value};
+use portcullis_cel::{Failure, FailureKind, Value};
 
 /// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
 const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
@@ -101,7 +101,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
         if self.blank.policy.info.dialect == Dialect::Kubernetes {
             // There it is not given to conditions (`matchconditions/matcher.go`).
-            phase.set("namespaceObject", Value::owned(serde_json::Value::Null));
+            phase.set("namespaceObject", Value::Null);
         }
         let missing = self.missing_in_condition(&self.programs.condition_reads);
         let mut errors = Vec::new();
@@ -284,7 +284,8 @@ impl<'a, 'b> Judge<'a, 'b> {
         let (Some(list), Some((element, _))) = (&validation.for_each, &violation.element) else {
             return field_path::common(validation, objects);
         };
-        let paths = ElementPaths::of(list.program.plain_selection(), objects, self.lists(objects));
+        let selection = list.program.plain_selection().map(Path::of);
+        let paths = ElementPaths::of(selection.as_ref(), objects, self.lists(objects));
         field_path::within_element(paths.at(*element), validation)
     }
 
@@ -303,7 +304,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 continue;
             }
             match phase.evaluate(expression) {
-                Ok(value) if value.is_null() => {}
+                Ok(Value::Null) => {}
                 Ok(value) => match value.as_str() {
                     Some(text) if text.trim().is_empty() => {}
                     Some(text) => {
@@ -331,16 +332,15 @@ impl<'a, 'b> Judge<'a, 'b> {
             Secrets::Plain => self.context.plain(),
             Secrets::Masked => self.context.masked(),
         };
-        let bindings = phase::bindings(reads, self.context, objects, self.param);
-        let mut phase = Phase::new(&self.programs.variables, bindings, budget);
+        let mut phase = phase::phase(self.programs, reads, self.context, objects, self.param, budget);
         if let Some(excepted) = &self.without_excepted {
-            phase.set("containers", Value::owned(excepted.containers.list.clone()));
-            phase.set("images", Value::owned(excepted.images.list.clone()));
+            phase.set("containers", Value::owned(&excepted.containers.list));
+            phase.set("images", Value::owned(&excepted.images.list));
         }
         if secrets == Secrets::Masked
             && let Some(kind) = self.secret_param_kind()
         {
-            phase.set("params", Value::owned(masking::mask(&kind, self.param.value)));
+            phase.set("params", Value::owned(&masking::mask(&kind, self.param.value)));
         }
         phase
     }
@@ -367,15 +367,15 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     /// An evaluation error as Kubernetes words it; for Secrets without what it may quote of their values.
-    fn error_text(&self, expression: &CompiledExpression, error: &EvaluationError) -> String {
-        if error.kind == EvaluationErrorKind::Budget {
+    fn error_text(&self, expression: &CompiledExpression, failure: &Failure) -> String {
+        if failure.kind == FailureKind::Budget {
             return "validation failed due to running out of cost budget, no further validation rules will be run"
                 .to_owned();
         }
         let reason = if self.masks() {
             "an error that is not shown, because it may quote a Secret"
         } else {
-            error.message.as_str()
+            &failure.message
         };
         format!(
             "expression '{}' resulted in error: {}",

@@ -6,41 +6,60 @@
 
 use super::context::Objects;
 use super::{Context, params::Param};
-use crate::policy::{CompiledExpression, Reads};
-use portcullis_cel::{Bindings, Budget, EvaluationError, Value};
+use crate::policy::{CompiledExpression, Programs, Reads};
+use portcullis_cel::{Bindings, Failure, Lazy, Meter, Program, Value};
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 /// `RuntimeCELCostBudget` of apiserver's `pkg/apis/cel/config.go`, for each pair and param.
 pub(super) const BUDGET: u64 = 10_000_000;
 /// `RuntimeCELCostBudgetMatchConditions` of the same file.
 pub(super) const CONDITIONS_BUDGET: u64 = 2_500_000;
+/// `PerCallLimit` of the same file, for each expression.
+const EXPRESSION_BUDGET: u64 = 1_000_000;
 
 pub(super) struct Phase<'a> {
-    variables: &'a [(Arc<str>, CompiledExpression)],
     bindings: Bindings<'a>,
-    evaluated: Vec<Option<Result<Value<'a>, EvaluationError>>>,
-    budget: Budget,
+    variables: Rc<Variables<'a>>,
 }
 
+/// The policy's `variables`: each evaluated when it is first read, and seeing those before it.
+struct Variables<'a> {
+    /// Itself, to be given to the variables that read earlier ones.
+    this: Weak<Variables<'a>>,
+    programs: &'a [(Arc<str>, CompiledExpression)],
+    /// The inputs, without `variables` and `each`.
+    inputs: RefCell<Bindings<'a>>,
+    evaluated: RefCell<Vec<Option<Evaluated<'a>>>>,
+    /// What is left of the phase's budget.
+    left: Cell<u64>,
+}
+
+struct Evaluated<'a>(Result<Value<'a>, Box<Failure>>);
+
 impl<'a> Phase<'a> {
-    pub(super) fn new(
-        variables: &'a [(Arc<str>, CompiledExpression)],
-        bindings: Bindings<'a>,
-        budget: u64,
-    ) -> Self {
-        Self { variables, bindings, evaluated: vec![None; variables.len()], budget: Budget::new(budget) }
+    fn new(programs: &'a Programs, bindings: Bindings<'a>, budget: u64) -> Self {
+        let variables = Rc::new_cyclic(|this| Variables {
+            this: Weak::clone(this),
+            programs: &programs.variables,
+            inputs: RefCell::new(bindings.clone()),
+            evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
+            left: Cell::new(budget),
+        });
+        let mut bindings = bindings;
+        bindings.set_lazy("variables", Rc::clone(&variables) as Rc<dyn Lazy<'a> + 'a>);
+        Self { bindings, variables }
     }
 
-    /// Replaces one of the inputs.
-    pub(super) fn set(&mut self, name: &'a str, value: Value<'a>) {
+    /// Replaces one of the inputs. To be called before anything is evaluated.
+    pub(super) fn set(&mut self, name: &str, value: Value<'a>) {
+        self.variables.inputs.borrow_mut().set(name, value.clone());
         self.bindings.set(name, value);
     }
 
     /// Evaluates an expression that sees no element.
-    pub(super) fn evaluate(
-        &mut self,
-        expression: &'a CompiledExpression,
-    ) -> Result<Value<'a>, EvaluationError> {
+    pub(super) fn evaluate(&mut self, expression: &'a CompiledExpression) -> Result<Value<'a>, Box<Failure>> {
         self.evaluate_with(expression, None)
     }
 
@@ -49,55 +68,62 @@ impl<'a> Phase<'a> {
         &mut self,
         expression: &'a CompiledExpression,
         each: Option<&Value<'a>>,
-    ) -> Result<Value<'a>, EvaluationError> {
-        for index in &expression.variables {
-            self.evaluate_variable(*index);
-        }
-        if !expression.variables.is_empty() {
-            self.bindings.set("variables", self.variables_value(&expression.variables));
-        }
+    ) -> Result<Value<'a>, Box<Failure>> {
         if let Some(each) = each {
             self.bindings.set("each", each.clone());
         }
-        expression.program.evaluate(&self.bindings, &self.budget)
-    }
-
-    /// Evaluates one variable unless that was done; those that it needs come before it.
-    fn evaluate_variable(&mut self, index: usize) {
-        if !matches!(self.evaluated.get(index), Some(None)) {
-            return;
-        }
-        let Some((name, variable)) = self.variables.get(index) else {
-            return;
-        };
-        self.bindings.set("variables", self.variables_value(&variable.variables));
-        let result = variable.program.evaluate(&self.bindings, &self.budget).map_err(|mut error| {
-            error.message = format!("composited variable \"{name}\" fails to evaluate: {}", error.message);
-            error
-        });
-        if let Some(slot) = self.evaluated.get_mut(index) {
-            *slot = Some(result);
-        }
-    }
-
-    fn variables_value(&self, indices: &[usize]) -> Value<'a> {
-        let fields = indices.iter().filter_map(|index| {
-            let (name, _) = self.variables.get(*index)?;
-            let value = self.evaluated.get(*index)?.clone()?;
-            Some((Arc::clone(name), value))
-        });
-        Value::fields(fields.collect())
+        self.variables.charge(&expression.program, &self.bindings)
     }
 }
 
-/// The inputs of a phase: what its programs read, from the objects as they are or masked.
-pub(super) fn bindings<'a>(
+impl<'a> Variables<'a> {
+    /// Evaluates a program at the cost of the phase.
+    fn charge(&self, program: &'a Program, bindings: &Bindings<'a>) -> Result<Value<'a>, Box<Failure>> {
+        let meter = Meter::new(self.left.get().min(EXPRESSION_BUDGET));
+        let result = program.evaluate(bindings, &meter);
+        self.left.set(self.left.get().saturating_sub(meter.cost()));
+        result
+    }
+
+    fn evaluate(&self, index: usize) -> Option<Result<Value<'a>, Box<Failure>>> {
+        let (name, variable) = self.programs.get(index)?;
+        let mut bindings = self.inputs.borrow().clone();
+        if let Some(this) = self.this.upgrade() {
+            bindings.set_lazy("variables", this as Rc<dyn Lazy<'a> + 'a>);
+        }
+        Some(self.charge(&variable.program, &bindings).map_err(|mut failure| {
+            failure.message =
+                format!("composited variable \"{name}\" fails to evaluate: {}", failure.message).into();
+            failure
+        }))
+    }
+}
+
+impl<'a> Lazy<'a> for Variables<'a> {
+    fn field(&self, name: &str) -> Option<Result<Value<'a>, Box<Failure>>> {
+        let index = self.programs.iter().position(|(known, _)| **known == *name)?;
+        if let Some(Some(Evaluated(result))) = self.evaluated.borrow().get(index) {
+            return Some(result.clone());
+        }
+        let result = self.evaluate(index)?;
+        if let Some(slot) = self.evaluated.borrow_mut().get_mut(index) {
+            *slot = Some(Evaluated(result.clone()));
+        }
+        Some(result)
+    }
+}
+
+/// A phase with what its programs read, from the objects as they are or masked.
+pub(super) fn phase<'a>(
+    programs: &'a Programs,
     reads: &Reads,
     context: &'a Context<'a>,
     objects: &'a Objects<'a>,
     param: &Param<'a>,
-) -> Bindings<'a> {
-    let mut bindings = objects.bindings();
+    budget: u64,
+) -> Phase<'a> {
+    let mut bindings = Bindings::new(&programs.environment);
+    objects.bind(&mut bindings);
     bindings.set("params", Value::from_json(param.value));
     if reads.reads("request") {
         bindings.set("request", Value::from_json(context.request_json()));
@@ -107,19 +133,19 @@ pub(super) fn bindings<'a>(
     {
         bindings.set("namespaceObject", Value::from_json(namespace));
     }
-    bindings
+    Phase::new(programs, bindings, budget)
 }
 
 /// The elements of a `forEach` list.
 pub(super) fn elements<'a>(
     phase: &mut Phase<'a>,
     list: &'a CompiledExpression,
-) -> Result<Vec<Value<'a>>, EvaluationError> {
+) -> Result<Vec<Value<'a>>, Box<Failure>> {
     let value = phase.evaluate(list)?;
     match value.elements() {
         Some(elements) => Ok(elements),
         // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
-        None if value.is_null() => Ok(Vec::new()),
-        None => Err(EvaluationError::new(format!("`forEach` must be a list, not {}", value.type_name()))),
+        None if matches!(value, Value::Null) => Ok(Vec::new()),
+        None => Err(Failure::new(format!("`forEach` must be a list, not {}", value.type_name()))),
     }
 }

@@ -1,6 +1,6 @@
 //! From a policy document to programs.
 
-use super::expression::ExpressionCompiler;
+use super::expression::{Expected, ExpressionCompiler};
 use super::{Actions, Class, CompiledExpression, FailurePolicy, PolicyInfo, Reads};
 use crate::decision::Reason;
 use crate::document::{
@@ -8,6 +8,7 @@ use crate::document::{
     Origin, ParamKind, Params, PolicyDocument, Validation,
 };
 use crate::matching::{Matcher, covers_only_excluded};
+use portcullis_cel::Environment;
 use std::sync::Arc;
 
 /// A policy with its programs, without its bindings.
@@ -63,6 +64,8 @@ impl CompiledBinding {
 /// The programs of a policy.
 #[derive(Debug)]
 pub(crate) struct Programs {
+    /// What the bindings of every program are made for.
+    pub(crate) environment: Environment,
     pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
     pub(crate) variables: Vec<(Arc<str>, CompiledExpression)>,
     pub(crate) validations: Validations,
@@ -184,7 +187,7 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
     let mut variables = Vec::new();
     for variable in &policy.variables {
-        let compiled = compiler.compile(&variable.expression);
+        let compiled = compiler.compile(&variable.expression, Expected::Anything);
         compiler.declare(&variable.name, compiled.as_ref());
         variables.push(compiled.map(|compiled| (Arc::from(variable.name.as_str()), compiled)));
     }
@@ -193,13 +196,15 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     let validations = validations(compiler, &policy.validations, known);
     let audit_validations =
         policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
-    let audit_annotations = named(&policy.audit_annotations, |expression| compiler.compile(expression));
+    let audit_annotations =
+        named(&policy.audit_annotations, |expression| compiler.compile(expression, Expected::Anything));
 
     let audit_validations = match audit_validations {
         None => None,
         Some(compiled) => Some(compiled?),
     };
     let mut programs = Programs {
+        environment: compiler.widest_environment(),
         match_conditions: match_conditions?,
         variables: variables?,
         validations: validations?,
@@ -252,12 +257,17 @@ fn compile_validation(
     validation: &Validation,
     variables: &[(Arc<str>, CompiledExpression)],
 ) -> Option<CompiledValidation> {
-    let for_each = validation.for_each.as_ref().map(|list| compiler.compile(list));
+    let for_each = validation.for_each.as_ref().map(|list| compiler.compile(list, Expected::Anything));
     let has_each = for_each.is_some();
-    let mut inner = |expression: &Expression| {
-        if has_each { compiler.compile_with_each(expression) } else { compiler.compile(expression) }
+    let mut inner = |expression: &Expression, expected| {
+        if has_each {
+            compiler.compile_with_each(expression, expected)
+        } else {
+            compiler.compile(expression, expected)
+        }
     };
-    let expression = inner(&validation.expression);
+    let expression = inner(&validation.expression, Expected::Bool);
+    let mut inner = |expression| inner(expression, Expected::Anything);
     let field_path = validation.field_path.as_ref().map(&mut inner);
     let message_expression = validation.message_expression.as_ref().map(&mut inner);
 

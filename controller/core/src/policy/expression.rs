@@ -2,10 +2,9 @@
 
 use crate::document::{Dialect, DocumentError, Expression, Matching, Origin, PolicyDocument};
 use crate::yaml::Position;
-use portcullis_cel::{Environment, Program};
-use std::collections::BTreeSet;
+use portcullis_cel::{Environment, ObjectType, Program, Step, Type};
 
-/// A program, with the `variables` that have to be evaluated before it.
+/// A program, with the `variables` that it may evaluate.
 #[derive(Debug)]
 pub(crate) struct CompiledExpression {
     pub(crate) program: Program,
@@ -18,9 +17,18 @@ pub(crate) struct ExpressionCompiler<'a> {
     origin: &'a Origin,
     name: &'a str,
     environment: Environment,
-    /// Names of the variables compiled so far, and what each of them needs.
-    variables: Vec<(String, Vec<usize>)>,
+    /// The variables compiled so far: name, type and what each of them needs.
+    variables: Vec<(String, Type, Vec<usize>)>,
     pub(crate) errors: Vec<DocumentError>,
+}
+
+/// What an expression must evaluate to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// A boolean, and known to be one: `dyn` is not enough (`condition.go` in apiserver's `plugin/cel`).
+    Bool,
+    /// Whatever comes.
+    Anything,
 }
 
 impl<'a> ExpressionCompiler<'a> {
@@ -34,22 +42,35 @@ impl<'a> ExpressionCompiler<'a> {
         }
     }
 
+    /// The environment whose bindings serve every expression of the policy.
+    pub(crate) fn widest_environment(&self) -> Environment {
+        self.environment.clone().with_variable("each", Type::Dyn)
+    }
+
     /// Compiles an expression that sees what the whole policy sees.
-    pub(crate) fn compile(&mut self, expression: &Expression) -> Option<CompiledExpression> {
+    pub(crate) fn compile(
+        &mut self,
+        expression: &Expression,
+        expected: Expected,
+    ) -> Option<CompiledExpression> {
         let environment = self.environment.clone();
-        self.compile_in(&environment, expression)
+        self.compile_in(&environment, expression, expected)
     }
 
     /// Compiles an expression that sees the element of a `forEach` as well.
-    pub(crate) fn compile_with_each(&mut self, expression: &Expression) -> Option<CompiledExpression> {
-        let environment = self.environment.clone().with_variable("each");
-        self.compile_in(&environment, expression)
+    pub(crate) fn compile_with_each(
+        &mut self,
+        expression: &Expression,
+        expected: Expected,
+    ) -> Option<CompiledExpression> {
+        let environment = self.widest_environment();
+        self.compile_in(&environment, expression, expected)
     }
 
     /// Compiles a matchCondition, which sees no `variables`.
     pub(crate) fn compile_condition(&mut self, expression: &Expression) -> Option<CompiledExpression> {
-        let compiled = self.compile(expression)?;
-        if compiled.program.reads().iter().any(|path| path.root == "variables") {
+        let compiled = self.compile(expression, Expected::Bool)?;
+        if compiled.program.footprint().mentions("variables") {
             let message = "`variables` cannot be used in a matchCondition".to_owned();
             let hint = Some("write the variable's expression here".to_owned());
             self.error(expression, 1, 1, message, hint);
@@ -58,21 +79,38 @@ impl<'a> ExpressionCompiler<'a> {
         Some(compiled)
     }
 
-    /// Makes a compiled variable visible to the expressions that follow.
+    /// Makes a compiled variable visible to the expressions that follow. A broken one may be anything, so that
+    /// only its own errors are told.
     pub(crate) fn declare(&mut self, name: &str, compiled: Option<&CompiledExpression>) {
-        let needs = compiled.map(|compiled| compiled.variables.clone()).unwrap_or_default();
-        self.variables.push((name.to_owned(), needs));
+        let (kind, needs) = match compiled {
+            Some(compiled) => (compiled.program.result_type().clone(), compiled.variables.clone()),
+            None => (Type::Dyn, Vec::new()),
+        };
+        self.variables.push((name.to_owned(), kind, needs));
+        let fields = self.variables.iter().map(|(name, kind, _)| (name.as_str(), kind.clone()));
+        let kind = Type::Object(ObjectType::new("variables", fields));
+        self.environment = self.environment.clone().with_variable("variables", kind);
     }
 
     fn compile_in(
         &mut self,
         environment: &Environment,
         expression: &Expression,
+        expected: Expected,
     ) -> Option<CompiledExpression> {
-        match Program::compile(environment, &expression.text) {
+        let compiled = match expected {
+            Expected::Bool => Program::compile_expecting(environment, &expression.text, &Type::Bool),
+            Expected::Anything => Program::compile(environment, &expression.text),
+        };
+        match compiled {
             Ok(program) => {
-                let variables = self.variables_of(&program, expression)?;
+                let variables = self.variables_of(&program);
                 Some(CompiledExpression { program, variables })
+            }
+            // What else is said of such an expression follows from that name alone.
+            Err(errors) if errors.iter().any(|error| error.message.contains("'authorizer'")) => {
+                self.error(expression, 1, 1, "`authorizer` is not supported yet".to_owned(), None);
+                None
             }
             Err(errors) => {
                 for error in errors {
@@ -83,34 +121,24 @@ impl<'a> ExpressionCompiler<'a> {
         }
     }
 
-    /// Which variables a program needs; an unknown one, or `variables` as a whole, is an error.
-    fn variables_of(&mut self, program: &Program, expression: &Expression) -> Option<Vec<usize>> {
-        let mut needed = BTreeSet::new();
-        let mut unknown = Vec::new();
-        for path in program.reads().iter().filter(|path| path.root == "variables") {
-            let Some(name) = path.segments.first() else {
-                needed.extend(0..self.variables.len());
-                continue;
+    /// Which variables a program needs.
+    fn variables_of(&self, program: &Program) -> Vec<usize> {
+        let mut needed: Vec<usize> = Vec::new();
+        for read in program.footprint().reads().filter(|read| &*read.variable == "variables") {
+            let name = match read.steps.first() {
+                Some(Step::Field(name)) => Some(&**name),
+                _ => None,
             };
-            match self.variables.iter().enumerate().find(|(_, (known, _))| known == name) {
-                Some((index, (_, needs))) => {
-                    needed.insert(index);
+            for (index, (known, _, needs)) in self.variables.iter().enumerate() {
+                if name.is_none_or(|name| name == known) {
+                    needed.push(index);
                     needed.extend(needs);
                 }
-                None => unknown.push(name.clone()),
             }
         }
-        for name in &unknown {
-            let known: Vec<&str> = self.variables.iter().map(|(known, _)| known.as_str()).collect();
-            let hint = if known.is_empty() {
-                "a variable sees only those declared before it".to_owned()
-            } else {
-                format!("declared before it: {}", known.join(", "))
-            };
-            let message = format!("variable `{name}` is not declared");
-            self.error(expression, 1, 1, message, Some(hint));
-        }
-        unknown.is_empty().then(|| needed.into_iter().collect())
+        needed.sort_unstable();
+        needed.dedup();
+        needed
     }
 
     fn error(&mut self, at: &Expression, line: u32, column: u32, message: String, hint: Option<String>) {
@@ -122,12 +150,16 @@ impl<'a> ExpressionCompiler<'a> {
 
 /// What the expressions of a policy may name.
 fn environment_of(policy: &PolicyDocument) -> Environment {
-    let mut names = vec!["object", "oldObject", "request", "params", "namespaceObject", "variables"];
+    let mut names = vec!["object", "oldObject", "request", "params", "namespaceObject"];
     if matches!(policy.matching, Matching::Pods(_)) {
         names.extend(["podSpec", "podMetadata", "oldPodSpec", "containers", "images"]);
     }
-    let environment =
-        names.into_iter().fold(Environment::new(), |environment, name| environment.with_variable(name));
+    let environment = names
+        .into_iter()
+        .fold(Environment::new().with_strings(), |environment, name| {
+            environment.with_variable(name, Type::Dyn)
+        })
+        .with_variable("variables", Type::Object(ObjectType::new("variables", [])));
     match policy.dialect {
         Dialect::Portcullis => environment.with_images(),
         Dialect::Kubernetes => environment,

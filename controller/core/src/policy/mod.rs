@@ -9,7 +9,7 @@ pub(crate) use compile::{
     frame,
 };
 pub(crate) use expression::CompiledExpression;
-pub(crate) use reads::Reads;
+pub(crate) use reads::{Path, Reads};
 
 use crate::document::{Dialect, Origin};
 

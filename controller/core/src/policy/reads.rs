@@ -1,9 +1,29 @@
 //! What a policy reads, all its programs together: the ground for undecidability and `onUpdate`.
 
 use super::CompiledExpression;
-use portcullis_cel::Path;
+use portcullis_cel::{Read, Step};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// A path of plain selections below a variable, such as `object.spec.replicas`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Path {
+    /// The variable.
+    pub(crate) root: String,
+    /// The fields selected from it, one after the other.
+    pub(crate) segments: Vec<String>,
+}
+
+impl Path {
+    /// The path of a read, up to where it goes through all elements: from there on, everything counts as read.
+    pub(crate) fn of(read: &Read) -> Self {
+        let fields = read.steps.iter().map_while(|step| match step {
+            Step::Field(name) => Some(name.to_string()),
+            Step::Any => None,
+        });
+        Self { root: read.variable.to_string(), segments: fields.collect() }
+    }
+}
 
 /// The paths that a group of programs reads from each declared variable.
 #[derive(Debug, Default, Clone)]
@@ -24,10 +44,10 @@ impl Reads {
         expression: &CompiledExpression,
         variables: &[(Arc<str>, CompiledExpression)],
     ) {
-        self.paths.extend(expression.program.reads().iter().cloned());
+        self.paths.extend(expression.program.footprint().reads().map(Path::of));
         for index in &expression.variables {
             if let Some((_, variable)) = variables.get(*index) {
-                self.paths.extend(variable.program.reads().iter().cloned());
+                self.paths.extend(variable.program.footprint().reads().map(Path::of));
             }
         }
     }
