@@ -163,15 +163,21 @@ async fn a_long_decision_delays_no_other_request() {
     }
 }
 
-/// A policy that compares every element of a list with every other.
+/// Policies that compare every element of a list with every other, again and again: each expression stops at its
+/// cost limit, and each policy at that of all its expressions, but nothing limits how many policies there are.
 fn quadratic() -> String {
-    policy("quadratic", "not so").replace(
-        "!object.metadata.name.startsWith('bad')",
-        "!has(object.data.list) || object.data.list.all(a, object.data.list.all(b, a + b != 'x'))",
-    )
+    let expression =
+        "!has(object.data.list) || object.data.list.all(a, object.data.list.all(b, a + b != 'x'))";
+    let one = policy("quadratic", "not so").replace("!object.metadata.name.startsWith('bad')", expression);
+    let (head, validation) = one.split_at(one.find("      - expression").unwrap());
+    let policies = (0..200).map(|number| {
+        let head = head.replace("name: quadratic", &format!("name: quadratic-{number}"));
+        format!("---\n{head}{}", validation.repeat(10))
+    });
+    policies.collect()
 }
 
-/// What keeps that policy busy for as long as a test needs.
+/// What keeps those policies busy for as long as a test needs.
 fn long_review() -> Json {
     let mut long = review("long");
     long["request"]["object"]["data"] = json!({"list": vec!["a"; 2_000]});
