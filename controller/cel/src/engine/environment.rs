@@ -16,7 +16,6 @@ pub struct Environment {
 #[derive(Clone, Debug)]
 struct Inner {
     variables: Vec<Variable>,
-    indices: HashMap<Box<str>, u32>,
     functions: Functions,
     types: HashMap<&'static str, Type>,
     by_specification: bool,
@@ -61,7 +60,6 @@ impl Environment {
         Self {
             inner: Arc::new(Inner {
                 variables: Vec::new(),
-                indices: HashMap::new(),
                 functions,
                 types: types.into_iter().collect(),
                 by_specification: false,
@@ -75,13 +73,9 @@ impl Environment {
     pub fn with_variable(mut self, name: &str, declared: Type) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
         let variable = Variable { name: name.into(), declared };
-        match inner.indices.get(name).and_then(|index| inner.variables.get_mut(*index as usize)) {
+        match inner.variables.iter_mut().find(|known| *known.name == *name) {
             Some(slot) => *slot = variable,
-            None => {
-                let index = u32::try_from(inner.variables.len()).unwrap_or(u32::MAX);
-                inner.indices.insert(name.into(), index);
-                inner.variables.push(variable);
-            }
+            None => inner.variables.push(variable),
         }
         self
     }
@@ -119,7 +113,9 @@ impl Environment {
 
     /// The place of a variable in the bindings.
     pub(crate) fn index(&self, name: &str) -> Option<u32> {
-        self.inner.indices.get(name).copied()
+        // There are a dozen at most, which takes less time than to hash one name.
+        let index = self.inner.variables.iter().position(|variable| &*variable.name == name)?;
+        u32::try_from(index).ok()
     }
 
     pub(crate) fn variables(&self) -> &[Variable] {

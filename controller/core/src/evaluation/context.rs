@@ -5,8 +5,7 @@ use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::Match;
 use crate::pod::{self, BoundList, PodView};
-use crate::policy::Reads;
-use crate::policy::{CompiledBinding, CompiledPolicy};
+use crate::policy::{CompiledBinding, CompiledPolicy, Reads};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::{Bindings, Value};
 use serde_json::{Map, Value as Json, json};
@@ -37,8 +36,8 @@ pub(crate) struct Objects<'a> {
 /// A Pod or Pod template with its lists.
 pub(crate) struct Pod<'a> {
     pub(crate) view: PodView<'a>,
-    pub(crate) containers: BoundList,
-    pub(crate) images: BoundList,
+    containers: OnceLock<BoundList>,
+    images: OnceLock<BoundList>,
 }
 
 impl<'a> Context<'a> {
@@ -146,25 +145,42 @@ impl<'a> Context<'a> {
 impl<'a> Objects<'a> {
     fn of(request: &Request, object: &'a Json, old_object: &'a Json) -> Self {
         let pod = PodView::new(&request.kind, object).map(|view| Pod {
-            containers: BoundList::containers(&view),
-            images: BoundList::images(&view),
             view,
+            containers: OnceLock::new(),
+            images: OnceLock::new(),
         });
         let old_pod_spec = PodView::new(&request.kind, old_object).map(|view| view.spec);
         Self { object, old_object, pod, old_pod_spec }
     }
 
-    /// Binds the objects and their views.
-    pub(crate) fn bind(&'a self, bindings: &mut Bindings<'a>) {
-        bindings.set("object", Value::from_json(self.object));
-        bindings.set("oldObject", Value::from_json(self.old_object));
+    /// Binds what of the objects and their views is read.
+    pub(crate) fn bind(&'a self, reads: &Reads, bindings: &mut Bindings<'a>) {
+        let mut bind = |name: &str, value: &dyn Fn() -> Value<'a>| {
+            if reads.reads(name) {
+                bindings.set(name, value());
+            }
+        };
+        bind("object", &|| Value::from_json(self.object));
+        bind("oldObject", &|| Value::from_json(self.old_object));
         if let Some(pod) = &self.pod {
-            bindings.set("podSpec", Value::from_json(pod.view.spec));
-            bindings.set("podMetadata", Value::from_json(pod.view.metadata));
-            bindings.set("oldPodSpec", Value::from_json(self.old_pod_spec.unwrap_or(&Json::Null)));
-            bindings.set("containers", Value::from_json(&pod.containers.list));
-            bindings.set("images", Value::from_json(&pod.images.list));
+            bind("podSpec", &|| Value::from_json(pod.view.spec));
+            bind("podMetadata", &|| Value::from_json(pod.view.metadata));
+            bind("oldPodSpec", &|| Value::from_json(self.old_pod_spec.unwrap_or(&Json::Null)));
+            bind("containers", &|| Value::from_json(&pod.containers().list));
+            bind("images", &|| Value::from_json(&pod.images().list));
         }
+    }
+}
+
+impl Pod<'_> {
+    /// What `containers` is bound to, made when it is first read.
+    pub(crate) fn containers(&self) -> &BoundList {
+        self.containers.get_or_init(|| BoundList::containers(&self.view))
+    }
+
+    /// What `images` is bound to, made when it is first read.
+    pub(crate) fn images(&self) -> &BoundList {
+        self.images.get_or_init(|| BoundList::images(&self.view))
     }
 }
 

@@ -53,8 +53,8 @@ impl WithoutExcepted {
     pub(super) fn of(excepted: &Excepted<'_>, objects: &Objects<'_>) -> Option<Self> {
         match (excepted, &objects.pod) {
             (Excepted::Images(prefixes), Some(pod)) => Some(Self {
-                containers: without_images(&pod.containers, "image", prefixes),
-                images: without_images(&pod.images, "reference", prefixes),
+                containers: without_images(pod.containers(), "image", prefixes),
+                images: without_images(pod.images(), "reference", prefixes),
             }),
             _ => None,
         }

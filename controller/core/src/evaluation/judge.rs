@@ -349,7 +349,7 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn lists<'o>(&'o self, objects: &'o Objects<'a>) -> Option<(&'o BoundList, &'o BoundList)> {
         match &self.without_excepted {
             Some(excepted) => Some((&excepted.containers, &excepted.images)),
-            None => objects.pod.as_ref().map(|pod| (&pod.containers, &pod.images)),
+            None => objects.pod.as_ref().map(|pod| (pod.containers(), pod.images())),
         }
     }
 

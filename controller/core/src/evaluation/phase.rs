@@ -29,8 +29,8 @@ struct Variables<'a> {
     /// Itself, to be given to the variables that read earlier ones.
     this: Weak<Variables<'a>>,
     programs: &'a [(Arc<str>, CompiledExpression)],
-    /// The inputs, without `variables` and `each`.
-    inputs: RefCell<Bindings<'a>>,
+    /// The inputs, without `variables` and `each`; none where there are no variables to evaluate.
+    inputs: RefCell<Option<Bindings<'a>>>,
     evaluated: RefCell<Vec<Option<Evaluated<'a>>>>,
     /// What is left of the phase's budget.
     left: Cell<u64>,
@@ -43,18 +43,22 @@ impl<'a> Phase<'a> {
         let variables = Rc::new_cyclic(|this| Variables {
             this: Weak::clone(this),
             programs: &programs.variables,
-            inputs: RefCell::new(bindings.clone()),
+            inputs: RefCell::new((!programs.variables.is_empty()).then(|| bindings.clone())),
             evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
             left: Cell::new(budget),
         });
         let mut bindings = bindings;
-        bindings.set_lazy("variables", Rc::clone(&variables) as Rc<dyn Lazy<'a> + 'a>);
+        if !programs.variables.is_empty() {
+            bindings.set_lazy("variables", Rc::clone(&variables) as Rc<dyn Lazy<'a> + 'a>);
+        }
         Self { bindings, variables }
     }
 
     /// Replaces one of the inputs. To be called before anything is evaluated.
     pub(super) fn set(&mut self, name: &str, value: Value<'a>) {
-        self.variables.inputs.borrow_mut().set(name, value.clone());
+        if let Some(inputs) = self.variables.inputs.borrow_mut().as_mut() {
+            inputs.set(name, value.clone());
+        }
         self.bindings.set(name, value);
     }
 
@@ -87,7 +91,7 @@ impl<'a> Variables<'a> {
 
     fn evaluate(&self, index: usize) -> Option<Result<Value<'a>, Box<Failure>>> {
         let (name, variable) = self.programs.get(index)?;
-        let mut bindings = self.inputs.borrow().clone();
+        let mut bindings = self.inputs.borrow().clone()?;
         if let Some(this) = self.this.upgrade() {
             bindings.set_lazy("variables", this as Rc<dyn Lazy<'a> + 'a>);
         }
@@ -123,8 +127,10 @@ pub(super) fn phase<'a>(
     budget: u64,
 ) -> Phase<'a> {
     let mut bindings = Bindings::new(&programs.environment);
-    objects.bind(&mut bindings);
-    bindings.set("params", Value::from_json(param.value));
+    objects.bind(reads, &mut bindings);
+    if reads.reads("params") {
+        bindings.set("params", Value::from_json(param.value));
+    }
     if reads.reads("request") {
         bindings.set("request", Value::from_json(context.request_json()));
     }
