@@ -84,7 +84,11 @@ fn parse_term(text: &str) -> Option<(u64, &str)> {
     let mut value = whole.checked_mul(unit).filter(|value| *value <= 1 << 63)?;
     if !fraction_digits.is_empty() {
         let (mut number, mut scale) = (0_u64, 1_f64);
-        for digit in fraction_digits.bytes().take(18) {
+        for digit in fraction_digits.bytes() {
+            // Digits beyond what Go's integers hold count for nothing.
+            if number > i64::MAX as u64 / 10 || number * 10 + u64::from(digit - b'0') > 1 << 63 {
+                break;
+            }
             number = number * 10 + u64::from(digit - b'0');
             scale *= 10.0;
         }

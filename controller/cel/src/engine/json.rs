@@ -14,7 +14,8 @@ pub struct JsonList<'a>(&'a [Json]);
 pub struct JsonMap<'a>(&'a Map<String, Json>);
 
 impl<'a> Value<'a> {
-    /// JSON as CEL sees it, borrowed: integers are `int` (`uint` beyond its range), other numbers `double`.
+    /// JSON as CEL sees it, borrowed: integers are `int` within its range, other
+    /// numbers are `double`, as in the API server.
     #[must_use]
     pub fn from_json(json: &'a Json) -> Self {
         match json {
@@ -28,10 +29,9 @@ impl<'a> Value<'a> {
     }
 
     fn number(number: &Number) -> Self {
-        match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => Self::Int(int),
-            (None, Some(uint)) => Self::Uint(uint),
-            (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+        match number.as_i64() {
+            Some(int) => Self::Int(int),
+            None => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
         }
     }
 

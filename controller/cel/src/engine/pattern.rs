@@ -314,6 +314,14 @@ impl<'p> Translation<'p> {
             return Ok(());
         };
         let (name, rest) = self.rest.split_at(end + 2);
+        let known = [
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+            "upper", "word", "xdigit",
+        ];
+        let bare = name.trim_start_matches(":^").trim_start_matches(':').trim_end_matches(":]");
+        if !known.contains(&bare) {
+            return self.fail("invalid character class range", &format!("[{name}"));
+        }
         self.out.push('[');
         self.out.push_str(name);
         self.rest = rest;

@@ -133,6 +133,10 @@ impl Timestamp {
         if matches!(zone, "" | "UTC" | "Local") {
             return Ok(0);
         }
+        // What Go refuses before it looks the zone up.
+        if zone.starts_with(['/', '\\']) || zone.contains("..") {
+            return Err("time: invalid location name".to_owned());
+        }
         let unknown = || format!("unknown time zone {zone}");
         let found = ZONES.get(zone).map_err(|_| unknown())?;
         if found.iana_name() != Some(zone) {

@@ -241,7 +241,11 @@ impl<'a> Value<'a> {
             Self::Timestamp(_) => "types.Timestamp",
             Self::Type(_) => "*types.Type",
             Self::Optional(_) => "*types.Optional",
-            other => other.type_name(),
+            Self::JsonList(_) => "[]interface {}",
+            Self::JsonMap(_) => "map[string]interface {}",
+            Self::List(_) => "*types.baseList",
+            Self::Map(_) => "*types.baseMap",
+            Self::Opaque(value) => value.type_name(),
         }
     }
 

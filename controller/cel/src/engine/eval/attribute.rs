@@ -98,6 +98,7 @@ impl<'a> Frame<'a, '_> {
             Local::Due { value, cost } => {
                 let (value, cost) = (value.clone(), *cost);
                 *local = Local::Value(value.clone());
+                self.paid = self.paid.saturating_add(cost);
                 self.meter.charge(cost)?;
                 Ok(value)
             }
@@ -190,6 +191,9 @@ fn lookup<'a>(value: &Value<'a>, key: &Value<'a>) -> Result<Option<Value<'a>>, B
 fn index(key: &Value<'_>) -> Result<Option<usize>, Box<Failure>> {
     match key {
         Value::Int(index) => Ok(usize::try_from(*index).ok()),
+        Value::Uint(index) if i64::try_from(*index).is_err() => {
+            Err(Failure::new(format!("unsupported index value {key} in list")))
+        }
         Value::Uint(index) => Ok(usize::try_from(*index).ok()),
         Value::Double(number) => match integral(*number) {
             Some(Integral::Int(index)) => Ok(usize::try_from(index).ok()),

@@ -62,7 +62,11 @@ impl<'a> Frame<'a, '_> {
                 }
             }
         }
-        let result = result.unwrap_or_else(|| Err(mismatch(&call.function, args)));
+        let result = result.unwrap_or_else(|| match &call.regex {
+            // cel-go's match against a constant pattern does not name itself.
+            Some(_) => Err(Failure::no_such_overload()),
+            None => Err(mismatch(&call.function, args)),
+        });
         self.meter.charge(cost_of(call).of(args, &result))?;
         result
     }

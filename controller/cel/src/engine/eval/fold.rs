@@ -10,6 +10,7 @@ use super::super::map::{Key, MapValue};
 use super::super::plan::{Fold, Node, OptMap};
 use super::super::value::Value;
 use super::Frame;
+use super::call::mismatch;
 use super::locals::Local;
 
 /// A call of a function at the usual cost.
@@ -249,7 +250,7 @@ impl<'a> Frame<'a, '_> {
                 }
                 Ok(())
             }
-            _ => Err(Failure::no_such_overload()),
+            other => Err(mismatch("cel.@mapInsert", &[Value::map(MapValue::default()), other.clone()])),
         }
     }
 
@@ -272,9 +273,10 @@ impl<'a> Frame<'a, '_> {
     /// `optMap` and `optFlatMap`. cel-go evaluates the target once more when the variable is first read, so
     /// its cost is due a second time then.
     pub(super) fn opt_map(&mut self, map: &'a OptMap) -> Result<Value<'a>, Box<Failure>> {
-        let before = self.meter.cost();
+        let (before, paid) = (self.meter.cost(), self.paid);
         let target = self.eval(&map.target);
-        let cost = self.meter.cost() - before;
+        // What was paid for a first reading is not due again.
+        let cost = (self.meter.cost() - before).saturating_sub(self.paid - paid);
         self.meter.charge(CALL)?;
         match target? {
             Value::Optional(Some(value)) => {
@@ -293,7 +295,7 @@ impl<'a> Frame<'a, '_> {
                 self.meter.charge(CALL)?;
                 Ok(Value::Optional(None))
             }
-            _ => Err(Failure::no_such_overload()),
+            other => Err(mismatch("hasValue", &[other])),
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn evaluate<'a>(
     bindings: &Bindings<'a>,
     meter: &Meter,
 ) -> Result<Value<'a>, Box<Failure>> {
-    Frame { bindings, meter, locals: Locals::new(locals), strict }.eval(root)
+    Frame { bindings, meter, locals: Locals::new(locals), strict, paid: 0 }.eval(root)
 }
 
 /// One evaluation.
@@ -34,6 +34,8 @@ struct Frame<'a, 'f> {
     locals: Locals<'a>,
     /// Whether a presence test on a scalar is a failure.
     strict: bool,
+    /// What first readings of variables have cost.
+    paid: u64,
 }
 
 impl<'a> Frame<'a, '_> {

@@ -73,6 +73,17 @@ impl Trace<'_> {
         shadow
     }
 
+    /// What is used as an optional. Were it none, the failure would say of what type it is.
+    fn optional(&mut self, node: &Node) -> Shadow {
+        let is_optional = match node {
+            Node::Attribute(attribute) => attribute.qualifiers.iter().any(|qualifier| qualifier.optional),
+            Node::Call(call) => call.function.starts_with("optional."),
+            Node::OptMap(_) => true,
+            _ => false,
+        };
+        if is_optional { self.follow(node) } else { self.container(node) }
+    }
+
     /// What a node's value may be. What has to be read to find that is recorded.
     fn follow(&mut self, node: &Node) -> Shadow {
         match node {
@@ -186,7 +197,7 @@ impl Trace<'_> {
         match (&*call.function, &*call.args) {
             ("dyn" | "optional.of" | "value", [only]) => self.follow(only),
             ("hasValue", [only]) => {
-                self.follow(only);
+                self.optional(only);
                 Shadow::default()
             }
             ("size" | "type", [only]) => {
@@ -244,7 +255,7 @@ impl Trace<'_> {
     }
 
     fn opt_map(&mut self, map: &OptMap) -> Shadow {
-        let target = self.follow(&map.target);
+        let target = self.optional(&map.target);
         self.bring_in(map.var, target);
         self.follow(&map.body)
     }

@@ -107,6 +107,10 @@ fn unwrap<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Bo
     let elements = args.first().and_then(Value::elements).ok_or_else(Failure::no_such_overload)?;
     call.meter.allocate_list(elements.len())?;
     let mut present = Vec::new();
+    // An overload is chosen by the first element alone.
+    if elements.first().is_some_and(|first| !matches!(first, Value::Optional(_))) {
+        return Err(Failure::no_such_overload());
+    }
     for element in elements {
         match element {
             Value::Optional(Some(value)) => present.push((*value).clone()),
