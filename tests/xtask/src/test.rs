@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{agree, house, purity, swap};
+use crate::{agree, conformance, house, oracle, purity, swap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -36,6 +36,10 @@ enum Phase {
     Docs,
     /// Unit and integration tests of all crates
     Unit,
+    /// cel-spec's tests on our CEL engine and on cel-go; needs Go
+    Conformance,
+    /// Our CEL engine against cel-go on thousands of expressions; needs Go
+    Oracle,
     /// The suites of the policy library and of the sample reviews
     Suites,
     /// Every case of the suites at every door, and every validation missed
@@ -55,6 +59,8 @@ impl Phase {
             Self::Clippy => "clippy",
             Self::Docs => "documentation",
             Self::Unit => "unit and integration tests",
+            Self::Conformance => "cel-spec's tests",
+            Self::Oracle => "our CEL engine against cel-go",
             Self::Suites => "suites of the library and the sample reviews",
             Self::Agree => "one verdict at every door",
             Self::Swap => "policies edited under load",
@@ -75,6 +81,8 @@ impl Phase {
                 status(doc.env("RUSTDOCFLAGS", "--deny warnings"))
             }
             Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
+            Self::Conformance => conformance::check(),
+            Self::Oracle => oracle::check(),
             Self::Suites => suites(),
             Self::Agree => agree::check_library(),
             Self::Swap => swap::check_briefly(),

@@ -3,6 +3,7 @@
 
 mod affinity;
 pub(crate) mod baseline;
+mod cel;
 mod process;
 mod webhook;
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 /// Measure time and memory, as ratios in one run
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    Cel(cel::Args),
     Webhook(webhook::Args),
 }
 
@@ -22,6 +24,7 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
         return optimised();
     }
     match bench {
+        Bench::Cel(args) => cel::run(args),
         Bench::Webhook(args) => webhook::run(args),
     }
 }

@@ -1,16 +1,18 @@
-module portcullis.dev/oracle
+module portcullis.dev/tests/go
 
-go 1.25.0
-
-require github.com/google/cel-go v0.29.2
+go 1.24
 
 require (
-	cel.dev/expr v0.25.1 // indirect
+	cel.dev/expr v0.25.1
+	github.com/google/cel-go v0.29.2
+	google.golang.org/protobuf v1.36.10
+)
+
+require (
 	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
 	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
 	golang.org/x/text v0.22.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20240826202546-f6391c0de4c7 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240826202546-f6391c0de4c7 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
 )

@@ -1,0 +1,78 @@
+//! The Go programs of `tests/go`: built once for each state of their sources, into the user's cache.
+
+use crate::workspace::{root, stdout_of};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const INSTALL: &str = "Go is not installed\nhint: install Go 1.24 or newer, from https://go.dev/dl or as the \
+                       package `golang` of your distribution, and have `go` in PATH";
+
+/// The path of the program `tests/go/cmd/<name>`, which is built if it is not there yet.
+///
+/// # Errors
+/// Go is not installed, or the program does not build.
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    let module = root()?.join("tests/go");
+    let path = cache()?.join("portcullis/go").join(format!("{:016x}", fingerprint(&module)?)).join(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    eprintln!("building {name} from tests/go");
+    // It takes its name once it is whole, so that two runs at a time do not see each other's halves.
+    let unfinished = path.with_extension(std::process::id().to_string());
+    stdout_of(go(&module)?.args(["build", "-trimpath", "-o"]).arg(&unfinished).arg(format!("./cmd/{name}")))?;
+    fs::rename(&unfinished, &path).with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(path)
+}
+
+/// The folder in which Go keeps a module that `tests/go` needs, at the version it needs.
+///
+/// # Errors
+/// Go is not installed, or the module cannot be downloaded.
+pub(crate) fn module(path: &str) -> Result<PathBuf> {
+    let ours = root()?.join("tests/go");
+    stdout_of(go(&ours)?.args(["mod", "download", path]))?;
+    let folder = stdout_of(go(&ours)?.args(["list", "-m", "-f", "{{.Dir}}", path]))?;
+    Ok(PathBuf::from(folder.trim()))
+}
+
+fn go(module: &Path) -> Result<Command> {
+    if Command::new("go").arg("version").output().is_err() {
+        bail!(INSTALL);
+    }
+    let mut command = Command::new("go");
+    command.current_dir(module).env("CGO_ENABLED", "0");
+    Ok(command)
+}
+
+fn cache() -> Result<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(home)
+        .context("neither XDG_CACHE_HOME nor HOME is set")
+}
+
+/// A hash over the names and contents of all files of a folder.
+fn fingerprint(folder: &Path) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
+        let mut entries = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            path.strip_prefix(root()?).unwrap_or(&path).hash(&mut hasher);
+            fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?.hash(&mut hasher);
+        }
+    }
+    Ok(hasher.finish())
+}
