@@ -315,8 +315,8 @@ impl<'p> Translation<'p> {
         };
         let (name, rest) = self.rest.split_at(end + 2);
         let known = [
-            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-            "upper", "word", "xdigit",
+            "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+            "space", "upper", "word", "xdigit",
         ];
         let bare = name.trim_start_matches(":^").trim_start_matches(':').trim_end_matches(":]");
         if !known.contains(&bare) {

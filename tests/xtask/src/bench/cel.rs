@@ -48,7 +48,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let policies: Vec<&str> = listed.lines().filter(|line| !line.starts_with('#')).collect();
 
     println!("nanoseconds, medians of {ROUNDS} rounds\n");
-    println!("{:<26} {:>12} {:>12} {:>12} {:>9} {:>9}", "", "ours", "cel 0.15", "cel-go", "× cel", "× cel-go");
+    println!(
+        "{:<26} {:>12} {:>12} {:>12} {:>9} {:>9}",
+        "", "ours", "cel 0.15", "cel-go", "× cel", "× cel-go"
+    );
     let conversion = median(|| Ok(timed(100, || black_box(::cel::to_value(object)))))?;
     for (title, expressions) in [
         ("trivial", &[TRIVIAL][..]),
@@ -64,7 +67,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         row("  with the conversion", ours.evaluate, crates.evaluate + conversion, go.evaluate);
         row("  compiling", ours.compile, crates.compile, go.compile);
     }
-    println!("\ncel 0.15 converts the object into its own values: {conversion:.0}; ours borrows, cel-go wraps");
+    println!(
+        "\ncel 0.15 converts the object into its own values: {conversion:.0}; ours borrows, cel-go wraps"
+    );
     println!("{} allocations while {} policies pass", allocations(object, &policies)?, policies.len());
     Ok(ExitCode::SUCCESS)
 }
@@ -81,8 +86,7 @@ fn ours(object: &Json, expressions: &[&str], repeat: u32) -> Result<Figures> {
     let environment = Environment::new().with_variable("object", Type::Dyn);
     let compiled = || {
         let compile = |expression: &&str| {
-            Program::compile(&environment, expression)
-                .map_err(|errors| anyhow!("`{expression}`: {errors:?}"))
+            Program::compile(&environment, expression).map_err(|errors| anyhow!("`{expression}`: {errors:?}"))
         };
         expressions.iter().map(compile).collect::<Result<Vec<Program>>>()
     };

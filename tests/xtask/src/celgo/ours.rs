@@ -33,7 +33,12 @@ impl<'d> Engine<'d> {
 
     /// Whether a program ends alike over two objects, its cost aside; none if there is no program, or if the
     /// objects differ in what it reads.
-    pub(crate) fn same_outside_footprint(&mut self, question: &Question, one: &Json, two: &Json) -> Option<bool> {
+    pub(crate) fn same_outside_footprint(
+        &mut self,
+        question: &Question,
+        one: &Json,
+        two: &Json,
+    ) -> Option<bool> {
         let environment = self.environment(question).ok()?;
         let program = Program::compile(&environment, &question.expression).ok()?;
         if !program.footprint().agrees("object", &Value::from_json(one), &Value::from_json(two)) {

@@ -37,9 +37,8 @@ pub(crate) fn read_type(described: &Json, objects: &Map<String, Json>) -> Result
             let name = described[1].as_str().context("an object type needs a name")?;
             let fields = objects.get(name).and_then(Json::as_object);
             let fields = fields.with_context(|| format!("no object type is called `{name}`"))?;
-            let fields = fields.iter().map(|(field, described)| {
-                Ok((field.as_str(), read_type(described, objects)?))
-            });
+            let fields =
+                fields.iter().map(|(field, described)| Ok((field.as_str(), read_type(described, objects)?)));
             Type::Object(ObjectType::new(name, fields.collect::<Result<Vec<_>>>()?))
         }
         _ => bail!("not a type: {described}"),
@@ -89,8 +88,19 @@ pub(crate) fn read_value(written: &Json) -> Result<Value<'_>> {
 
 fn type_named(name: &str) -> Option<&'static str> {
     let names = [
-        "bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint",
-        "google.protobuf.Duration", "google.protobuf.Timestamp", "optional_type",
+        "bool",
+        "bytes",
+        "double",
+        "int",
+        "list",
+        "map",
+        "null_type",
+        "string",
+        "type",
+        "uint",
+        "google.protobuf.Duration",
+        "google.protobuf.Timestamp",
+        "optional_type",
     ];
     names.into_iter().find(|known| *known == name)
 }
@@ -114,9 +124,10 @@ pub(crate) fn write(value: &Value<'_>) -> Json {
         Value::Optional(Some(value)) => ("optional", write(value)),
         Value::JsonList(list) => ("list", list.iter().map(|item| write(&item)).collect()),
         Value::List(items) => ("list", items.iter().map(write).collect()),
-        Value::JsonMap(map) => {
-            ("map", map.iter().map(|(key, value)| json!([write(&Value::borrowed(key)), write(&value)])).collect())
-        }
+        Value::JsonMap(map) => (
+            "map",
+            map.iter().map(|(key, value)| json!([write(&Value::borrowed(key)), write(&value)])).collect(),
+        ),
         Value::Map(map) => {
             ("map", map.iter().map(|(key, value)| json!([write(&key.to_value()), write(value)])).collect())
         }
@@ -154,7 +165,8 @@ mod base64 {
     pub(super) fn encode(bytes: &[u8]) -> String {
         let mut text = String::new();
         for chunk in bytes.chunks(3) {
-            let bits = (0..3).fold(0u32, |bits, index| bits << 8 | u32::from(*chunk.get(index).unwrap_or(&0)));
+            let bits =
+                (0..3).fold(0u32, |bits, index| bits << 8 | u32::from(*chunk.get(index).unwrap_or(&0)));
             for index in 0..4 {
                 let digit = (bits >> (18 - 6 * index) & 63) as usize;
                 text.push(if index <= chunk.len() { char::from(DIGITS[digit]) } else { '=' });

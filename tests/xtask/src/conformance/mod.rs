@@ -100,7 +100,11 @@ fn compare(args: &Args) -> Result<test::Tally> {
                 "UNEXPLAINED".to_owned()
             }
         };
-        println!("{}: {reason}\n    {}\n    {failure}", spec.name, spec.question.expression.replace('\n', "⏎"));
+        println!(
+            "{}: {reason}\n    {}\n    {failure}",
+            spec.name,
+            spec.question.expression.replace('\n', "⏎")
+        );
     }
     print(&tallies);
     let unused = if args.filter.is_empty() { explained } else { BTreeMap::new() };
@@ -139,11 +143,8 @@ fn read(filter: &str, tallies: &mut BTreeMap<String, Tally>) -> Result<Vec<Spec>
             continue;
         }
         let object = |field: &str| test[field].as_object().cloned().unwrap_or_default();
-        let scope = Scope {
-            declarations: object("declarations"),
-            values: object("values"),
-            ..Scope::default()
-        };
+        let scope =
+            Scope { declarations: object("declarations"), values: object("values"), ..Scope::default() };
         let question = Question {
             expression: text("expression"),
             scope: Arc::new(scope),

@@ -63,11 +63,7 @@ pub(crate) fn compare(question: &Question, ours: &Verdict, theirs: &Verdict) -> 
             difference(Kind::Refusal, ours.to_string(), theirs.to_string())
         }
         (Verdict::Ran { checked: ours, .. }, Verdict::Ran { checked: theirs, .. }) if ours != theirs => {
-            difference(
-                Kind::Type,
-                ours.clone().unwrap_or_default(),
-                theirs.clone().unwrap_or_default(),
-            )
+            difference(Kind::Type, ours.clone().unwrap_or_default(), theirs.clone().unwrap_or_default())
         }
         (Verdict::Ran { ends: our_ends, .. }, Verdict::Ran { ends: their_ends, .. }) => {
             let ours_end = our_ends.first()?;
@@ -159,7 +155,8 @@ pub(crate) fn print(differences: &[Difference], examples: usize) {
 /// A text without what varies from case to case: costs, numbers, quoted parts, and which overload there is not.
 fn pattern(text: &str) -> String {
     let text = text.rsplit_once(" at ").map_or(text, |(before, _)| before);
-    for common in ["no such overload", "invalid qualifier type", "comprehension range type", "iterable type"] {
+    for common in ["no such overload", "invalid qualifier type", "comprehension range type", "iterable type"]
+    {
         if let Some(end) = text.find(common).map(|start| start + common.len()) {
             return text.get(..end).unwrap_or(text).chars().filter(|c| !c.is_ascii_digit()).collect();
         }

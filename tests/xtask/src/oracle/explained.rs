@@ -33,11 +33,12 @@ impl Entries {
     pub(crate) fn read() -> Result<Self> {
         let path = workspace::root()?.join(FILE);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{FILE}`"))?;
-        let entries: Vec<Json> = serde_json::from_str(&text).with_context(|| format!("`{FILE}` is malformed"))?;
+        let entries: Vec<Json> =
+            serde_json::from_str(&text).with_context(|| format!("`{FILE}` is malformed"))?;
         let source = golang::module("github.com/google/cel-go")?;
-        let entries = entries.iter().map(|entry| {
-            Entry::read(entry, &source).with_context(|| format!("in `{FILE}`: {entry}"))
-        });
+        let entries = entries
+            .iter()
+            .map(|entry| Entry::read(entry, &source).with_context(|| format!("in `{FILE}`: {entry}")));
         Ok(Self(entries.collect::<Result<_>>()?))
     }
 
@@ -65,7 +66,8 @@ impl Entry {
             Regex::new(pattern).with_context(|| format!("`{field}` is no regular expression"))
         };
         let (file, line) = text("source")?.split_once(':').context("`source` is not `file:line`")?;
-        let lines = fs::read_to_string(source.join(file)).with_context(|| format!("cel-go has no `{file}`"))?;
+        let lines =
+            fs::read_to_string(source.join(file)).with_context(|| format!("cel-go has no `{file}`"))?;
         let line: usize = line.parse().context("`source` is not `file:line`")?;
         if line == 0 || line > lines.lines().count() {
             bail!("`{file}` has no line {line}");

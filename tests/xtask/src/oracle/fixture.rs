@@ -62,7 +62,8 @@ impl Fixture {
     pub(crate) fn listed(&self) -> Result<Vec<Question>> {
         let mut questions = Vec::new();
         for path in files(&root()?.join("tests/oracle/expressions"))? {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
             let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
             questions.extend(lines.map(|line| self.question(line, None)));
         }

@@ -25,7 +25,10 @@ pub(crate) fn contest(fixture: &Fixture, seed: u64, made: &[(Tree, Arc<str>)]) -
             let Some(same) = engine.same_outside_footprint(&question, before, &after) else { continue };
             outside += 1;
             if !same {
-                wrong.push(format!("footprint: `{}` changes with {object}, which becomes {after}", question.expression));
+                wrong.push(format!(
+                    "footprint: `{}` changes with {object}, which becomes {after}",
+                    question.expression
+                ));
             }
         }
     }
@@ -54,8 +57,14 @@ fn change(value: &mut Json, random: &mut Random) {
             }
         }
         value => {
-            let replacements =
-                [json!(null), json!("changed"), json!(-7), json!(true), json!(["changed"]), json!({"name": "new"})];
+            let replacements = [
+                json!(null),
+                json!("changed"),
+                json!(-7),
+                json!(true),
+                json!(["changed"]),
+                json!({"name": "new"}),
+            ];
             *value = random.pick(&replacements).cloned().unwrap_or_default();
         }
     }

@@ -191,7 +191,11 @@ impl Generator {
     /// A name for a macro's variable: mostly a new one, sometimes one that hides another.
     fn variable(&mut self, wanted: &str, scope: &Scope<'_>) -> String {
         let taken = scope.local.iter().any(|(name, _)| name == wanted);
-        if taken && !self.random.percent(10) { format!("{wanted}{}", scope.local.len()) } else { wanted.to_owned() }
+        if taken && !self.random.percent(10) {
+            format!("{wanted}{}", scope.local.len())
+        } else {
+            wanted.to_owned()
+        }
     }
 
     fn leaf(&mut self, kind: Kind, scope: &Scope<'_>) -> String {

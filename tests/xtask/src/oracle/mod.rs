@@ -14,8 +14,8 @@ mod templates;
 
 use crate::celgo::ours::Engine;
 use crate::celgo::{Question, peer};
-use anyhow::Result;
 use crate::test::Tally;
+use anyhow::Result;
 use compare::{Difference, compare};
 use coverage::Coverage;
 use fixture::Fixture;

@@ -32,8 +32,23 @@ pub(crate) enum Kind {
 
 /// All of them.
 pub(crate) const KINDS: [Kind; 17] = [
-    Kind::Bool, Kind::Int, Kind::Uint, Kind::Double, Kind::Text, Kind::Bytes, Kind::Time, Kind::Length, Kind::Type,
-    Kind::Ints, Kind::Texts, Kind::Table, Kind::Option, Kind::Objects, Kind::Object, Kind::Labels, Kind::Any,
+    Kind::Bool,
+    Kind::Int,
+    Kind::Uint,
+    Kind::Double,
+    Kind::Text,
+    Kind::Bytes,
+    Kind::Time,
+    Kind::Length,
+    Kind::Type,
+    Kind::Ints,
+    Kind::Texts,
+    Kind::Table,
+    Kind::Option,
+    Kind::Objects,
+    Kind::Object,
+    Kind::Labels,
+    Kind::Any,
 ];
 
 impl Kind {
@@ -52,30 +67,63 @@ impl Kind {
     pub(crate) fn leaves(self) -> &'static [&'static str] {
         match self {
             Self::Bool => &["true", "false", "bo", "dyn(true)"],
-            Self::Int => &["0", "1", "-1", "2", "7", "100", "i", "x", "dyn(3)", "9223372036854775807", "null"],
+            Self::Int => {
+                &["0", "1", "-1", "2", "7", "100", "i", "x", "dyn(3)", "9223372036854775807", "null"]
+            }
             Self::Uint => &["0u", "1u", "8u", "u", "dyn(1u)", "18446744073709551615u"],
             Self::Double => &["0.0", "-0.0", "1.5", "d", "-2.25", "1e300", "dyn(1.0)", "0.1", "1e-7", "1e21"],
-            Self::Text => &["''", "'a'", "s", "'hello'", "'é😀'", "'42'", "'-1.5'", "'true'", "'1h30m'", "'x/y:z'"],
+            Self::Text => {
+                &["''", "'a'", "s", "'hello'", "'é😀'", "'42'", "'-1.5'", "'true'", "'1h30m'", "'x/y:z'"]
+            }
             Self::Bytes => &["b''", "b'abc'", "b", "b'\\xff'", "b'é'"],
             Self::Time => &[
-                "t", "timestamp('2024-02-29T12:30:45.5Z')", "timestamp('1969-12-31T23:59:59Z')", "timestamp(0)",
-                "timestamp('9999-12-31T23:59:59.999999999Z')", "timestamp('2024-06-01T00:00:00+05:30')",
+                "t",
+                "timestamp('2024-02-29T12:30:45.5Z')",
+                "timestamp('1969-12-31T23:59:59Z')",
+                "timestamp(0)",
+                "timestamp('9999-12-31T23:59:59.999999999Z')",
+                "timestamp('2024-06-01T00:00:00+05:30')",
             ],
             Self::Length => &[
-                "dur", "duration('0s')", "duration('1h')", "duration('-1.5s')", "duration('1ns')",
+                "dur",
+                "duration('0s')",
+                "duration('1h')",
+                "duration('-1.5s')",
+                "duration('1ns')",
                 "duration('2562047h')",
             ],
             Self::Type => &["int", "string", "list", "map", "null_type", "type", "google.protobuf.Duration"],
             Self::Ints => &["l", "[]", "[1]", "[3, 2, 1]", "[0, -1, i]", "dyn([1, 2])", "params.list"],
-            Self::Texts => &["ls", "['a']", "['a', 'b', 'hello']", "[s]", "['x', 'x']", "request.userInfo.groups"],
+            Self::Texts => {
+                &["ls", "['a']", "['a', 'b', 'hello']", "[s]", "['x', 'x']", "request.userInfo.groups"]
+            }
             Self::Table => &["m", "{}", "{'a': 1}", "{s: i, 'b': 2}", "dyn({'a': 2})"],
-            Self::Option => &["o", "optional.none()", "optional.of(1)", "optional.of(i)", "optional.ofNonZeroValue(0)"],
-            Self::Objects => &["object.spec.containers", "object.spec.template.spec.containers", "[object]", "[]"],
-            Self::Object => &["object", "object.metadata", "object.spec", "oldObject", "params", "dyn(request)"],
+            Self::Option => {
+                &["o", "optional.none()", "optional.of(1)", "optional.of(i)", "optional.ofNonZeroValue(0)"]
+            }
+            Self::Objects => {
+                &["object.spec.containers", "object.spec.template.spec.containers", "[object]", "[]"]
+            }
+            Self::Object => {
+                &["object", "object.metadata", "object.spec", "oldObject", "params", "dyn(request)"]
+            }
             Self::Labels => &["object.metadata.labels", "{'a': 'b'}", "namespaceObject.metadata.labels"],
             Self::Any => &[
-                "null", "x", "dyn(1.5)", "dyn('a')", "object.absent", "params.mixed", "params.b.d", "params.huge",
-                "dyn(o)", "dyn(t)", "dyn(dur)", "dyn(b)", "[null]", "{1: 2}", "mi",
+                "null",
+                "x",
+                "dyn(1.5)",
+                "dyn('a')",
+                "object.absent",
+                "params.mixed",
+                "params.b.d",
+                "params.huge",
+                "dyn(o)",
+                "dyn(t)",
+                "dyn(dur)",
+                "dyn(b)",
+                "[null]",
+                "{1: 2}",
+                "mi",
             ],
         }
     }
@@ -91,9 +139,10 @@ pub(crate) struct Template {
 impl Template {
     /// Whether it brings in variables.
     pub(crate) fn binds(&self) -> bool {
-        self.form.contains(':') && self.form.split('$').any(|hole| {
-            hole.split_once(':').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()))
-        })
+        self.form.contains(':')
+            && self.form.split('$').any(|hole| {
+                hole.split_once(':').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase()))
+            })
     }
 }
 
@@ -223,9 +272,21 @@ const FORMS: &[(Kind, &str)] = &[
 
 /// Kinds with an order, also across types.
 const ORDERED: &[(&str, &str)] = &[
-    ("Bool", "Bool"), ("Int", "Int"), ("Uint", "Uint"), ("Double", "Double"), ("Text", "Text"), ("Bytes", "Bytes"),
-    ("Time", "Time"), ("Length", "Length"), ("Int", "Uint"), ("Int", "Double"), ("Uint", "Int"), ("Uint", "Double"),
-    ("Double", "Int"), ("Double", "Uint"), ("Any", "Any"),
+    ("Bool", "Bool"),
+    ("Int", "Int"),
+    ("Uint", "Uint"),
+    ("Double", "Double"),
+    ("Text", "Text"),
+    ("Bytes", "Bytes"),
+    ("Time", "Time"),
+    ("Length", "Length"),
+    ("Int", "Uint"),
+    ("Int", "Double"),
+    ("Uint", "Int"),
+    ("Uint", "Double"),
+    ("Double", "Int"),
+    ("Double", "Uint"),
+    ("Any", "Any"),
 ];
 
 /// All templates.

@@ -69,7 +69,12 @@ fn part<'a>(args: &[Value<'a>], part: fn(&Civil, i64) -> i64, unit: i64) -> Resu
         [Value::Timestamp(time), Value::Text(zone)] => {
             (time, time.offset_in(zone.as_str()).map_err(Failure::new)?)
         }
-        [Value::Duration(length)] if unit > 0 => return Ok(Value::Int(length / unit)),
+        [Value::Duration(length)] if unit == MILLION => return Ok(Value::Int(length / unit)),
+        // Go counts these in floating point, which rounds the last nanoseconds of a long time up.
+        [Value::Duration(length)] if unit > 0 => {
+            let units = (length / unit) as f64 + (length % unit) as f64 / unit as f64;
+            return Ok(Value::Int(units as i64));
+        }
         _ => return Err(Failure::no_such_overload()),
     };
     Ok(Value::Int(part(&time.civil(offset), time.nanoseconds().into())))
