@@ -7,8 +7,8 @@ mod limits;
 mod syntax;
 
 pub use engine::{
-    Bindings, Environment, Extent, Failure, FailureKind, Footprint, Lazy, Meter, ObjectType, Program, Read,
-    Step, Type, Value,
+    Bindings, Environment, Extent, Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter,
+    ObjectType, Program, Read, Step, Type, Value,
 };
 pub use error::CompileError;
 pub use image::{ImageError, ImageReference};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::registry::{Function, Functions};
+use super::library::{Feature, Features, Library};
+use super::registry::Functions;
 use super::stdlib;
 use super::types::Type;
 
@@ -16,10 +17,17 @@ pub struct Environment {
 #[derive(Clone, Debug)]
 struct Inner {
     variables: Vec<Variable>,
-    functions: Functions,
-    types: HashMap<&'static str, Type>,
+    language: Arc<Language>,
     by_specification: bool,
     unchecked: bool,
+}
+
+/// What libraries bring, which many environments share.
+#[derive(Clone, Debug)]
+struct Language {
+    functions: Functions,
+    types: HashMap<&'static str, Type>,
+    features: Features,
 }
 
 #[derive(Clone, Debug)]
@@ -35,9 +43,14 @@ impl Default for Environment {
 }
 
 impl Environment {
-    /// CEL's standard library with optionals, and no variables.
+    /// CEL's standard library with every feature of the language, optionals among them, and no variables.
     #[must_use]
     pub fn new() -> Self {
+        Feature::ALL.into_iter().fold(Self::bare(), Self::with_feature)
+    }
+
+    /// CEL's standard library alone.
+    pub(crate) fn bare() -> Self {
         let types = [
             ("bool", Type::Bool),
             ("bytes", Type::Bytes),
@@ -51,21 +64,15 @@ impl Environment {
             ("uint", Type::Uint),
             ("google.protobuf.Duration", Type::Duration),
             ("google.protobuf.Timestamp", Type::Timestamp),
-            ("optional_type", Type::optional(Type::Dyn)),
         ];
         let mut functions = Functions::default();
         for library in stdlib::LIBRARIES {
             functions.add(library);
         }
-        Self {
-            inner: Arc::new(Inner {
-                variables: Vec::new(),
-                functions,
-                types: types.into_iter().collect(),
-                by_specification: false,
-                unchecked: false,
-            }),
-        }
+        let types = types.into_iter().collect();
+        let language = Arc::new(Language { functions, types, features: Features::default() });
+        let inner = Inner { variables: Vec::new(), language, by_specification: false, unchecked: false };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Declares a variable.
@@ -80,18 +87,31 @@ impl Environment {
         self
     }
 
-    /// Adds a library of functions.
+    /// Adds a library.
     #[must_use]
-    pub fn with_library(mut self, library: &'static [Function]) -> Self {
-        Arc::make_mut(&mut self.inner).functions.add(library);
+    pub fn with_library(mut self, library: &'static Library) -> Self {
+        let language = self.language_mut();
+        language.functions.add(library.functions);
+        for name in library.types {
+            language.types.insert(name, Type::Opaque(name, [].into()));
+        }
         self
     }
 
-    /// Adds the name of a library's own type.
+    /// Adds a feature of the language.
     #[must_use]
-    pub fn with_type(mut self, name: &'static str, named: Type) -> Self {
-        Arc::make_mut(&mut self.inner).types.insert(name, named);
+    pub(crate) fn with_feature(mut self, feature: Feature) -> Self {
+        let language = self.language_mut();
+        language.features.add(feature);
+        if feature == Feature::Optionals {
+            language.functions.add(stdlib::OPTIONALS);
+            language.types.insert(super::types::OPTIONAL, Type::optional(Type::Dyn));
+        }
         self
+    }
+
+    fn language_mut(&mut self) -> &mut Language {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.inner).language)
     }
 
     /// Keeps to the specification alone, without what Kubernetes makes of it: literals may mix types, a constant
@@ -127,12 +147,16 @@ impl Environment {
     }
 
     pub(crate) fn functions(&self) -> &Functions {
-        &self.inner.functions
+        &self.inner.language.functions
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.inner.language.features
     }
 
     /// The type of a name, and the name as values of type `type` carry it.
     pub(crate) fn named_type(&self, name: &str) -> Option<(&'static str, &Type)> {
-        self.inner.types.get_key_value(name).map(|(name, named)| (*name, named))
+        self.inner.language.types.get_key_value(name).map(|(name, named)| (*name, named))
     }
 
     pub(crate) fn is_by_specification(&self) -> bool {

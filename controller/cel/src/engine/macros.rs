@@ -1,6 +1,7 @@
 //! Macros: calls whose arguments are code over variables that the macro brings in.
 
 use super::ast::{Expr, Fold, FoldKind, Kind, Mode, OptMap, Select};
+use super::library::{Feature, Features};
 use super::parse::Lowering;
 
 /// The names that cel-go's own accumulator has had.
@@ -38,7 +39,8 @@ pub(crate) fn expand(
     target: Expr,
     args: Vec<Expr>,
 ) -> Expansion {
-    let Some(shape) = shape(name, args.len()) else { return Expansion::NoMacro(target, args) };
+    let shape = shape(name, args.len()).filter(|shape| lowering.features.has_macro(shape));
+    let Some(shape) = shape else { return Expansion::NoMacro(target, args) };
     let expr = match shape {
         Shape::Optional { flat } => opt_map(lowering, at, target, args, name, flat),
         Shape::Fold { kind, two, filtered } => {
@@ -60,7 +62,7 @@ fn shape(name: &str, args: usize) -> Option<Shape> {
         ("all", 3) => (FoldKind::All, true, false),
         ("exists", 2) => (FoldKind::Exists, false, false),
         ("exists", 3) => (FoldKind::Exists, true, false),
-        ("exists_one", 2) => (FoldKind::ExistsOne, false, false),
+        ("exists_one" | "existsOne", 2) => (FoldKind::ExistsOne, false, false),
         ("exists_one" | "existsOne", 3) => (FoldKind::ExistsOne, true, false),
         ("map", 2) => (FoldKind::List, false, false),
         ("map", 3) | ("filter", 2) => (FoldKind::List, false, true),
@@ -75,6 +77,16 @@ fn shape(name: &str, args: usize) -> Option<Shape> {
         _ => return None,
     };
     Some(Shape::Fold { kind, two, filtered })
+}
+
+impl Features {
+    fn has_macro(self, shape: &Shape) -> bool {
+        match shape {
+            Shape::Fold { two: false, .. } => true,
+            Shape::Fold { two: true, .. } => self.has(Feature::TwoVariableMacros),
+            Shape::Optional { .. } => self.has(Feature::Optionals),
+        }
+    }
 }
 
 struct FoldShape {

@@ -50,6 +50,7 @@ pub use environment::Environment;
 pub use failure::{Failure, FailureKind};
 pub use footprint::{Extent, Footprint, Read, Step};
 pub use json::{JsonList, JsonMap};
+pub use library::{KubernetesVersion, Library, UnknownVersion};
 pub use map::{Key, MapValue};
 pub use meter::Meter;
 pub use program::Program;

@@ -12,6 +12,7 @@ use super::ast::{
     Call, Conditional, Element, Entry, Expr, Index, Kind, Literal, Logic, Mode, Select, Struct,
 };
 use super::issue::Issues;
+use super::library::{Feature, Features};
 use super::macros;
 use crate::error::CompileError;
 use crate::{limits, syntax};
@@ -35,11 +36,12 @@ pub(crate) struct Tree {
 /// Parses `source` and hands the tree to `then`, both on a large stack. Safe for any text.
 pub(crate) fn with_parsed<T: Send>(
     source: &str,
+    features: Features,
     then: impl FnOnce(Tree) -> Result<T, Vec<CompileError>> + Send,
 ) -> Result<T, Vec<CompileError>> {
     let one = |message: String| vec![CompileError { message, line: 1, column: 1, hint: None }];
     limits::scan(source).map_err(|error| vec![error])?;
-    let work = || catch_unwind(AssertUnwindSafe(|| parse(source).and_then(then)));
+    let work = || catch_unwind(AssertUnwindSafe(|| parse(source, features).and_then(then)));
     match limits::try_with_large_stack(work) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(one("the parser gave up on this expression".to_owned())),
@@ -47,12 +49,13 @@ pub(crate) fn with_parsed<T: Send>(
     }
 }
 
-fn parse(source: &str) -> Result<Tree, Vec<CompileError>> {
-    let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(true);
+fn parse(source: &str, features: Features) -> Result<Tree, Vec<CompileError>> {
+    let escapes = features.has(Feature::EscapedFields);
+    let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(escapes);
     let (expression, info) = parser
         .parse_with_source_info(source)
         .map_err(|errors| vec![syntax::first_error(source, &errors.errors)])?;
-    let mut lowering = Lowering { info, issues: Issues::new(source), next_id: 0, source };
+    let mut lowering = Lowering { info, issues: Issues::new(source), features, next_id: 0, source };
     let root = lowering.lower(expression, 1);
     let nodes = lowering.next_id;
     match root {
@@ -65,6 +68,7 @@ fn parse(source: &str) -> Result<Tree, Vec<CompileError>> {
 pub(crate) struct Lowering<'s> {
     info: SourceInfo,
     pub(crate) issues: Issues<'s>,
+    pub(crate) features: Features,
     next_id: u32,
     source: &'s str,
 }
@@ -101,7 +105,11 @@ impl Lowering<'_> {
                 let mut elements = Vec::with_capacity(list.elements.len());
                 for (position, element) in list.elements.into_iter().enumerate() {
                     let optional = list.optional_indices.contains(&position);
-                    elements.push(Element { value: self.lower(element, below)?, optional });
+                    let value = self.lower(element, below)?;
+                    if optional {
+                        self.allow_optional(value.at, "?")?;
+                    }
+                    elements.push(Element { value, optional });
                 }
                 Kind::List(elements)
             }
@@ -129,11 +137,13 @@ impl Lowering<'_> {
 
     fn lower_entry(&mut self, entry: IdedEntryExpr, depth: u32) -> Option<Entry> {
         match entry.expr {
-            EntryExpr::MapEntry(entry) => Some(Entry {
-                key: self.lower(entry.key, depth)?,
-                value: self.lower(entry.value, depth)?,
-                optional: entry.optional,
-            }),
+            EntryExpr::MapEntry(entry) => {
+                let key = self.lower(entry.key, depth)?;
+                if entry.optional {
+                    self.allow_optional(key.at, "?")?;
+                }
+                Some(Entry { key, value: self.lower(entry.value, depth)?, optional: entry.optional })
+            }
             EntryExpr::StructField(_) => None,
         }
     }
@@ -193,11 +203,13 @@ impl Lowering<'_> {
                 Kind::Index(Box::new(Index { operand, index, optional: false }))
             }
             (operators::OPT_INDEX, Args::Two(operand, index)) => {
+                self.allow_optional(at, "[?")?;
                 Kind::Index(Box::new(Index { operand, index, optional: true }))
             }
             (operators::OPT_SELECT, Args::Two(operand, field)) => match field.kind {
-                Kind::Literal(Literal::String(field)) => {
-                    Kind::Select(Box::new(Select { operand, field, mode: Mode::Optional }))
+                Kind::Literal(Literal::String(name)) => {
+                    self.allow_optional(field.at, ".?")?;
+                    Kind::Select(Box::new(Select { operand, field: name, mode: Mode::Optional }))
                 }
                 _ => {
                     self.issues.report(field.at, "unsupported optional field selection");
@@ -218,6 +230,15 @@ impl Lowering<'_> {
             }
         };
         Some(self.node(at, kind))
+    }
+
+    /// Refuses the syntax of optionals where they do not exist.
+    fn allow_optional(&mut self, at: u32, syntax: &str) -> Option<()> {
+        if self.features.has(Feature::Optionals) {
+            return Some(());
+        }
+        self.issues.report(at, format!("unsupported syntax '{syntax}'"));
+        None
     }
 
     /// The place of the name that ends right before a call's bracket, or the bracket if none does.

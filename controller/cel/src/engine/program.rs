@@ -52,7 +52,7 @@ impl Program {
         source: &str,
         expected: Option<&Type>,
     ) -> Result<Self, Vec<CompileError>> {
-        parse::with_parsed(source, |tree| {
+        parse::with_parsed(source, environment.features(), |tree| {
             let checked = check::check(environment, source, &tree, expected)?;
             let root = plan::plan(environment, source, &tree.root, &checked)?;
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);

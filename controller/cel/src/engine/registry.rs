@@ -37,12 +37,25 @@ pub struct Overload {
     pub named_cost: bool,
     /// Which argument is a regular expression, to be compiled ahead if it is a constant.
     pub regex: Option<usize>,
+    /// Whether it is one of those that [`super::library::Feature::CrossTypeComparison`] brings.
+    pub(crate) across_types: bool,
     /// Does it. Fails with [`Failure::no_such_overload`] if the arguments are of other types, in which case
     /// the next overload is tried.
     pub run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
 }
 
 impl Overload {
+    const fn new(
+        id: &'static str,
+        member: bool,
+        args: &'static [Ty],
+        result: Ty,
+        run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
+    ) -> Self {
+        let (cost, named_cost, regex, across_types) = (Cost::ONE, false, None, false);
+        Self { id, member, args, result, cost, named_cost, regex, across_types, run }
+    }
+
     /// An overload that is called as `function(args)`, at a cost of 1.
     pub const fn function(
         id: &'static str,
@@ -50,7 +63,7 @@ impl Overload {
         result: Ty,
         run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
     ) -> Self {
-        Self { id, member: false, args, result, cost: Cost::ONE, named_cost: false, regex: None, run }
+        Self::new(id, false, args, result, run)
     }
 
     /// An overload that is called as `target.function(args)`, at a cost of 1.
@@ -60,7 +73,7 @@ impl Overload {
         result: Ty,
         run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
     ) -> Self {
-        Self { id, member: true, args, result, cost: Cost::ONE, named_cost: false, regex: None, run }
+        Self::new(id, true, args, result, run)
     }
 
     /// The same at another cost.
@@ -75,6 +88,13 @@ impl Overload {
     pub const fn named_cost(mut self, cost: Cost) -> Self {
         self.cost = cost;
         self.named_cost = true;
+        self
+    }
+
+    /// The same as a comparison of different types.
+    #[must_use]
+    pub(crate) const fn across_types(mut self) -> Self {
+        self.across_types = true;
         self
     }
 

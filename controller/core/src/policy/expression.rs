@@ -2,7 +2,7 @@
 
 use crate::document::{Dialect, DocumentError, Expression, Matching, Origin, PolicyDocument};
 use crate::yaml::Position;
-use portcullis_cel::{Environment, ObjectType, Program, Step, Type};
+use portcullis_cel::{Environment, KubernetesVersion, ObjectType, Program, Step, Type};
 
 /// A program, with the `variables` that it may evaluate.
 #[derive(Debug)]
@@ -156,12 +156,12 @@ fn environment_of(policy: &PolicyDocument) -> Environment {
     }
     let environment = names
         .into_iter()
-        .fold(Environment::new().with_strings(), |environment, name| {
+        .fold(Environment::kubernetes(KubernetesVersion::NEWEST), |environment, name| {
             environment.with_variable(name, Type::Dyn)
         })
         .with_variable("variables", Type::Object(ObjectType::new("variables", [])));
     match policy.dialect {
-        Dialect::Portcullis => environment.with_images(),
+        Dialect::Portcullis => environment.with_extensions(),
         Dialect::Kubernetes => environment,
     }
 }

@@ -1,6 +1,7 @@
 //! Calls and operators: which overloads can apply, and what the result is.
 
 use super::super::ast::{Call, Conditional, Expr, Index, Logic};
+use super::super::library::Feature;
 use super::super::registry::Overload;
 use super::super::types::{Ty, Type};
 use super::{Checker, Resolved, suggest};
@@ -76,7 +77,9 @@ impl Checker<'_> {
     ) -> Option<(Vec<&'static Overload>, Type)> {
         let mut matching = Vec::new();
         let mut result: Option<Type> = None;
-        for overload in overloads.iter().filter(|overload| overload.member == target) {
+        let across = self.environment.features().has(Feature::CrossTypeComparison);
+        let known = |overload: &&&Overload| overload.member == target && (across || !overload.across_types);
+        for overload in overloads.iter().filter(known) {
             let parameters = std::array::from_fn(|_| self.substitution.fresh());
             let wanted: Vec<Type> = overload.args.iter().map(|arg| arg.instantiate(&parameters)).collect();
             if !self.substitution.all_assignable(types, &wanted) {

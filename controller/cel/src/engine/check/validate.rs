@@ -4,6 +4,7 @@
 use super::super::ast::{Call, Element, Entry, Expr, Kind};
 use super::super::environment::Environment;
 use super::super::issue::Issues;
+use super::super::library::Feature;
 use super::super::types::Type;
 use super::literal;
 
@@ -16,7 +17,9 @@ pub(super) fn validate(environment: &Environment, root: &Expr, types: &[Type], i
         let mut exempt = exempt;
         match &expr.kind {
             Kind::Call(call) => {
-                validate_call(call, issues);
+                if environment.features().has(Feature::LiteralValidation) {
+                    validate_call(call, issues);
+                }
                 exempt |= EXEMPT.contains(&&*call.function);
             }
             Kind::List(elements) if !exempt => validate_list(elements, types, issues),

@@ -3,25 +3,31 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use super::super::cost::Cost;
 use super::super::failure::Failure;
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
 use super::super::value::{Opaque, Value};
+use super::Library;
 use crate::image::ImageReference;
 
 /// The name of the type.
-pub(super) const IMAGE: &str = "image";
+const IMAGE: &str = "image";
 
 const TYPE: Ty = Ty::Opaque(IMAGE, &[]);
 
-pub(super) static FUNCTIONS: &[Function] = &[
+pub(super) static LIBRARY: Library = Library { functions: FUNCTIONS, types: &[IMAGE] };
+
+static FUNCTIONS: &[Function] = &[
     Function {
         name: "image",
-        overloads: &[Overload::function("string_to_image", &[Ty::String], TYPE, image)],
+        overloads: &[Overload::function("string_to_image", &[Ty::String], TYPE, image).costs(Cost::FIRST)],
     },
     Function {
         name: "isImage",
-        overloads: &[Overload::function("is_image_string", &[Ty::String], Ty::Bool, is_image)],
+        overloads: &[
+            Overload::function("is_image_string", &[Ty::String], Ty::Bool, is_image).costs(Cost::FIRST)
+        ],
     },
     Function {
         name: "string",
@@ -59,7 +65,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "isUnder",
-        overloads: &[Overload::method("image_is_under_string", &[TYPE, Ty::String], Ty::Bool, is_under)],
+        overloads: &[Overload::method("image_is_under_string", &[TYPE, Ty::String], Ty::Bool, is_under)
+            .costs(Cost::SECOND)],
     },
 ];
 

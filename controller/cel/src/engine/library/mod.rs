@@ -1,22 +1,41 @@
-//! Libraries beside the standard one, each a table that an environment can take in.
+//! Libraries beside the standard one, each a table that an environment can take in, and which of them each
+//! version of Kubernetes has.
 
+mod features;
 mod images;
+mod kubernetes;
 mod strings;
 
+pub(crate) use features::{Feature, Features};
+pub use kubernetes::{KubernetesVersion, UnknownVersion};
+
 use super::environment::Environment;
-use super::types::Type;
+use super::registry::Function;
+
+/// Functions that come together, with the types they bring.
+#[derive(Debug)]
+pub struct Library {
+    /// Its functions. A later version of a library is a library with the functions that it adds.
+    pub functions: &'static [Function],
+    /// The names of its own types, as an expression names them.
+    pub types: &'static [&'static str],
+}
+
+impl Library {
+    /// A library without types of its own.
+    pub const fn of(functions: &'static [Function]) -> Self {
+        Self { functions, types: &[] }
+    }
+}
+
+/// What `Policy` documents have beside Kubernetes' libraries.
+static EXTENSIONS: &[&Library] = &[&images::LIBRARY];
 
 impl Environment {
-    /// Adds `image()`, `isImage()` and the methods of images, see [`crate::image`].
+    /// Adds what Kubernetes does not have: `image()`, `isImage()` and the methods of images, see
+    /// [`crate::image`].
     #[must_use]
-    pub fn with_images(self) -> Self {
-        let image = Type::Opaque(images::IMAGE, [].into());
-        self.with_library(images::FUNCTIONS).with_type(images::IMAGE, image)
-    }
-
-    /// Adds the functions on strings that Kubernetes has, but for `format`.
-    #[must_use]
-    pub fn with_strings(self) -> Self {
-        self.with_library(strings::FUNCTIONS)
+    pub fn with_extensions(self) -> Self {
+        EXTENSIONS.iter().copied().fold(self, Self::with_library)
     }
 }

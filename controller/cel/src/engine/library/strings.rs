@@ -1,10 +1,11 @@
-//! cel-go's extension of strings, version 2, at the costs of apiserver's `pkg/cel/library/cost.go`.
+//! cel-go's extension of strings, versions 0 and 2, at the costs of apiserver's `pkg/cel/library/cost.go`.
 
 use super::super::cost::{self, Cost};
 use super::super::failure::Failure;
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
 use super::super::value::Value;
+use super::Library;
 
 const TEXTS: Ty = Ty::List(&Ty::String);
 /// The target read once, whatever its type; `indexOf` and `lastIndexOf` are functions on lists too.
@@ -14,7 +15,8 @@ const REBUILT: Cost = Cost::rule(|args, _| args.first().map_or(1, |text| cost::t
 /// The result read and built.
 const RESULT: Cost = Cost::rule(|_, result| result.as_ref().map_or(1, |text| cost::traversals(text, 2)));
 
-pub(super) static FUNCTIONS: &[Function] = &[
+/// What every version of Kubernetes has.
+pub(super) static VERSION_0: Library = Library::of(&[
     Function {
         name: "charAt",
         overloads: &[Overload::method("string_char_at_int", &[Ty::String, Ty::Int], Ty::String, char_at)],
@@ -74,13 +76,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
         .named_cost(Cost::FIRST)],
     },
     Function {
-        name: "strings.quote",
-        overloads: &[Overload::function("strings_quote", &[Ty::String], Ty::String, |call, args| {
-            mapped(call, args, quote)
-        })
-        .costs(Cost::FIRST)],
-    },
-    Function {
         name: "replace",
         overloads: &[
             Overload::method(
@@ -129,7 +124,16 @@ pub(super) static FUNCTIONS: &[Function] = &[
             Overload::method("list_join_string", &[TEXTS, Ty::String], Ty::String, join).named_cost(RESULT),
         ],
     },
-];
+]);
+
+/// What version 2 adds.
+pub(super) static VERSION_2: Library = Library::of(&[Function {
+    name: "strings.quote",
+    overloads: &[Overload::function("strings_quote", &[Ty::String], Ty::String, |call, args| {
+        mapped(call, args, quote)
+    })
+    .costs(Cost::FIRST)],
+}]);
 
 /// apiserver's own measure of a traversal, which goes by bytes and is rounded down.
 fn bytes_cost(value: &Value<'_>) -> u64 {

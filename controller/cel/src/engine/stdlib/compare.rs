@@ -18,14 +18,20 @@ macro_rules! order {
         &[
             Overload::function(concat!($id, "_bool"), &[Ty::Bool, Ty::Bool], Ty::Bool, $run),
             Overload::function(concat!($id, "_int64"), &[Ty::Int, Ty::Int], Ty::Bool, $run),
-            Overload::function(concat!($id, "_int64_double"), &[Ty::Int, Ty::Double], Ty::Bool, $run),
-            Overload::function(concat!($id, "_int64_uint64"), &[Ty::Int, Ty::Uint], Ty::Bool, $run),
+            Overload::function(concat!($id, "_int64_double"), &[Ty::Int, Ty::Double], Ty::Bool, $run)
+                .across_types(),
+            Overload::function(concat!($id, "_int64_uint64"), &[Ty::Int, Ty::Uint], Ty::Bool, $run)
+                .across_types(),
             Overload::function(concat!($id, "_uint64"), &[Ty::Uint, Ty::Uint], Ty::Bool, $run),
-            Overload::function(concat!($id, "_uint64_double"), &[Ty::Uint, Ty::Double], Ty::Bool, $run),
-            Overload::function(concat!($id, "_uint64_int64"), &[Ty::Uint, Ty::Int], Ty::Bool, $run),
+            Overload::function(concat!($id, "_uint64_double"), &[Ty::Uint, Ty::Double], Ty::Bool, $run)
+                .across_types(),
+            Overload::function(concat!($id, "_uint64_int64"), &[Ty::Uint, Ty::Int], Ty::Bool, $run)
+                .across_types(),
             Overload::function(concat!($id, "_double"), &[Ty::Double, Ty::Double], Ty::Bool, $run),
-            Overload::function(concat!($id, "_double_int64"), &[Ty::Double, Ty::Int], Ty::Bool, $run),
-            Overload::function(concat!($id, "_double_uint64"), &[Ty::Double, Ty::Uint], Ty::Bool, $run),
+            Overload::function(concat!($id, "_double_int64"), &[Ty::Double, Ty::Int], Ty::Bool, $run)
+                .across_types(),
+            Overload::function(concat!($id, "_double_uint64"), &[Ty::Double, Ty::Uint], Ty::Bool, $run)
+                .across_types(),
             Overload::function(concat!($id, "_string"), &[Ty::String, Ty::String], Ty::Bool, $run)
                 .costs(Cost::SHORTER),
             Overload::function(concat!($id, "_bytes"), &[Ty::Bytes, Ty::Bytes], Ty::Bool, $run)

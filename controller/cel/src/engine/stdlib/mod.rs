@@ -1,4 +1,4 @@
-//! CEL's standard library and the optional type.
+//! CEL's standard library, and the functions of the optional type.
 
 mod arithmetic;
 mod collections;
@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::registry::{Function, Invocation};
 use super::value::Value;
 
-/// All of it.
+/// The standard library.
 pub(crate) static LIBRARIES: &[&[Function]] = &[
     operators::FUNCTIONS,
     compare::FUNCTIONS,
@@ -24,8 +24,10 @@ pub(crate) static LIBRARIES: &[&[Function]] = &[
     convert::FUNCTIONS,
     strings::FUNCTIONS,
     times::FUNCTIONS,
-    optional::FUNCTIONS,
 ];
+
+/// What optionals bring.
+pub(crate) static OPTIONALS: &[Function] = optional::FUNCTIONS;
 
 /// For operators that have a node of their own: they are declared for the checker alone.
 fn planned<'a>(_: &Invocation<'_>, _: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {

@@ -1,6 +1,6 @@
 //! What the checker says of an expression: its type, or everything that is wrong with it.
 
-use super::super::{Environment, ObjectType, Program, Type};
+use super::super::{Environment, KubernetesVersion, ObjectType, Program, Type};
 
 fn environment() -> Environment {
     let user =
@@ -147,4 +147,49 @@ fn constants_are_evaluated_ahead_with_their_failures() {
     check_errors("object[null] == 1", &["1:8: invalid qualifier type: types.Null"]);
     check_type("true || 1 / 0 == 1", "bool");
     check_type("{'a': 1, 'a': 2}.a == 2", "bool");
+}
+
+#[test]
+fn each_version_of_kubernetes_has_its_own() {
+    let check = |source: &str, since: &str| {
+        let minor = |text: &str| text.strip_prefix("1.").unwrap().parse::<u8>().unwrap();
+        for version in 26..=37 {
+            let known: KubernetesVersion = format!("1.{version}").parse().unwrap();
+            let environment = Environment::kubernetes(known).with_variable("object", Type::Dyn);
+            let compiled = Program::compile(&environment, source);
+            assert_eq!(compiled.is_ok(), version >= minor(since), "{source} in {known}: {compiled:?}");
+        }
+    };
+    check("'a,b'.split(',').join('').trim().charAt(0) == 'a'", "1.26");
+    check("1 < 2.0 || 1u < 2", "1.28");
+    check("object.?a == optional.none()", "1.28");
+    check("object[?'a'].hasValue()", "1.28");
+    check("[?object] == [] || {?'a': object} == {}", "1.28");
+    check("optional.of(1).optMap(x, x) == optional.of(1)", "1.28");
+    check("type(dyn(1)) == optional_type", "1.28");
+    check("strings.quote('a') == ''", "1.29");
+    check("[1].all(i, x, i < x) && [1].transformMap(i, x, x) == {}", "1.32");
+    // Before its validators, Kubernetes refused a duration that cannot be read as what it is folded to.
+    let message = |version: &str| {
+        let environment = Environment::kubernetes(version.parse().unwrap());
+        Program::compile(&environment, "duration('1d')").unwrap_err().remove(0).message
+    };
+    assert_eq!(message("1.28"), "type conversion error from 'string' to 'google.protobuf.Duration'");
+    assert_eq!(message("1.29"), "invalid duration argument");
+}
+
+#[test]
+fn versions_of_kubernetes() {
+    let check = |text: &str, expected: Result<&str, &str>| {
+        let found = text.parse::<KubernetesVersion>();
+        let shown = found.map(|version| version.to_string()).map_err(|error| error.to_string());
+        assert_eq!(shown, expected.map(str::to_owned).map_err(str::to_owned), "{text}");
+    };
+    check("1.37", Ok("1.37"));
+    check("v1.30.4-gke.1", Ok("1.30"));
+    for text in ["1.38", "1.25", "1", "2.30", "", "1.x"] {
+        let expected =
+            format!("`{text}` is not a version of Kubernetes that is known: write one from 1.26 to 1.37");
+        check(text, Err(&expected));
+    }
 }

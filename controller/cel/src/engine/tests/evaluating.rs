@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::super::{Bindings, Environment, Failure, Lazy, Meter, Program, Type, Value};
+use super::super::{Bindings, Environment, Failure, KubernetesVersion, Lazy, Meter, Program, Type, Value};
 use super::run;
 
 #[track_caller]
@@ -187,7 +187,7 @@ fn variables_with_fields_computed_when_read() {
 
 #[test]
 fn images_and_strings() {
-    let environment = Environment::new().with_images().with_strings();
+    let environment = Environment::kubernetes(KubernetesVersion::NEWEST).with_extensions();
     let check = |source: &str, expected: Result<serde_json::Value, &str>| {
         let program =
             Program::compile(&environment, source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));

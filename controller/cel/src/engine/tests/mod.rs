@@ -8,7 +8,7 @@ mod limits;
 
 use serde_json::{Value as Json, json};
 
-use super::{Bindings, Environment, Failure, Meter, Program, Type, Value};
+use super::{Bindings, Environment, Failure, KubernetesVersion, Meter, Program, Type, Value};
 
 /// Programs are shared between the threads that answer requests.
 #[test]
@@ -36,7 +36,7 @@ fn object() -> Json {
 }
 
 fn environment() -> Environment {
-    let environment = Environment::new().with_strings();
+    let environment = Environment::kubernetes(KubernetesVersion::NEWEST);
     environment.with_variable("object", Type::Dyn).with_variable("params", Type::Dyn)
 }
 
