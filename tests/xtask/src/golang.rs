@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const INSTALL: &str = "Go is not installed\nhint: install Go 1.24 or newer, from https://go.dev/dl or as the \
+const INSTALL: &str = "Go is not installed\nhint: install Go 1.26 or newer, from https://go.dev/dl or as the \
                        package `golang` of your distribution, and have `go` in PATH";
 
 /// The path of the program `tests/go/cmd/<name>`, which is built if it is not there yet.
