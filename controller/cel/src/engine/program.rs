@@ -32,7 +32,7 @@ impl Program {
     /// # Errors
     /// Everything that is wrong with the source, in its order.
     pub fn compile(environment: &Environment, source: &str) -> Result<Self, Vec<CompileError>> {
-        Self::compile_to(environment, source, None)
+        Self::compile_to(environment, source, &[])
     }
 
     /// Compiles `source`, whose type has to be exactly `expected`.
@@ -44,13 +44,25 @@ impl Program {
         source: &str,
         expected: &Type,
     ) -> Result<Self, Vec<CompileError>> {
-        Self::compile_to(environment, source, Some(expected))
+        Self::compile_to(environment, source, std::slice::from_ref(expected))
+    }
+
+    /// Compiles `source`, whose type has to be exactly one of `expected`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the source, in its order.
+    pub fn compile_expecting_one_of(
+        environment: &Environment,
+        source: &str,
+        expected: &[Type],
+    ) -> Result<Self, Vec<CompileError>> {
+        Self::compile_to(environment, source, expected)
     }
 
     fn compile_to(
         environment: &Environment,
         source: &str,
-        expected: Option<&Type>,
+        expected: &[Type],
     ) -> Result<Self, Vec<CompileError>> {
         parse::with_parsed(source, environment.features(), |tree| {
             let checked = check::check(environment, source, &tree, expected)?;

@@ -50,6 +50,8 @@ pub enum Type {
 pub struct ObjectType {
     name: Arc<str>,
     fields: BTreeMap<Box<str>, Type>,
+    /// What its values are where it is used as a map; `None` if it cannot be.
+    entries: Option<Type>,
 }
 
 impl ObjectType {
@@ -57,7 +59,24 @@ impl ObjectType {
     #[must_use]
     pub fn new<'f>(name: &str, fields: impl IntoIterator<Item = (&'f str, Type)>) -> Arc<Self> {
         let fields = fields.into_iter().map(|(field, kind)| (field.into(), kind)).collect();
-        Arc::new(Self { name: name.into(), fields })
+        Arc::new(Self { name: name.into(), fields, entries: None })
+    }
+
+    /// An object type that is a map from strings to `entries` as well: its fields can be selected by name, which
+    /// has to be one of them, and it can be indexed and iterated over.
+    #[must_use]
+    pub fn map_like<'f>(
+        name: &str,
+        fields: impl IntoIterator<Item = (&'f str, Type)>,
+        entries: Type,
+    ) -> Arc<Self> {
+        let fields = fields.into_iter().map(|(field, kind)| (field.into(), kind)).collect();
+        Arc::new(Self { name: name.into(), fields, entries: Some(entries) })
+    }
+
+    /// The type of its values, if it is a map as well.
+    pub(crate) fn entries(&self) -> Option<&Type> {
+        self.entries.as_ref()
     }
 
     /// Its name.

@@ -94,6 +94,12 @@ impl Substitution {
             (Type::Type(_), Type::Type(_)) => true,
             (Type::List(from), Type::List(to)) => self.assign(from, to),
             (Type::Map(from), Type::Map(to)) => self.assign(&from.0, &to.0) && self.assign(&from.1, &to.1),
+            (Type::Object(from), Type::Map(to)) => {
+                from.entries().is_some_and(|of| self.assign(&Type::String, &to.0) && self.assign(of, &to.1))
+            }
+            (Type::Map(from), Type::Object(to)) => {
+                to.entries().is_some_and(|of| self.assign(&from.0, &Type::String) && self.assign(&from.1, of))
+            }
             (Type::Opaque(from_name, from), Type::Opaque(to_name, to)) => {
                 from_name == to_name && self.assign_all(from, to)
             }

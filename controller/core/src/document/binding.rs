@@ -2,7 +2,7 @@
 
 use super::fields::{Field, Fields, refuse_duplicates};
 use super::metadata::Metadata;
-use super::params_schema::Schema;
+use super::params_schema::ParamsSchema;
 use super::{BindingDocument, match_resources, names, params};
 use crate::policy::Actions;
 
@@ -62,7 +62,11 @@ pub(super) fn kubernetes(root: &Fields<'_>, metadata: Option<Metadata>) -> Optio
 }
 
 /// A Policy's own `bindings`.
-pub(super) fn own(spec: &Fields<'_>, policy_name: &str, schema: Option<&Schema>) -> Vec<BindingDocument> {
+pub(super) fn own(
+    spec: &Fields<'_>,
+    policy_name: &str,
+    schema: Option<&ParamsSchema>,
+) -> Vec<BindingDocument> {
     let Some(field) = spec.optional("bindings") else { return Vec::new() };
     let items = field.filled_list().unwrap_or_default();
     let mut names = Vec::new();

@@ -23,6 +23,8 @@ mod tests;
 pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
 pub use error::{DocumentError, Origin, TextPlace};
 pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_manifest};
+pub use params_schema::ParamsSchema;
+pub(crate) use params_schema::SchemaType;
 pub use shape::{
     BindingDocument, Dialect, ExceptionDocument, Expression, LabelSelector, MatchPods, MatchResources,
     Matching, NamedExpression, OnUpdate, ParamKind, ParamRef, ParamSelect, Params, Place, PolicyDocument,

@@ -2,7 +2,7 @@
 
 use super::fields::{Field, Fields};
 use super::match_resources::read_selector;
-use super::params_schema::Schema;
+use super::params_schema::ParamsSchema;
 use super::{ParamKind, ParamRef, ParamSelect, Params, names};
 use crate::yaml::Value;
 
@@ -29,7 +29,7 @@ pub(super) fn kind(spec: &Fields<'_>) -> Option<ParamKind> {
 }
 
 /// `params` or `paramRef`, not both; inline values are checked against the policy's schema.
-pub(super) fn either(fields: &Fields<'_>, schema: Option<&Schema>) -> Params {
+pub(super) fn either(fields: &Fields<'_>, schema: Option<&ParamsSchema>) -> Params {
     let inline = fields.optional("params");
     let reference = reference(fields);
     let Some(inline) = inline else { return reference };

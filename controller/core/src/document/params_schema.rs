@@ -13,8 +13,9 @@ const MAX_SCHEMA_DEPTH: usize = 32;
 /// The largest compiled pattern, in bytes.
 const MAX_PATTERN: usize = 1 << 20;
 
+/// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Type {
+pub(crate) enum SchemaType {
     Object,
     Array,
     String,
@@ -23,26 +24,26 @@ enum Type {
     Boolean,
 }
 
-const TYPES: [(&str, Type); 6] = [
-    ("object", Type::Object),
-    ("array", Type::Array),
-    ("string", Type::String),
-    ("integer", Type::Integer),
-    ("number", Type::Number),
-    ("boolean", Type::Boolean),
+const TYPES: [(&str, SchemaType); 6] = [
+    ("object", SchemaType::Object),
+    ("array", SchemaType::Array),
+    ("string", SchemaType::String),
+    ("integer", SchemaType::Integer),
+    ("number", SchemaType::Number),
+    ("boolean", SchemaType::Boolean),
 ];
 
-/// A schema or one of its parts.
-#[derive(Debug)]
-pub(super) struct Schema {
-    kind: Type,
-    properties: Vec<(String, Schema)>,
+/// `paramsSchema` or one of its parts.
+#[derive(Debug, Clone)]
+pub struct ParamsSchema {
+    kind: SchemaType,
+    properties: Vec<(String, ParamsSchema)>,
     /// What properties beside the listed ones must look like.
-    additional: Option<Box<Schema>>,
+    additional: Option<Box<ParamsSchema>>,
     /// Whether other properties may be there, whatever they hold.
     open: bool,
     required: Vec<String>,
-    items: Option<Box<Schema>>,
+    items: Option<Box<ParamsSchema>>,
     allowed: Vec<Json>,
     pattern: Option<Regex>,
     value_range: Range,
@@ -57,15 +58,39 @@ struct Range {
     most: Option<f64>,
 }
 
-impl Schema {
+impl ParamsSchema {
     /// Reads `paramsSchema`, which describes an object.
     pub(super) fn read(field: &Field<'_>) -> Option<Self> {
         let schema = read_schema(field, 0)?;
-        if schema.kind != Type::Object {
+        if schema.kind != SchemaType::Object {
             field.refuse("must describe an object: `type: object`");
             return None;
         }
         Some(schema)
+    }
+
+    pub(crate) fn kind(&self) -> SchemaType {
+        self.kind
+    }
+
+    /// The listed properties.
+    pub(crate) fn properties(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.properties.iter().map(|(name, schema)| (name.as_str(), schema))
+    }
+
+    /// What properties beside the listed ones must look like.
+    pub(crate) fn additional(&self) -> Option<&Self> {
+        self.additional.as_deref()
+    }
+
+    /// Whether other properties may be there, whatever they hold.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What the elements of a list must look like.
+    pub(crate) fn items(&self) -> Option<&Self> {
+        self.items.as_deref()
     }
 
     /// Reports how the params differ from the schema, and fills in defaults.
@@ -169,24 +194,24 @@ impl Schema {
 
     fn fits(&self, value: &Value) -> bool {
         match (self.kind, value) {
-            (Type::Object, Value::Mapping(_))
-            | (Type::Array, Value::Sequence(_))
-            | (Type::String, Value::String(_))
-            | (Type::Boolean, Value::Bool(_))
-            | (Type::Number, Value::Number(_)) => true,
-            (Type::Integer, Value::Number(number)) => !number.is_f64(),
+            (SchemaType::Object, Value::Mapping(_))
+            | (SchemaType::Array, Value::Sequence(_))
+            | (SchemaType::String, Value::String(_))
+            | (SchemaType::Boolean, Value::Bool(_))
+            | (SchemaType::Number, Value::Number(_)) => true,
+            (SchemaType::Integer, Value::Number(number)) => !number.is_f64(),
             _ => false,
         }
     }
 
     fn type_name(&self) -> &'static str {
         match self.kind {
-            Type::Object => "a mapping",
-            Type::Array => "a list",
-            Type::String => "a string",
-            Type::Integer => "an integer",
-            Type::Number => "a number",
-            Type::Boolean => "a boolean",
+            SchemaType::Object => "a mapping",
+            SchemaType::Array => "a list",
+            SchemaType::String => "a string",
+            SchemaType::Integer => "an integer",
+            SchemaType::Number => "a number",
+            SchemaType::Boolean => "a boolean",
         }
     }
 }
@@ -212,7 +237,7 @@ impl Range {
     }
 }
 
-fn read_schema(field: &Field<'_>, depth: usize) -> Option<Schema> {
+fn read_schema(field: &Field<'_>, depth: usize) -> Option<ParamsSchema> {
     if depth >= MAX_SCHEMA_DEPTH {
         field.refuse(format!("a schema must not nest deeper than {MAX_SCHEMA_DEPTH} levels"));
         return None;
@@ -234,7 +259,7 @@ fn read_schema(field: &Field<'_>, depth: usize) -> Option<Schema> {
     }
     let default = fields.optional("default");
     fields.finish();
-    let schema = Schema {
+    let schema = ParamsSchema {
         kind: kind?,
         properties,
         additional,
@@ -254,7 +279,7 @@ fn read_schema(field: &Field<'_>, depth: usize) -> Option<Schema> {
     Some(schema)
 }
 
-fn properties(fields: &Fields<'_>, depth: usize) -> Vec<(String, Schema)> {
+fn properties(fields: &Fields<'_>, depth: usize) -> Vec<(String, ParamsSchema)> {
     let Some(properties) = fields.optional("properties").and_then(|field| field.fields()) else {
         return Vec::new();
     };
@@ -264,7 +289,7 @@ fn properties(fields: &Fields<'_>, depth: usize) -> Vec<(String, Schema)> {
 }
 
 /// `additionalProperties`; an object without `properties` may hold anything.
-fn additional(fields: &Fields<'_>, depth: usize, free: bool) -> (Option<Box<Schema>>, bool) {
+fn additional(fields: &Fields<'_>, depth: usize, free: bool) -> (Option<Box<ParamsSchema>>, bool) {
     match fields.optional("additionalProperties") {
         None => (None, free),
         Some(field) => match field.node().value {

@@ -2,7 +2,7 @@
 
 use super::fields::{Field, Fields, Problems};
 use super::metadata::Metadata;
-use super::params_schema::Schema;
+use super::params_schema::ParamsSchema;
 use super::{
     BindingDocument, Dialect, Matching, OnUpdate, ParamKind, Params, PolicyDocument, binding, expressions,
     match_resources, params,
@@ -31,7 +31,7 @@ pub(super) fn read(
 
     let before_schema = problems.count();
     let schema = ours.then(|| spec.optional("paramsSchema")).flatten();
-    let schema = schema.and_then(|field| Schema::read(&field));
+    let schema = schema.and_then(|field| ParamsSchema::read(&field));
     // A schema with an error of its own would only add errors to the params.
     let schema = schema.filter(|_| problems.count() == before_schema);
 
@@ -79,6 +79,7 @@ pub(super) fn read(
         validations,
         audit_annotations,
         param_kind,
+        params_schema: schema,
         params,
         actions,
         bindings,
@@ -118,7 +119,7 @@ fn matching(spec: &Fields<'_>, dialect: Dialect) -> Option<Matching> {
 
 /// The policy's own `params`. With a schema, absent ones are checked as if they were empty: what the schema
 /// requires must come from somewhere.
-fn own_params(spec: &Fields<'_>, bindings: &[BindingDocument], schema: Option<&Schema>) -> Params {
+fn own_params(spec: &Fields<'_>, bindings: &[BindingDocument], schema: Option<&ParamsSchema>) -> Params {
     let params = params::either(spec, schema);
     let inherited = bindings.is_empty() || bindings.iter().any(|b| matches!(b.params, Params::None));
     match (&params, schema) {

@@ -1,5 +1,6 @@
 //! What documents say, as written: checked for shape, not yet compiled.
 
+use super::ParamsSchema;
 use crate::decision::Reason;
 use crate::policy::{Actions, FailurePolicy};
 use crate::yaml::Position;
@@ -72,6 +73,8 @@ pub struct PolicyDocument {
     pub audit_annotations: Vec<NamedExpression>,
     /// `paramKind`.
     pub param_kind: Option<ParamKind>,
+    /// `paramsSchema`, if it is sound.
+    pub params_schema: Option<ParamsSchema>,
     /// `params`, `paramRef` or neither: what bindings without their own inherit.
     pub params: Params,
     /// `validationActions`: required in a Policy, absent in a ValidatingAdmissionPolicy.

@@ -95,6 +95,10 @@ impl<'a> Variables<'a> {
         if let Some(this) = self.this.upgrade() {
             bindings.set_lazy("variables", this as Rc<dyn Lazy<'a> + 'a>);
         }
+        if let Some(reason) = &variable.broken {
+            let message = format!("composited variable \"{name}\" fails to compile: {reason}");
+            return Some(Err(Failure::new(message)));
+        }
         Some(self.charge(&variable.program, &bindings).map_err(|mut failure| {
             failure.message =
                 format!("composited variable \"{name}\" fails to evaluate: {}", failure.message).into();

@@ -98,7 +98,7 @@ fn messages_fall_back_as_in_kubernetes() {
         ("messageExpression: \"'  made  '\"\n  message: fixed", "made"),
         ("messageExpression: \"' '\"\n  message: fixed", "fixed"),
         ("messageExpression: \"'a\\\\nb'\"\n  message: fixed", "fixed"),
-        ("messageExpression: object.data.absent\n  message: fixed", "fixed"),
+        ("messageExpression: string(object.data.absent)\n  message: fixed", "fixed"),
         ("messageExpression: \"'x\\\\n'\"\n  message: fixed", "x"),
         ("message: ' fixed '", "fixed"),
         ("reason: Forbidden", "failed expression: 1 == 2"),
@@ -217,10 +217,10 @@ validations:
 - expression: int(object.data.password) > 0
 - forEach: object.data.map(key, object.data[key])
   expression: \"false\"
-  messageExpression: each
-  fieldPath: each
+  messageExpression: string(each)
+  fieldPath: string(each)
 auditAnnotations:
-- {key: leak, valueExpression: variables.password}",
+- {key: leak, valueExpression: string(variables.password)}",
     );
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
@@ -303,7 +303,7 @@ fn params_come_inline_by_name_or_by_selector() {
     let by = |reference: &str| {
         over_config_maps(&format!(
             "paramKind: {{apiVersion: v1, kind: ConfigMap}}\nparamRef: {reference}\n\
-             validations:\n- expression: object.data.a == params.data.a\n  messageExpression: params.metadata.name"
+             validations:\n- expression: object.data.a == params.data.a\n  messageExpression: string(params.metadata.name)"
         ))
     };
     let mut facts = Facts::new(true);
@@ -521,7 +521,7 @@ fn a_masked_list_that_is_another_list_names_no_element() {
                 "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  \
                  - {{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [secrets]}}\n\
                  validations:\n- forEach: {list}\n  expression: \"false\"\n  message: a key is wrong\n  \
-                 messageExpression: each\n  fieldPath: \"'data.' + each\""
+                 messageExpression: string(each)\n  fieldPath: \"'data.' + each\""
             ),
         )
     };
@@ -651,7 +651,7 @@ fn what_cannot_be_configured_is_told_as_kubernetes_tells_it() {
         ),
         (
             bound(
-                "  validations:\n  - expression: params == null",
+                "  validations:\n  - expression: 'true'",
                 "  paramRef: {name: x, parameterNotFoundAction: Deny}",
             ),
             create(config_map(json!({}))),

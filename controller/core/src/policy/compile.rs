@@ -8,7 +8,7 @@ use crate::document::{
     Origin, ParamKind, Params, PolicyDocument, Validation,
 };
 use crate::matching::{Matcher, covers_only_excluded};
-use portcullis_cel::Environment;
+use portcullis_cel::{Environment, Type};
 use std::sync::Arc;
 
 /// A policy with its programs, without its bindings.
@@ -185,19 +185,19 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     // Every part is compiled even if an earlier one is broken, so that all errors are reported at once.
     let match_conditions =
         named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
-    let mut variables = Vec::new();
-    for variable in &policy.variables {
-        let compiled = compiler.compile(&variable.expression, Expected::Anything);
-        compiler.declare(&variable.name, compiled.as_ref());
-        variables.push(compiled.map(|compiled| (Arc::from(variable.name.as_str()), compiled)));
-    }
+    let variables: Vec<Option<_>> = policy
+        .variables
+        .iter()
+        .map(|variable| Some((Arc::from(variable.name.as_str()), compiler.compile_variable(variable)?)))
+        .collect();
     let variables: Option<Vec<_>> = variables.into_iter().collect();
     let known = variables.as_deref().unwrap_or_default();
     let validations = validations(compiler, &policy.validations, known);
     let audit_validations =
         policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
-    let audit_annotations =
-        named(&policy.audit_annotations, |expression| compiler.compile(expression, Expected::Anything));
+    let audit_annotations = named(&policy.audit_annotations, |expression| {
+        compiler.compile(expression, Expected::StringOrNull, None)
+    });
 
     let audit_validations = match audit_validations {
         None => None,
@@ -257,19 +257,18 @@ fn compile_validation(
     validation: &Validation,
     variables: &[(Arc<str>, CompiledExpression)],
 ) -> Option<CompiledValidation> {
-    let for_each = validation.for_each.as_ref().map(|list| compiler.compile(list, Expected::Anything));
-    let has_each = for_each.is_some();
-    let mut inner = |expression: &Expression, expected| {
-        if has_each {
-            compiler.compile_with_each(expression, expected)
-        } else {
-            compiler.compile(expression, expected)
-        }
-    };
-    let expression = inner(&validation.expression, Expected::Bool);
-    let mut inner = |expression| inner(expression, Expected::Anything);
-    let field_path = validation.field_path.as_ref().map(&mut inner);
-    let message_expression = validation.message_expression.as_ref().map(&mut inner);
+    let list = |list| compiler.compile(list, Expected::List, None);
+    let for_each = validation.for_each.as_ref().map(list);
+    let each = for_each.as_ref().map(|list| match list.as_ref().map(|list| list.program.result_type()) {
+        Some(Type::List(element)) => Type::clone(element),
+        _ => Type::Dyn,
+    });
+    let each = each.as_ref();
+    let expression = compiler.compile(&validation.expression, Expected::Bool, each);
+    let path = |path| compiler.compile(path, Expected::String, each);
+    let field_path = validation.field_path.as_ref().map(path);
+    let message = |message| compiler.compile_message(message, each);
+    let message_expression = validation.message_expression.as_ref().map(message);
 
     let expression = expression?;
     let for_each = transpose(for_each)?;
@@ -282,7 +281,7 @@ fn compile_validation(
         for_each,
         field_path: transpose(field_path)?,
         message: validation.message.clone(),
-        message_expression: transpose(message_expression)?,
+        message_expression: transpose(message_expression)?.flatten(),
         reason: validation.reason,
         reads,
     })

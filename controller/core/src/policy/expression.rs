@@ -1,8 +1,10 @@
-//! One compiled CEL expression and the variables that it needs, and what each kind of expression may see.
+//! One compiled CEL expression and the variables that it needs, and what each kind of expression must be.
 
-use crate::document::{Dialect, DocumentError, Expression, Matching, Origin, PolicyDocument};
+use super::declarations::{VARIABLES, environment, of_variable};
+use super::{Lint, Warning};
+use crate::document::{Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
 use crate::yaml::Position;
-use portcullis_cel::{Environment, KubernetesVersion, ObjectType, Program, Step, Type};
+use portcullis_cel::{CompileError, Environment, ObjectType, Program, Step, Type};
 
 /// A program, with the `variables` that it may evaluate.
 #[derive(Debug)]
@@ -10,16 +12,22 @@ pub(crate) struct CompiledExpression {
     pub(crate) program: Program,
     /// Indices of the variables it reads, those that these read in turn included, ascending.
     pub(crate) variables: Vec<usize>,
+    /// Why this variable of a ValidatingAdmissionPolicy cannot be evaluated, which is told where it is used; the
+    /// program is then `null`.
+    pub(crate) broken: Option<Box<str>>,
 }
 
 /// Compiles the expressions of one policy, collecting every error.
 pub(crate) struct ExpressionCompiler<'a> {
     origin: &'a Origin,
     name: &'a str,
+    dialect: Dialect,
     environment: Environment,
     /// The variables compiled so far: name, type and what each of them needs.
     variables: Vec<(String, Type, Vec<usize>)>,
     pub(crate) errors: Vec<DocumentError>,
+    /// What compiles, or may be left out, and hardly does what was meant.
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// What an expression must evaluate to.
@@ -27,6 +35,12 @@ pub(crate) struct ExpressionCompiler<'a> {
 pub(crate) enum Expected {
     /// A boolean, and known to be one: `dyn` is not enough (`condition.go` in apiserver's `plugin/cel`).
     Bool,
+    /// A string, and known to be one (`message.go` in apiserver's `policy/validating`).
+    String,
+    /// A string or null, and known to be one of them (`AuditAnnotationCondition` of `validator.go` there).
+    StringOrNull,
+    /// A list, as far as its type is known.
+    List,
     /// Whatever comes.
     Anything,
 }
@@ -36,9 +50,11 @@ impl<'a> ExpressionCompiler<'a> {
         Self {
             origin,
             name: &policy.name,
-            environment: environment_of(policy),
+            dialect: policy.dialect,
+            environment: environment(policy),
             variables: Vec::new(),
             errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -47,84 +63,131 @@ impl<'a> ExpressionCompiler<'a> {
         self.environment.clone().with_variable("each", Type::Dyn)
     }
 
-    /// Compiles an expression that sees what the whole policy sees.
+    /// Compiles an expression; one that is judged for each element of a list sees it as `each`, of that type.
     pub(crate) fn compile(
         &mut self,
         expression: &Expression,
         expected: Expected,
+        each: Option<&Type>,
     ) -> Option<CompiledExpression> {
-        let environment = self.environment.clone();
-        self.compile_in(&environment, expression, expected)
-    }
-
-    /// Compiles an expression that sees the element of a `forEach` as well.
-    pub(crate) fn compile_with_each(
-        &mut self,
-        expression: &Expression,
-        expected: Expected,
-    ) -> Option<CompiledExpression> {
-        let environment = self.widest_environment();
-        self.compile_in(&environment, expression, expected)
+        match self.try_compile(expression, expected, each) {
+            Ok(compiled) => Some(compiled),
+            Err(errors) => {
+                self.refuse(expression, errors);
+                None
+            }
+        }
     }
 
     /// Compiles a matchCondition, which sees no `variables`.
     pub(crate) fn compile_condition(&mut self, expression: &Expression) -> Option<CompiledExpression> {
-        let compiled = self.compile(expression, Expected::Bool)?;
-        if compiled.program.footprint().mentions("variables") {
+        let compiled = self.compile(expression, Expected::Bool, None)?;
+        if compiled.program.footprint().mentions(VARIABLES) {
             let message = "`variables` cannot be used in a matchCondition".to_owned();
             let hint = Some("write the variable's expression here".to_owned());
-            self.error(expression, 1, 1, message, hint);
+            self.error(expression, CompileError { message, line: 1, column: 1, hint });
             return None;
         }
         Some(compiled)
     }
 
-    /// Makes a compiled variable visible to the expressions that follow. A broken one may be anything, so that
-    /// only its own errors are told.
-    pub(crate) fn declare(&mut self, name: &str, compiled: Option<&CompiledExpression>) {
-        let (kind, needs) = match compiled {
-            Some(compiled) => (compiled.program.result_type().clone(), compiled.variables.clone()),
-            None => (Type::Dyn, Vec::new()),
-        };
-        self.variables.push((name.to_owned(), kind, needs));
-        let fields = self.variables.iter().map(|(name, kind, _)| (name.as_str(), kind.clone()));
-        let kind = Type::Object(ObjectType::new("variables", fields));
-        self.environment = self.environment.clone().with_variable("variables", kind);
-    }
-
-    fn compile_in(
-        &mut self,
-        environment: &Environment,
-        expression: &Expression,
-        expected: Expected,
-    ) -> Option<CompiledExpression> {
-        let compiled = match expected {
-            Expected::Bool => Program::compile_expecting(environment, &expression.text, &Type::Bool),
-            Expected::Anything => Program::compile(environment, &expression.text),
-        };
-        match compiled {
-            Ok(program) => {
-                let variables = self.variables_of(&program);
-                Some(CompiledExpression { program, variables })
-            }
-            // What else is said of such an expression follows from that name alone.
-            Err(errors) if errors.iter().any(|error| error.message.contains("'authorizer'")) => {
-                self.error(expression, 1, 1, "`authorizer` is not supported yet".to_owned(), None);
+    /// Compiles a variable and makes it visible to the expressions that follow. A broken one may be anything, so
+    /// that only its own errors are told. In a ValidatingAdmissionPolicy these are told where it is used
+    /// (`composition.go` in apiserver's `plugin/cel`).
+    pub(crate) fn compile_variable(&mut self, variable: &NamedExpression) -> Option<CompiledExpression> {
+        let expression = &variable.expression;
+        let compiled = match self.try_compile(expression, Expected::Anything, None) {
+            Ok(compiled) => Some(compiled),
+            Err(errors) if self.dialect == Dialect::Portcullis || names_authorizer(&errors) => {
+                self.refuse(expression, errors);
                 None
             }
             Err(errors) => {
-                for error in errors {
-                    self.error(expression, error.line, error.column, error.message, error.hint);
-                }
+                let shown = CompileError::display_all(&errors, &expression.text);
+                self.warn_of_each(Lint::BrokenVariable, expression, errors);
+                let program = Program::compile(&self.environment, "null").ok();
+                let broken = Some(format!("compilation failed: {shown}").into());
+                program.map(|program| CompiledExpression { program, variables: Vec::new(), broken })
+            }
+        };
+        let (kind, needs) = match &compiled {
+            Some(compiled) if compiled.broken.is_none() => {
+                (of_variable(self.dialect, compiled.program.result_type()), compiled.variables.clone())
+            }
+            _ => (Type::Dyn, Vec::new()),
+        };
+        self.declare(&variable.name, kind, needs);
+        compiled
+    }
+
+    /// Compiles a messageExpression; the outer `None` says that it is broken. One of a ValidatingAdmissionPolicy
+    /// that does not compile is as good as none: the message takes its place (`validator.go`).
+    pub(crate) fn compile_message(
+        &mut self,
+        expression: &Expression,
+        each: Option<&Type>,
+    ) -> Option<Option<CompiledExpression>> {
+        match self.try_compile(expression, Expected::String, each) {
+            Ok(compiled) => Some(Some(compiled)),
+            Err(errors) if self.dialect == Dialect::Kubernetes => {
+                self.warn_of_each(Lint::MessageFallsBack, expression, errors);
+                Some(None)
+            }
+            Err(errors) if names_authorizer(&errors) => {
+                let message = "`authorizer` cannot be used in a messageExpression".to_owned();
+                self.error(expression, CompileError { message, line: 1, column: 1, hint: None });
+                None
+            }
+            Err(errors) => {
+                errors.into_iter().for_each(|error| self.error(expression, error));
                 None
             }
         }
     }
 
+    /// Warns of a place in an expression.
+    pub(crate) fn warn(&mut self, lint: Lint, expression: &Expression, error: CompileError) {
+        let error = self.place(expression, error);
+        self.warnings.push(Warning { lint, error });
+    }
+
+    fn declare(&mut self, name: &str, kind: Type, needs: Vec<usize>) {
+        self.variables.push((name.to_owned(), kind, needs));
+        let fields = self.variables.iter().map(|(name, kind, _)| (name.as_str(), kind.clone()));
+        let kind = Type::Object(ObjectType::new(VARIABLES, fields));
+        self.environment = self.environment.clone().with_variable(VARIABLES, kind);
+    }
+
+    fn try_compile(
+        &self,
+        expression: &Expression,
+        expected: Expected,
+        each: Option<&Type>,
+    ) -> Result<CompiledExpression, Vec<CompileError>> {
+        let environment = match each {
+            None => self.environment.clone(),
+            Some(each) => self.environment.clone().with_variable("each", each.clone()),
+        };
+        let allowed: &[Type] = match expected {
+            Expected::Bool => &[Type::Bool],
+            Expected::String => &[Type::String],
+            Expected::StringOrNull => &[Type::String, Type::Null],
+            Expected::List | Expected::Anything => &[],
+        };
+        let program = Program::compile_expecting_one_of(&environment, &expression.text, allowed)?;
+        let found = program.result_type();
+        if expected == Expected::List && !matches!(found, Type::List(_) | Type::Dyn) {
+            let message = format!("must evaluate to a list but got {found}");
+            return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
+        }
+        let variables = self.variables_of(&program);
+        Ok(CompiledExpression { program, variables, broken: None })
+    }
+
     /// Which variables a program needs.
     fn variables_of(&self, program: &Program) -> Vec<usize> {
         let mut needed: Vec<usize> = Vec::new();
-        for read in program.footprint().reads().filter(|read| &*read.variable == "variables") {
+        for read in program.footprint().reads().filter(|read| &*read.variable == VARIABLES) {
             let name = match read.steps.first() {
                 Some(Step::Field(name)) => Some(&**name),
                 _ => None,
@@ -141,27 +204,33 @@ impl<'a> ExpressionCompiler<'a> {
         needed
     }
 
-    fn error(&mut self, at: &Expression, line: u32, column: u32, message: String, hint: Option<String>) {
-        let inside = Position { line, column };
-        let error = DocumentError::in_expression(self.origin, Some(self.name), at, inside, message);
-        self.errors.push(DocumentError { hint, ..error });
+    fn refuse(&mut self, expression: &Expression, errors: Vec<CompileError>) {
+        // What else is said of such an expression follows from that name alone.
+        if names_authorizer(&errors) {
+            let message = "`authorizer` is not supported yet".to_owned();
+            self.error(expression, CompileError { message, line: 1, column: 1, hint: None });
+            return;
+        }
+        errors.into_iter().for_each(|error| self.error(expression, error));
+    }
+
+    fn error(&mut self, expression: &Expression, error: CompileError) {
+        let error = self.place(expression, error);
+        self.errors.push(error);
+    }
+
+    fn warn_of_each(&mut self, lint: Lint, expression: &Expression, errors: Vec<CompileError>) {
+        errors.into_iter().for_each(|error| self.warn(lint, expression, error));
+    }
+
+    fn place(&self, expression: &Expression, error: CompileError) -> DocumentError {
+        let inside = Position { line: error.line, column: error.column };
+        let placed =
+            DocumentError::in_expression(self.origin, Some(self.name), expression, inside, error.message);
+        DocumentError { hint: error.hint, ..placed }
     }
 }
 
-/// What the expressions of a policy may name.
-fn environment_of(policy: &PolicyDocument) -> Environment {
-    let mut names = vec!["object", "oldObject", "request", "params", "namespaceObject"];
-    if matches!(policy.matching, Matching::Pods(_)) {
-        names.extend(["podSpec", "podMetadata", "oldPodSpec", "containers", "images"]);
-    }
-    let environment = names
-        .into_iter()
-        .fold(Environment::kubernetes(KubernetesVersion::NEWEST), |environment, name| {
-            environment.with_variable(name, Type::Dyn)
-        })
-        .with_variable("variables", Type::Object(ObjectType::new("variables", [])));
-    match policy.dialect {
-        Dialect::Portcullis => environment.with_extensions(),
-        Dialect::Kubernetes => environment,
-    }
+fn names_authorizer(errors: &[CompileError]) -> bool {
+    errors.iter().any(|error| error.message.contains("'authorizer'"))
 }

@@ -1,8 +1,11 @@
 //! Compiled policies: what a document becomes once its expressions are programs.
 
 mod compile;
+mod declarations;
 mod expression;
 mod reads;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use compile::{
     CompiledBinding, CompiledPolicy, CompiledValidation, Programs, Validations, compile, compile_binding,
@@ -11,7 +14,25 @@ pub(crate) use compile::{
 pub(crate) use expression::CompiledExpression;
 pub(crate) use reads::{Path, Reads};
 
-use crate::document::{Dialect, Origin};
+use crate::document::{Dialect, DocumentError, Origin};
+
+/// What lint warns of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lint {
+    /// A variable of a ValidatingAdmissionPolicy that does not compile: its use is an error, for each request.
+    BrokenVariable,
+    /// A messageExpression of a ValidatingAdmissionPolicy that does not compile: it is never used.
+    MessageFallsBack,
+}
+
+/// Something that is in force, but hardly as it was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of thing it is.
+    pub lint: Lint,
+    /// Where it is, and what is wrong with it.
+    pub error: DocumentError,
+}
 
 /// What a failure leads to. Deny and Warn together are refused when a document is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

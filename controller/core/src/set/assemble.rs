@@ -3,7 +3,7 @@
 
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
-    self, BindingDocument, ConfigMap, Dialect, Document, DocumentError, Origin, Params, Place, PolicyDocument,
+    self, BindingDocument, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
 };
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
@@ -43,7 +43,7 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
             config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
         for read in document::read_config_map(config_map) {
             let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
-            assembly.take(read, source, sources, previous);
+            assembly.take(read, source, previous);
         }
     }
     assembly.refuse_clashes();
@@ -67,13 +67,7 @@ struct Assembly {
 
 impl Assembly {
     /// Takes in one document: as a unit if it is sound, else as problems.
-    fn take(
-        &mut self,
-        read: document::ReadDocument,
-        source: &str,
-        sources: &Sources,
-        previous: &[Arc<Unit>],
-    ) {
+    fn take(&mut self, read: document::ReadDocument, source: &str, previous: &[Arc<Unit>]) {
         let document::ReadDocument { origin, identity, outcome } = read;
         if let Some(document::Identity { kind, name, place }) = identity {
             let identity = identity_of(kind, name);
@@ -93,11 +87,11 @@ impl Assembly {
             }
         };
         let unchanged = previous.iter().find(|unit| unit.origin == origin && &*unit.source == source);
-        if let (Some(unit), true) = (unchanged, sources.params.is_empty()) {
+        if let Some(unit) = unchanged {
             self.units.push(Arc::clone(unit));
             return;
         }
-        match content(&origin, document, sources) {
+        match content(&origin, document) {
             Ok((identity, content)) => {
                 self.units.push(Arc::new(Unit { origin, identity, source: Arc::from(source), content }));
             }
@@ -230,18 +224,12 @@ fn identity_of(kind: &'static str, name: String) -> Identity {
 fn content(
     origin: &Origin,
     document: Document,
-    sources: &Sources,
 ) -> Result<(Identity, Content), (Box<PolicyDocument>, Vec<DocumentError>)> {
     Ok(match document {
-        Document::Policy(mut policy) => {
-            if let Some(params) = sources.params.get(&policy.name) {
-                replace_params(&mut policy, params);
-            }
-            match policy::compile(origin, &policy) {
-                Ok(compiled) => ((POLICY, policy.name.clone()), Content::Policy(Arc::new(compiled))),
-                Err(errors) => return Err((policy, errors)),
-            }
-        }
+        Document::Policy(policy) => match policy::compile(origin, &policy) {
+            Ok(compiled) => ((POLICY, policy.name.clone()), Content::Policy(Arc::new(compiled))),
+            Err(errors) => return Err((policy, errors)),
+        },
         Document::Binding(binding) => {
             let compiled = policy::compile_binding(&binding, None);
             let BindingDocument { name, policy_name: policy, place, .. } = *binding;
@@ -253,13 +241,6 @@ fn content(
             Content::Exception(Exception::new(Arc::from(exception))),
         ),
     })
-}
-
-fn replace_params(policy: &mut PolicyDocument, params: &serde_json::Value) {
-    policy.params = Params::Inline(params.clone());
-    for binding in &mut policy.bindings {
-        binding.params = Params::None;
-    }
 }
 
 /// Whether a problem leaves open what stands at an origin: same file, and same ConfigMap and key as far as the

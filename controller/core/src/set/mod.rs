@@ -11,8 +11,6 @@ use crate::matching::{RuleIndex, is_excluded};
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::Request;
 use assemble::Unit;
-use serde_json::Value as Json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The controller's namespace unless it is told another one.
@@ -28,8 +26,6 @@ pub struct Sources {
     pub failures: Vec<DocumentError>,
     /// The controller's namespace, whose objects are never judged.
     pub controller_namespace: String,
-    /// Inline params that take the place of those of the named policies, as a suite's cases want.
-    pub params: BTreeMap<String, Json>,
 }
 
 impl Default for Sources {
@@ -38,7 +34,6 @@ impl Default for Sources {
             config_maps: Vec::new(),
             failures: Vec::new(),
             controller_namespace: DEFAULT_NAMESPACE.to_owned(),
-            params: BTreeMap::new(),
         }
     }
 }

@@ -41,6 +41,9 @@ impl Checker<'_> {
         match self.substitution.resolve(found, false) {
             Type::List(element) => (Type::Int, (*element).clone()),
             Type::Map(map) => (map.0.clone(), map.1.clone()),
+            Type::Object(object) if object.entries().is_some() => {
+                (Type::String, object.entries().cloned().unwrap_or(Type::Dyn))
+            }
             unknown @ (Type::Dyn | Type::Error | Type::Variable(_)) => {
                 self.substitution.assignable(&Type::Dyn, &unknown);
                 (Type::Dyn, Type::Dyn)
@@ -110,7 +113,7 @@ impl Checker<'_> {
 /// What the only variable of a macro is: an element, or the key of a map.
 fn element_of(range: &Type, first: &Type, second: &Type) -> Type {
     match (range, first) {
-        (Type::Map(_), key) => key.clone(),
+        (Type::Map(_) | Type::Object(_), key) => key.clone(),
         (_, Type::Dyn | Type::Error) => first.clone(),
         _ => second.clone(),
     }

@@ -50,12 +50,12 @@ impl Checked {
     }
 }
 
-/// Checks a tree, whose type must be `expected`, if that is given.
+/// Checks a tree, whose type must be one of `expected`, if any are given.
 pub(crate) fn check(
     environment: &Environment,
     source: &str,
     tree: &Tree,
-    expected: Option<&Type>,
+    expected: &[Type],
 ) -> Result<Checked, Vec<CompileError>> {
     let nodes = tree.nodes as usize;
     let mut checker = Checker {
@@ -77,12 +77,16 @@ pub(crate) fn check(
     let Checker { mut issues, types, resolved, locals, .. } = checker;
     if issues.is_empty() && !environment.is_unchecked() {
         validate::validate(environment, &tree.root, &types, &mut issues);
-        if let Some(expected) = expected.filter(|expected| !result.same(expected, true)) {
-            let hint = result.is_dyn().then(|| match expected {
-                Type::Bool => "compare it, as in `… == true`, to give it a type".to_owned(),
-                other => format!("convert it, as in `{other}(…)`"),
-            });
-            let message = format!("must evaluate to {expected} but got {result}");
+        if let Some(first) = expected.first().filter(|_| !expected.iter().any(|one| result.same(one, true))) {
+            let hint = match first {
+                Type::Bool if result.is_dyn() => {
+                    Some("compare it, as in `… == true`, to give it a type".to_owned())
+                }
+                Type::Bool => None,
+                other => Some(format!("convert it, as in `{other}(…)`")),
+            };
+            let wanted: Vec<String> = expected.iter().map(Type::to_string).collect();
+            let message = format!("must evaluate to {} but got {result}", wanted.join(" or "));
             issues.report_with_hint(tree.root.at, message, hint);
         }
     }
