@@ -1,9 +1,7 @@
 //! Keeps policy text from exhausting the stack: a scan before the parser, a large stack around it, and a
 //! limit on the depth of what is accepted, so that it can be evaluated and dropped on an ordinary stack.
 
-use std::cell::Cell;
-use std::panic::resume_unwind;
-use std::thread;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::CompileError;
 
@@ -12,36 +10,27 @@ const MAX_CODE_POINTS: usize = 100_000;
 /// The deepest nesting of brackets, operators and calls that is handed to the parser. More than any
 /// accepted program has, and less than the large stack holds.
 const MAX_PARSED_DEPTH: u32 = 1_000;
-/// The stack on which expressions are parsed; only what is used of it takes memory.
+/// The stack that the parser takes for one level, without optimisation, and more.
+const LEVEL: usize = 224 << 10;
+/// The stack that expressions are compiled on where the caller's is too small for them; only what is used of it
+/// takes memory.
 const LARGE_STACK: usize = 256 << 20;
 
-thread_local! {
-    static ON_LARGE_STACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work` on a thread with a large stack and returns what it returns.
+/// Runs `work` on a large stack, on the same thread, and returns what it returns.
 ///
-/// [`Program::compile`](crate::Program::compile) starts such a thread by itself; wrap the compilation of a
-/// whole set in this to start only one.
+/// [`Program::compile`](crate::Program::compile) takes such a stack by itself where it needs one; wrap the
+/// compilation of a whole set in this to take only one.
 ///
 /// # Panics
-/// If `work` panics, or if the system can start no thread.
-pub fn with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    #[expect(clippy::panic, reason = "a process that can start no thread cannot go on")]
-    try_with_large_stack(work).unwrap_or_else(|error| panic!("cannot start a thread to compile on: {error}"))
+/// If `work` panics, or if there is no memory for the stack.
+pub fn with_large_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(LARGE_STACK, work)
 }
 
-pub(crate) fn try_with_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
-    if ON_LARGE_STACK.get() {
-        return Ok(work());
-    }
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(LARGE_STACK).spawn_scoped(scope, || {
-            ON_LARGE_STACK.set(true);
-            work()
-        })?;
-        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
+/// Runs `work` where it can recurse `depth` levels deep. None if it panics, or if there is no memory for a stack.
+pub(crate) fn with_stack_for<T>(depth: u32, work: impl FnOnce() -> T) -> Option<T> {
+    let needed = LEVEL.saturating_mul(depth as usize + 1);
+    catch_unwind(AssertUnwindSafe(|| stacker::maybe_grow(needed, LARGE_STACK, work))).ok()
 }
 
 /// What one pair of brackets holds, or the whole source.
@@ -69,8 +58,9 @@ impl Group {
     }
 }
 
-/// Refuses a source that is too long or may be too deep for the parser. Estimates the depth from above.
-pub(crate) fn scan(source: &str) -> Result<(), CompileError> {
+/// How deep the parser may recurse over a source, estimated from above. Refuses one that is too long, or may be
+/// too deep.
+pub(crate) fn scan(source: &str) -> Result<u32, CompileError> {
     if source.chars().nth(MAX_CODE_POINTS).is_some() {
         return Err(CompileError {
             message: format!("the expression is longer than {MAX_CODE_POINTS} characters"),
@@ -82,6 +72,7 @@ pub(crate) fn scan(source: &str) -> Result<(), CompileError> {
     let mut outer: Vec<Group> = Vec::new();
     let mut group = Group::default();
     let mut enclosing = 0;
+    let mut deepest = 0;
     for token in (Tokens { source, at: 0 }) {
         match token.kind {
             TokenKind::Open => {
@@ -105,11 +96,12 @@ pub(crate) fn scan(source: &str) -> Result<(), CompileError> {
             TokenKind::Conditional => group.conditionals += 1,
             TokenKind::Operator => group.chain += 1,
         }
-        if enclosing + group.depth() > MAX_PARSED_DEPTH {
+        deepest = deepest.max(enclosing + group.depth());
+        if deepest > MAX_PARSED_DEPTH {
             return Err(too_deep(source, token.at));
         }
     }
-    Ok(())
+    Ok(deepest)
 }
 
 /// The error for a source that nests too deeply at byte `at`.

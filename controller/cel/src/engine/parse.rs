@@ -1,7 +1,6 @@
 //! From text to the engine's own tree: the `cel` crate parses, with its macros off, and nothing after
 //! [`lower`] sees its types.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use cel::Env;
@@ -33,20 +32,18 @@ pub(crate) struct Tree {
     pub(crate) nodes: u32,
 }
 
-/// Parses `source` and hands the tree to `then`, both on a large stack. Safe for any text.
-pub(crate) fn with_parsed<T: Send>(
+/// Parses `source` and hands the tree to `then`, both on a stack that is large enough. Safe for any text.
+pub(crate) fn with_parsed<T>(
     source: &str,
     features: Features,
-    then: impl FnOnce(Tree) -> Result<T, Vec<CompileError>> + Send,
+    then: impl FnOnce(Tree) -> Result<T, Vec<CompileError>>,
 ) -> Result<T, Vec<CompileError>> {
-    let one = |message: String| vec![CompileError { message, line: 1, column: 1, hint: None }];
-    limits::scan(source).map_err(|error| vec![error])?;
-    let work = || catch_unwind(AssertUnwindSafe(|| parse(source, features).and_then(then)));
-    match limits::try_with_large_stack(work) {
-        Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(one("the parser gave up on this expression".to_owned())),
-        Err(error) => Err(one(format!("cannot start a thread to compile on: {error}"))),
-    }
+    let depth = limits::scan(source).map_err(|error| vec![error])?;
+    let parsed = limits::with_stack_for(depth, || parse(source, features).and_then(then));
+    parsed.unwrap_or_else(|| {
+        let message = "the parser gave up on this expression".to_owned();
+        Err(vec![CompileError { message, line: 1, column: 1, hint: None }])
+    })
 }
 
 fn parse(source: &str, features: Features) -> Result<Tree, Vec<CompileError>> {

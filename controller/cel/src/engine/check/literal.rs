@@ -1,5 +1,9 @@
 //! Whether the literal argument of a conversion or a match can be read at all, and what it should be like.
 
+use std::collections::HashMap;
+
+use regex::Regex;
+
 use super::super::ast::Literal;
 use super::super::format::parse_duration;
 use super::super::pattern;
@@ -22,10 +26,13 @@ pub(super) fn timestamp(literal: &Literal) -> (bool, Option<String>) {
     }
 }
 
-pub(super) fn pattern(literal: &Literal) -> (bool, Option<String>) {
+pub(super) fn pattern(literal: &Literal, patterns: &mut HashMap<Box<str>, Regex>) -> (bool, Option<String>) {
     match literal {
         Literal::String(text) => match pattern::compile(text) {
-            Ok(_) => (true, None),
+            Ok(regex) => {
+                patterns.insert(text.clone(), regex);
+                (true, None)
+            }
             Err(reason) => (false, Some(reason)),
         },
         _ => (true, None),

@@ -7,6 +7,10 @@ mod literal;
 mod suggest;
 mod validate;
 
+use std::collections::HashMap;
+
+use regex::Regex;
+
 use super::ast::{Element, Entry, Expr, Kind, Literal, Mode, Select};
 use super::environment::Environment;
 use super::issue::Issues;
@@ -23,6 +27,8 @@ pub(crate) struct Checked {
     resolved: Vec<Resolved>,
     /// How many local variables there are.
     pub(crate) locals: u32,
+    /// The literal patterns that have been compiled, by their text.
+    pub(crate) patterns: HashMap<Box<str>, Regex>,
 }
 
 /// What a node refers to.
@@ -75,8 +81,9 @@ pub(crate) fn check(
         }
     }
     let Checker { mut issues, types, resolved, locals, .. } = checker;
+    let mut patterns = HashMap::new();
     if issues.is_empty() && !environment.is_unchecked() {
-        validate::validate(environment, &tree.root, &types, &mut issues);
+        patterns = validate::validate(environment, &tree.root, &types, &mut issues);
         if let Some(first) = expected.first().filter(|_| !expected.iter().any(|one| result.same(one, true))) {
             let hint = match first {
                 Type::Bool if result.is_dyn() => {
@@ -90,7 +97,11 @@ pub(crate) fn check(
             issues.report_with_hint(tree.root.at, message, hint);
         }
     }
-    if issues.is_empty() { Ok(Checked { types, resolved, locals }) } else { Err(issues.into_sorted()) }
+    if issues.is_empty() {
+        Ok(Checked { types, resolved, locals, patterns })
+    } else {
+        Err(issues.into_sorted())
+    }
 }
 
 struct Local {

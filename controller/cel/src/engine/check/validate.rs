@@ -1,6 +1,10 @@
 //! What cel-go's validators refuse after an expression has its types: literals of durations, timestamps and
 //! patterns that cannot be read, and lists and maps of mixed types.
 
+use std::collections::HashMap;
+
+use regex::Regex;
+
 use super::super::ast::{Call, Element, Entry, Expr, Kind};
 use super::super::environment::Environment;
 use super::super::issue::Issues;
@@ -11,14 +15,21 @@ use super::literal;
 /// The functions whose arguments may hold lists of mixed types.
 const EXEMPT: [&str; 1] = ["format"];
 
-pub(super) fn validate(environment: &Environment, root: &Expr, types: &[Type], issues: &mut Issues<'_>) {
+/// Reports what is refused, and returns the patterns it has compiled for that.
+pub(super) fn validate(
+    environment: &Environment,
+    root: &Expr,
+    types: &[Type],
+    issues: &mut Issues<'_>,
+) -> HashMap<Box<str>, Regex> {
+    let mut patterns = HashMap::new();
     let mut waiting = vec![(root, environment.is_by_specification())];
     while let Some((expr, exempt)) = waiting.pop() {
         let mut exempt = exempt;
         match &expr.kind {
             Kind::Call(call) => {
                 if environment.features().has(Feature::LiteralValidation) {
-                    validate_call(call, issues);
+                    validate_call(call, issues, &mut patterns);
                 }
                 exempt |= EXEMPT.contains(&&*call.function);
             }
@@ -28,9 +39,10 @@ pub(super) fn validate(environment: &Environment, root: &Expr, types: &[Type], i
         }
         expr.for_each_child(&mut |child| waiting.push((child, exempt)));
     }
+    patterns
 }
 
-fn validate_call(call: &Call, issues: &mut Issues<'_>) {
+fn validate_call(call: &Call, issues: &mut Issues<'_>, patterns: &mut HashMap<Box<str>, Regex>) {
     let Some((arg, literal)) = call.args.first().and_then(|arg| match &arg.kind {
         Kind::Literal(literal) => Some((arg, literal)),
         _ => None,
@@ -40,7 +52,7 @@ fn validate_call(call: &Call, issues: &mut Issues<'_>) {
     let (valid, hint) = match &*call.function {
         "duration" => literal::duration(literal),
         "timestamp" => literal::timestamp(literal),
-        "matches" => literal::pattern(literal),
+        "matches" => literal::pattern(literal, patterns),
         _ => return,
     };
     if !valid {

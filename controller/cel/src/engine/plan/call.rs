@@ -63,7 +63,11 @@ impl Planner<'_> {
             Some(Node::Constant(value)) => value.as_str(),
             _ => None,
         };
-        let regex = match written.map(pattern::compile) {
+        let compiled = |text: &str| match self.checked.patterns.get(text) {
+            Some(regex) => Ok(regex.clone()),
+            None => pattern::compile(text),
+        };
+        let regex = match written.map(compiled) {
             Some(Ok(regex)) => Some(regex),
             Some(Err(reason)) => {
                 self.issues.report(expr.at, reason);
