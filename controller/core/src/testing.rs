@@ -6,13 +6,12 @@ use crate::facts::Facts;
 use crate::matching::Resources;
 use crate::request::{Operation, Request, UserInfo};
 use crate::set::{Pairs, PolicySet, Sources};
-use crate::yaml::{Position, Text};
+use crate::yaml::{Position, Text, TextPlace};
 use serde_json::{Value as Json, json};
 
 /// A ConfigMap with one key.
 pub(crate) fn config_map(name: &str, documents: &str) -> ConfigMap {
-    let text =
-        Text { text: documents.to_owned(), content_at: Position { line: 1, column: 1 }, block_indent: None };
+    let text = Text { text: documents.to_owned(), place: TextPlace::at(Position { line: 1, column: 1 }) };
     ConfigMap {
         file: None,
         namespace: "portcullis".to_owned(),

@@ -5,9 +5,9 @@ use super::fields::{Field, Fields, Problems, near_miss};
 use super::metadata;
 use super::{
     ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, PolicyDocument,
-    TextPlace, binding, exception, policy,
+    binding, exception, policy,
 };
-use crate::yaml::{self, Node, Text};
+use crate::yaml::{self, Node, Text, TextPlace};
 
 /// One document as it was read.
 #[derive(Debug, Clone)]
@@ -59,16 +59,13 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
         config_map: config_map.name.clone(),
         key: key.to_owned(),
         document,
-        text: config_map
-            .file
-            .is_some()
-            .then_some(TextPlace { content_at: text.content_at, block_indent: text.block_indent }),
+        text: config_map.file.is_some().then(|| text.place.clone()),
     };
     let documents = yaml::read(&text.text);
     if documents.is_empty() {
         let origin = origin(0);
         let error = DocumentError {
-            file_position: origin.text.map(|text| text.content_at),
+            file_position: origin.text.as_ref().map(TextPlace::start),
             origin: origin.clone(),
             name: None,
             place: None,

@@ -1,7 +1,7 @@
 //! What is wrong with a document: where it came from, where in it, and what to do.
 
 use super::{Expression, Place};
-use crate::yaml::{self, Position, YamlError};
+use crate::yaml::{self, Position, TextPlace, YamlError};
 use std::fmt;
 
 /// Where a document came from.
@@ -21,15 +21,6 @@ pub struct Origin {
     pub text: Option<TextPlace>,
 }
 
-/// Where a text stands in the file around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TextPlace {
-    /// Where its first character stands.
-    pub content_at: Position,
-    /// For a literal block, the columns by which its lines are indented.
-    pub block_indent: Option<u32>,
-}
-
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
@@ -39,7 +30,7 @@ pub struct DocumentError {
     pub name: Option<String>,
     /// Field and position in the key's text, where there is one.
     pub place: Option<Place>,
-    /// Line and column in `origin.file`: exact where the key is a literal block, else where it begins.
+    /// Line and column in `origin.file`.
     pub file_position: Option<Position>,
     /// What is wrong: lower case, one line, no final period.
     pub message: String,
@@ -50,8 +41,7 @@ pub struct DocumentError {
 impl Origin {
     /// Where a position in the key's text stands in the file.
     pub fn file_position(&self, in_key: Position) -> Option<Position> {
-        let text = self.text?;
-        Some(yaml::position_within(text.content_at, text.block_indent, in_key.line, in_key.column))
+        self.text.as_ref().map(|text| text.position(in_key.line, in_key.column))
     }
 }
 
@@ -89,8 +79,7 @@ impl DocumentError {
         inside: Position,
         message: impl Into<String>,
     ) -> Self {
-        let position =
-            yaml::position_within(expression.content_at, expression.block_indent, inside.line, inside.column);
+        let position = expression.at.position(inside.line, inside.column);
         let place = Place { field: expression.place.field.clone(), position };
         Self::at(origin, name, place, message)
     }

@@ -170,12 +170,7 @@ impl<'a> Field<'a> {
     pub(super) fn expression(&self) -> Option<Expression> {
         self.string()?;
         let text = self.text()?;
-        Some(Expression {
-            text: text.text.clone(),
-            place: self.place(),
-            block_indent: text.block_indent,
-            content_at: text.content_at,
-        })
+        Some(Expression { text: text.text.clone(), place: self.place(), at: text.place.clone() })
     }
 
     fn child(&self, node: &'a Node, path: String) -> Self {

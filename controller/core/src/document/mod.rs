@@ -21,7 +21,7 @@ mod shape;
 mod tests;
 
 pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
-pub use error::{DocumentError, Origin, TextPlace};
+pub use error::{DocumentError, Origin};
 pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_manifest};
 pub use params_schema::ParamsSchema;
 pub(crate) use params_schema::SchemaType;

@@ -3,7 +3,7 @@
 use super::ParamsSchema;
 use crate::decision::Reason;
 use crate::policy::{Actions, FailurePolicy};
-use crate::yaml::Position;
+use crate::yaml::{Position, TextPlace};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -42,10 +42,8 @@ pub struct Expression {
     pub text: String,
     /// Where it stands.
     pub place: Place,
-    /// For a literal block, the columns by which its lines are indented.
-    pub block_indent: Option<u32>,
-    /// Where the first character of `text` stands in the key's text.
-    pub content_at: Position,
+    /// Where its characters stand in the key's text.
+    pub at: TextPlace,
 }
 
 /// A policy as written.

@@ -4,7 +4,7 @@ use super::*;
 use crate::decision::Reason;
 use crate::policy::FailurePolicy;
 use crate::request::Operation;
-use crate::yaml::Position;
+use crate::yaml::{Position, TextPlace};
 use serde_json::json;
 
 /// A ConfigMap file with one key that holds `document`.
@@ -293,7 +293,7 @@ fn the_whole_line_of_an_error_names_every_place() {
              spec.failurePolicy: must be `Fail` or `Ignore`, found `fail` (hint: did you mean `Fail`?)",
         ]
     );
-    // From a cluster there is no file, and in other styles only the beginning of the key is known.
+    // From a cluster there is no file, and of a text that was put together only its beginning is known.
     let mut config_map = read_manifest(None, &text, "portcullis").config_maps.remove(0);
     let documents = read_config_map(&config_map);
     assert!(
@@ -301,7 +301,7 @@ fn the_whole_line_of_an_error_names_every_place() {
     );
     assert_eq!(errors_of(&documents[0])[0].file_position, None);
     config_map.file = Some("f.json".to_owned());
-    config_map.data[0].1.block_indent = None;
+    config_map.data[0].1.place = TextPlace::at(Position { line: 8, column: 5 });
     let documents = read_config_map(&config_map);
     assert_eq!(errors_of(&documents[0])[0].file_position, Some(Position { line: 8, column: 5 }));
 }

@@ -2,8 +2,9 @@
 //! text is worked out from the text itself.
 
 use super::build::Builder;
+use super::place::Flow;
 use super::scalar::{self, Resolved};
-use super::{Node, Position, Text, Value, YamlError};
+use super::{Node, Position, Text, TextPlace, Value, YamlError};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 /// Reads the one document of a text; `None` if it holds nothing but comments. `lines_before` is added to
@@ -55,7 +56,7 @@ impl Reading<'_> {
                     && plain
                     && let Some(key) = scalar::float_key(&text)
                 {
-                    let text = Text { text: key, content_at: node.at, block_indent: None };
+                    let text = Text { text: key, place: TextPlace::at(node.at) };
                     node.value = Value::String(text);
                 }
                 self.builder.scalar(node, anchor)
@@ -150,18 +151,22 @@ impl<'a> Source<'a> {
     }
 
     fn text(&mut self, text: &str, style: ScalarStyle, span: Span, bare: bool) -> Text {
-        let start = if bare { self.position(span.start) } else { self.after_properties(span.start) };
-        let (content_at, block_indent) = match style {
-            ScalarStyle::Plain => (start, None),
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => {
-                (Position { column: start.column.saturating_add(1), ..start }, None)
-            }
-            ScalarStyle::Literal | ScalarStyle::Folded => {
-                let content_at = self.block_start(text, span.start, bare);
-                (content_at, (style == ScalarStyle::Literal).then(|| content_at.column.saturating_sub(1)))
-            }
+        let (start, written) = if bare {
+            (self.position(span.start), self.from(span.start.index()))
+        } else {
+            self.after_properties(span.start)
         };
-        Text { text: text.to_owned(), content_at, block_indent }
+        let quoted = Position { column: start.column.saturating_add(1), ..start };
+        let inside = written.get(1..).unwrap_or_default();
+        let line = |number| self.line(number);
+        let place = match style {
+            ScalarStyle::Plain => TextPlace::flow(Flow::Plain, start, text, written, line),
+            ScalarStyle::SingleQuoted => TextPlace::flow(Flow::SingleQuoted, quoted, text, inside, line),
+            ScalarStyle::DoubleQuoted => TextPlace::flow(Flow::DoubleQuoted, quoted, text, inside, line),
+            ScalarStyle::Literal => TextPlace::literal(self.block_start(text, span.start, bare)),
+            ScalarStyle::Folded => TextPlace::folded(self.block_start(text, span.start, bare), text, line),
+        };
+        Text { text: text.to_owned(), place }
     }
 
     /// Where a block's first line begins. The parser marks the first line that holds something, but for a
@@ -181,18 +186,18 @@ impl<'a> Source<'a> {
         Position { line: first, column: indent.saturating_add(1) }
     }
 
-    /// Where a scalar itself begins, behind its tag and anchor in the same line.
-    fn after_properties(&mut self, mark: Marker) -> Position {
+    /// Where a scalar itself begins, behind its tag and anchor in the same line, and the text from there on.
+    fn after_properties(&mut self, mark: Marker) -> (Position, &'a str) {
         let start = self.from(mark.index());
-        let line = start.split(['\n', '\r']).next().unwrap_or_default();
-        let mut rest = line;
+        let mut rest = start;
         while rest.starts_with(['!', '&']) {
             let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            rest = rest.get(length..).unwrap_or_default().trim_start();
+            rest = rest.get(length..).unwrap_or_default().trim_start_matches([' ', '\t']);
         }
-        let skipped = line.get(..line.len() - rest.len()).unwrap_or_default().chars().count();
+        let skipped = start.get(..start.len() - rest.len()).unwrap_or_default().chars().count();
         let at = self.position(mark);
-        Position { column: at.column.saturating_add(u32::try_from(skipped).unwrap_or(u32::MAX)), ..at }
+        let column = at.column.saturating_add(u32::try_from(skipped).unwrap_or(u32::MAX));
+        (Position { column, ..at }, rest)
     }
 
     /// The text from a character on.

@@ -1,7 +1,8 @@
 //! JSON with positions: values that follow each other, tabs and all, as kubectl accepts them.
 
 use super::build::Builder;
-use super::{Node, Position, Text, Value, YamlError};
+use super::place::Flow;
+use super::{Node, Position, Text, TextPlace, Value, YamlError};
 use serde_json::Number;
 
 /// Reads values until the text ends or one is broken; the broken one is the last entry. `lines_before` is
@@ -141,8 +142,10 @@ impl Reader<'_> {
         let text = serde_json::from_str::<String>(quoted)
             .map_err(|_| self.wrong("a string with a wrong escape or a control character"))?;
         self.skip(quoted.len());
-        let content_at = Position { column: at.column.saturating_add(1), ..at };
-        Ok(Node { value: Value::String(Text { text, content_at, block_indent: None }), at })
+        let start = Position { column: at.column.saturating_add(1), ..at };
+        let written = quoted.get(1..).unwrap_or_default();
+        let place = TextPlace::flow(Flow::DoubleQuoted, start, &text, written, |_| "");
+        Ok(Node { value: Value::String(Text { text, place }), at })
     }
 
     fn skip_whitespace(&mut self) {

@@ -1,6 +1,6 @@
-//! Where something is: a field path in a document, a place within a string.
+//! Where something is in a document, by its field path.
 
-use super::{Node, Position, Text, Value};
+use super::{Node, Position, Value};
 
 impl Node {
     /// Where the field at `field_path` stands, such as `spec.containers[0].image` or
@@ -20,34 +20,6 @@ impl Node {
             (node, at, rest) = (next, next_at, behind);
         }
         at
-    }
-}
-
-impl Text {
-    /// Where a place inside this string stands in the text around it; `line` and `column` count from 1.
-    /// Exact in literal blocks, and in the first line of other styles as far as nothing is escaped; for
-    /// what cannot be told, where the string begins.
-    pub fn position(&self, line: u32, column: u32) -> Position {
-        position_within(self.content_at, self.block_indent, line, column)
-    }
-}
-
-/// What [`Text::position`] says of a string that begins at `content_at`.
-pub(crate) fn position_within(
-    content_at: Position,
-    block_indent: Option<u32>,
-    line: u32,
-    column: u32,
-) -> Position {
-    match block_indent {
-        Some(indent) => Position {
-            line: content_at.line.saturating_add(line.saturating_sub(1)),
-            column: column.saturating_add(indent),
-        },
-        None if line <= 1 => {
-            Position { column: content_at.column.saturating_add(column.saturating_sub(1)), ..content_at }
-        }
-        None => content_at,
     }
 }
 

@@ -8,12 +8,13 @@ mod build;
 mod events;
 mod json;
 mod locate;
+mod place;
 mod scalar;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use locate::position_within;
+pub use place::TextPlace;
 pub use stream::read;
 
 use serde_json::{Number, Value as Json};
@@ -74,16 +75,13 @@ pub enum Value {
     Mapping(Vec<Entry>),
 }
 
-/// A string with what is needed to find a place inside it.
+/// A string and where its characters stand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
     /// The string after unescaping and folding.
     pub text: String,
-    /// Where its first character stands.
-    pub content_at: Position,
-    /// For a literal block (`|`): the columns by which every line is indented. `None` for other styles, in
-    /// which only the first line's positions can be told.
-    pub block_indent: Option<u32>,
+    /// Where it stands.
+    pub place: TextPlace,
 }
 
 /// A key and its value.

@@ -319,9 +319,25 @@ fn places_inside_strings_are_found() {
         ("a: one two\n", (1, 5), at(1, 8)),
         ("a: 'one two'\n", (1, 5), at(1, 9)),
         ("a: &x \"one two\"\n", (1, 1), at(1, 8)),
+        ("a: one\n\n  two\n", (2, 2), at(3, 4)),
+        ("a: one\n  two\n", (1, 6), at(2, 4)),
+        ("a: one   \n   two\n  three four", (1, 15), at(3, 9)),
+        ("a: 'one\n\n\n   it''s two'", (3, 6), at(4, 10)),
+        ("a: 'one ''two'' three'", (1, 11), at(1, 17)),
+        ("a: \"one\n  \\\"two\\\" é \\u00e9 x\"", (1, 15), at(2, 20)),
+        ("a: \"one\\\n  two\\n three\"", (1, 4), at(2, 3)),
+        ("a: \"one\\\n  two\\n three\"", (2, 2), at(2, 9)),
+        ("{\"a\": \"one\\ntwo\"}", (2, 2), at(1, 14)),
+        ("{\"a\": \"\\ud83d\\ude00 \\\"x\"}", (1, 4), at(1, 23)),
+        ("{\"a\":\n \"one\\ttwo\"}", (1, 5), at(2, 8)),
         ("a: >\n  one\n  two\n", (1, 2), at(2, 4)),
-        ("a: one\n  two\n", (2, 2), at(1, 4)),
-        ("{\"a\": \"one\\ntwo\"}", (2, 2), at(1, 8)),
+        ("a: >\n  one\n  two\n", (1, 6), at(3, 4)),
+        ("a: >-\n\n  one\n  two\n\n  three\n", (2, 5), at(4, 3)),
+        ("a: >-\n\n  one\n  two\n\n  three\n", (3, 3), at(6, 5)),
+        ("a: >-\n  one\n    more\n  two\n", (2, 3), at(3, 5)),
+        ("a: >-\n  one\n    more\n  two\n", (3, 2), at(4, 4)),
+        ("a: >2\n    one\n  two\n", (2, 1), at(3, 3)),
+        ("a: &x >\n  one\n  two\n", (1, 5), at(3, 3)),
         ("é: |\r\n  one\r\n  two\r\n", (2, 1), at(3, 3)),
     ];
     for (text, (line, column), expect) in table {
@@ -332,7 +348,7 @@ fn places_inside_strings_are_found() {
             _ => &entries[0].value,
         };
         let Value::String(string) = &value.value else { panic!("no string: {text:?}") };
-        assert_eq!(string.position(line, column), expect, "{text:?}");
+        assert_eq!(string.place.position(line, column), expect, "{text:?}");
     }
 }
 
@@ -372,5 +388,9 @@ fn no_text_makes_the_reader_panic_or_hang() {
         ": ",
     ] {
         read(&piece.repeat(100_000));
+    }
+    // Places in strings are found without going back to the beginning of the line.
+    for piece in ["\"\\n\", ", "'a''b', ", "!t &a b, ", "a b, "] {
+        assert!(one(&format!("[{}]", piece.repeat(20_000))).is_ok());
     }
 }

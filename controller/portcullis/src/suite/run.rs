@@ -7,7 +7,7 @@ use portcullis_core::decision::{Decision, Outcome, Skip, Verdict};
 use portcullis_core::document::{ConfigMap, DocumentError};
 use portcullis_core::enforcement::Door;
 use portcullis_core::set::{Pairs, Sources};
-use portcullis_core::yaml::{self, Position, Text};
+use portcullis_core::yaml::{self, Position, Text, TextPlace};
 use portcullis_core::{PolicySet, Request};
 use serde_json::Value as Json;
 
@@ -204,5 +204,5 @@ fn takes_params(document: &Json, policy: Option<&str>) -> bool {
 /// Documents as the text of a ConfigMap's key: JSON is YAML, whatever the values are.
 fn stream(documents: impl Iterator<Item = Json>) -> Text {
     let documents: Vec<String> = documents.map(|document| document.to_string()).collect();
-    Text { text: documents.join("\n---\n"), content_at: Position { line: 1, column: 1 }, block_indent: None }
+    Text { text: documents.join("\n---\n"), place: TextPlace::at(Position { line: 1, column: 1 }) }
 }

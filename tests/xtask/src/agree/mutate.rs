@@ -2,7 +2,7 @@
 
 use portcullis::suite::{self, Suite};
 use portcullis_core::set::Sources;
-use portcullis_core::yaml::{self, Position, Text};
+use portcullis_core::yaml::{self, Position, Text, TextPlace};
 use serde_json::Value;
 
 /// Where validations are in a document.
@@ -79,7 +79,7 @@ fn weakened(documents: &[Value]) -> Vec<(String, Vec<Value>)> {
 /// Documents as the text of a ConfigMap's key: JSON is YAML.
 fn stream(documents: &[Value]) -> Text {
     let documents: Vec<String> = documents.iter().map(Value::to_string).collect();
-    Text { text: documents.join("\n---\n"), content_at: Position { line: 1, column: 1 }, block_indent: None }
+    Text { text: documents.join("\n---\n"), place: TextPlace::at(Position { line: 1, column: 1 }) }
 }
 
 #[cfg(test)]
