@@ -142,6 +142,8 @@ pub(crate) enum FoldKind {
     Map,
     /// `transformMapEntry`.
     MapEntry,
+    /// `sortBy`, whose body is the key.
+    SortBy,
 }
 
 /// `target.optMap(var, body)` or `target.optFlatMap(var, body)`.

@@ -16,43 +16,72 @@ const STRING: f64 = 0.1;
 /// The share of a pattern that a match costs, for each unit of the string.
 const REGEX: f64 = 0.25;
 
+/// Stands for an argument that failed where costs are worked out: its size is 1.
+pub(crate) const FAILED: Value<'static> = Value::Type("*types.Err");
+
 /// How the cost of a call depends on its arguments and result.
 #[derive(Clone, Copy)]
-pub struct Cost(for<'v, 'a> fn(&'v [Value<'a>], &'v Result<Value<'a>, Box<Failure>>) -> u64);
+pub struct Cost(Rule);
+
+/// What a call gave.
+type Outcome<'a> = Result<Value<'a>, Box<Failure>>;
+/// A rule that has no answer for some arguments.
+type Fallible = for<'v, 'a> fn(&'v [Value<'a>], &'v Outcome<'a>) -> Result<u64, Box<Failure>>;
+
+#[derive(Clone, Copy)]
+enum Rule {
+    Sure(for<'v, 'a> fn(&'v [Value<'a>], &'v Outcome<'a>) -> u64),
+    Fallible(Fallible),
+}
 
 impl Cost {
     /// 1, whatever the arguments.
-    pub const ONE: Self = Self(|_, _| 1);
+    pub const ONE: Self = Self::rule(|_, _| 1);
     /// The second argument read once.
-    pub const SECOND: Self = Self(|args, _| traversal(size_at(args, 1)));
+    pub const SECOND: Self = Self::rule(|args, _| traversal(size_at(args, 1)));
     /// The first argument read once.
-    pub const FIRST: Self = Self(|args, _| traversal(size_at(args, 0)));
+    pub const FIRST: Self = Self::rule(|args, _| traversal(size_at(args, 0)));
     /// Every element of the second argument.
-    pub const CONTAINMENT: Self = Self(|args, _| size_at(args, 1));
+    pub const CONTAINMENT: Self = Self::rule(|args, _| size_at(args, 1));
     /// The shorter of two arguments read once.
-    pub const SHORTER: Self = Self(|args, _| traversal(size_at(args, 0).min(size_at(args, 1))));
+    pub const SHORTER: Self = Self::rule(|args, _| traversal(size_at(args, 0).min(size_at(args, 1))));
     /// Both arguments read once.
-    pub const BOTH: Self = Self(|args, _| traversal(size_at(args, 0) + size_at(args, 1)));
+    pub const BOTH: Self = Self::rule(|args, _| traversal(size_at(args, 0) + size_at(args, 1)));
     /// A regular expression, the second argument, over the first.
-    pub const MATCH: Self = Self(|args, _| {
+    pub const MATCH: Self = Self::rule(|args, _| {
         let text = ((1.0 + size_at(args, 0) as f64) * STRING).ceil() as u64;
         let pattern = (size_at(args, 1) as f64 * REGEX).ceil() as u64;
         text.saturating_mul(pattern)
     });
     /// A search for the second argument in the first.
     pub const SEARCH: Self =
-        Self(|args, _| traversal(size_at(args, 0)).saturating_mul(traversal(size_at(args, 1))));
+        Self::rule(|args, _| traversal(size_at(args, 0)).saturating_mul(traversal(size_at(args, 1))));
+
+    /// All values that the first argument holds, at any depth.
+    pub const VALUES: Self = Self::rule(|args, _| args.first().map_or(0, values));
 
     /// A rule of a library's own.
     #[must_use]
     pub const fn rule(
         rule: for<'v, 'a> fn(&'v [Value<'a>], &'v Result<Value<'a>, Box<Failure>>) -> u64,
     ) -> Self {
-        Self(rule)
+        Self(Rule::Sure(rule))
     }
 
-    pub(crate) fn of<'a>(&self, args: &[Value<'a>], result: &Result<Value<'a>, Box<Failure>>) -> u64 {
-        (self.0)(args, result)
+    /// A rule of a library's own that cel-go cannot apply to arguments of other types: it ends the evaluation.
+    pub(crate) const fn fallible(rule: Fallible) -> Self {
+        Self(Rule::Fallible(rule))
+    }
+
+    pub(crate) fn of<'a>(
+        &self,
+        args: &[Value<'a>],
+        result: &Result<Value<'a>, Box<Failure>>,
+    ) -> Result<u64, Box<Failure>> {
+        match self.0 {
+            Rule::Sure(rule) => Ok(rule(args, result)),
+            Rule::Fallible(rule) => rule(args, result),
+        }
     }
 }
 
@@ -81,6 +110,19 @@ pub(crate) fn size(value: &Value<'_>) -> u64 {
     match value {
         Value::Optional(Some(value)) => size(value),
         value => value.size().map_or(1, |size| size as u64),
+    }
+}
+
+/// apiserver's own measure of a value, its `traversalCost`, which goes by bytes and rounds down.
+fn values(value: &Value<'_>) -> u64 {
+    match value {
+        Value::Text(text) => text.as_str().len() as u64 / 10,
+        Value::Bytes(bytes) => bytes.len() as u64 / 10,
+        Value::JsonList(_) | Value::List(_) => value.children().map(|(_, element)| values(&element)).sum(),
+        Value::JsonMap(_) | Value::Map(_) => {
+            value.children().map(|(key, entry)| values(&key.to_value()) + values(&entry)).sum()
+        }
+        _ => 1,
     }
 }
 

@@ -21,7 +21,7 @@ pub enum FailureKind {
     Evaluation,
     /// A function or operator has no meaning for the types it was given. `&&` and `||` can absorb it.
     NoSuchOverload,
-    /// The expression has used up its cost or its memory; nothing absorbs this.
+    /// The expression has used up its cost or its memory, or its cost cannot be worked out; nothing absorbs this.
     Budget,
 }
 
@@ -53,6 +53,12 @@ impl Failure {
     pub(crate) fn cost() -> Box<Self> {
         let message = "operation cancelled: actual cost limit exceeded";
         Box::new(Self { kind: FailureKind::Budget, message: message.into() })
+    }
+
+    /// cel-go's measure of a cost does not know what to do with an argument, which ends the evaluation.
+    pub(crate) fn unexpected(reason: &str) -> Box<Self> {
+        let message = format!("internal error: interface conversion: {reason}").into();
+        Box::new(Self { kind: FailureKind::Budget, message })
     }
 
     pub(crate) fn memory() -> Box<Self> {

@@ -1,4 +1,4 @@
-//! Numbers and durations as Go writes and reads them.
+//! Numbers, durations and quoted strings as Go writes and reads them.
 
 /// A double as Go's `%g` writes it: the shortest digits that read back the same, with an exponent below
 /// 1e-4 and from 1e+06 on.
@@ -111,4 +111,36 @@ pub(crate) fn parse_bool(text: &str) -> Option<bool> {
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
         _ => None,
     }
+}
+
+/// A string between double quotes as Go's `%q` writes it: what cannot be printed is escaped.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\x07' => quoted.push_str("\\a"),
+            '\x08' => quoted.push_str("\\b"),
+            '\x0C' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\x0B' => quoted.push_str("\\v"),
+            '\0'..='\x1F' | '\x7F' => quoted.push_str(&format!("\\x{:02x}", character as u32)),
+            _ if is_printed(character) => quoted.push(character),
+            '\0'..='\u{FFFF}' => quoted.push_str(&format!("\\u{:04x}", character as u32)),
+            _ => quoted.push_str(&format!("\\U{:08x}", character as u32)),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a character has a shape of its own. Rust's debug output goes by the same classes of Unicode, but
+/// for combining characters at the beginning.
+fn is_printed(character: char) -> bool {
+    let mut after_another = String::from('-');
+    after_another.push(character);
+    after_another.escape_debug().count() == 2
 }

@@ -72,6 +72,7 @@ fn shape(name: &str, args: usize) -> Option<Shape> {
         ("transformMap", 4) => (FoldKind::Map, true, true),
         ("transformMapEntry", 3) => (FoldKind::MapEntry, true, false),
         ("transformMapEntry", 4) => (FoldKind::MapEntry, true, true),
+        ("sortBy", 2) => (FoldKind::SortBy, false, false),
         ("optMap", 2) => return Some(Shape::Optional { flat: false }),
         ("optFlatMap", 2) => return Some(Shape::Optional { flat: true }),
         _ => return None,
@@ -82,6 +83,7 @@ fn shape(name: &str, args: usize) -> Option<Shape> {
 impl Features {
     fn has_macro(self, shape: &Shape) -> bool {
         match shape {
+            Shape::Fold { kind: FoldKind::SortBy, .. } => self.has(Feature::SortBy),
             Shape::Fold { two: false, .. } => true,
             Shape::Fold { two: true, .. } => self.has(Feature::TwoVariableMacros),
             Shape::Optional { .. } => self.has(Feature::Optionals),
@@ -104,7 +106,16 @@ fn fold(
     args: Vec<Expr>,
     shape: FoldShape,
 ) -> Option<Expr> {
+    if shape.kind == FoldKind::SortBy
+        && matches!(range.kind, Kind::Literal(_) | Kind::Map(_) | Kind::Struct(_))
+    {
+        let message =
+            "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+        lowering.issues.report(range.at, message);
+        return None;
+    }
     let simple = match shape.kind {
+        FoldKind::SortBy => "argument is not an identifier",
         FoldKind::List if !shape.two => "argument is not an identifier",
         _ => "argument must be a simple name",
     };

@@ -30,7 +30,12 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
             other => {
                 let detail = other.to_string();
                 let reason = detail.lines().last().unwrap_or("invalid syntax");
-                format!("error parsing regexp: {}: `{pattern}`", reason.trim_start_matches("error: "))
+                let reason = match reason.trim_start_matches("error: ") {
+                    "unclosed group" => "missing closing )",
+                    "unopened group" => "unexpected )",
+                    reason => reason,
+                };
+                format!("error parsing regexp: {reason}: `{pattern}`")
             }
         })
 }

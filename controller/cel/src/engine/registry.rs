@@ -113,6 +113,17 @@ pub struct Invocation<'i> {
     pub meter: &'i Meter,
     /// Its regular expression, if that was a constant.
     pub regex: Option<&'i Regex>,
+    /// Which of its overloads is asked.
+    pub overload: &'static Overload,
+}
+
+impl Invocation<'_> {
+    /// Whether cel-go would choose the overload for these arguments when it is evaluated.
+    #[must_use]
+    pub fn accepts(&self, args: &[Value<'_>]) -> bool {
+        let wanted = self.overload.args;
+        wanted.len() == args.len() && wanted.iter().zip(args).all(|(wanted, given)| wanted.accepts(given))
+    }
 }
 
 /// The functions of an environment by name.

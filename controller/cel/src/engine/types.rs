@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::value::Value;
+
 /// The static type of an expression.
 #[derive(Clone, Debug)]
 pub enum Type {
@@ -264,6 +266,34 @@ pub enum Ty {
 }
 
 impl Ty {
+    /// Whether a value may be an argument of this type. Of a list or a map, cel-go looks at the first element
+    /// alone; what an optional or a library's type is of does not matter.
+    pub(crate) fn accepts(&self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Dyn | Self::A | Self::B | Self::C, _) => true,
+            (Self::List(of), Value::List(_) | Value::JsonList(_)) => {
+                value.element(0).is_none_or(|first| of.accepts(&first))
+            }
+            (Self::Map(key, of), Value::Map(_) | Value::JsonMap(_)) => value
+                .children()
+                .next()
+                .is_none_or(|(name, first)| key.accepts(&name.to_value()) && of.accepts(&first)),
+            (Self::Null, Value::Null)
+            | (Self::Bool, Value::Bool(_))
+            | (Self::Int, Value::Int(_))
+            | (Self::Uint, Value::Uint(_))
+            | (Self::Double, Value::Double(_))
+            | (Self::String, Value::Text(_))
+            | (Self::Bytes, Value::Bytes(_))
+            | (Self::Duration, Value::Duration(_))
+            | (Self::Timestamp, Value::Timestamp(_))
+            | (Self::TypeOf(_), Value::Type(_))
+            | (Self::Optional(_), Value::Optional(_)) => true,
+            (Self::Opaque(name, _), Value::Opaque(value)) => *name == value.type_name(),
+            _ => false,
+        }
+    }
+
     /// The declared type as the checker's, with its parameters replaced.
     pub(crate) fn instantiate(&self, parameters: &[Type; 3]) -> Type {
         match self {

@@ -143,6 +143,14 @@ impl Checker<'_> {
         }
     }
 
+    /// Checks a call of a method that a macro makes.
+    pub(super) fn check_method(&mut self, expr: &Expr, name: &str, types: &[Type]) -> Type {
+        match self.environment.functions().find(name) {
+            Some(overloads) => self.resolve_call(expr, name, overloads, types, true),
+            None => self.undeclared_function(expr, name),
+        }
+    }
+
     pub(super) fn check_logic(&mut self, logic: &Logic) -> Type {
         for term in &logic.terms {
             self.check_bool(term);

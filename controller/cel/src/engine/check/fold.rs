@@ -1,6 +1,7 @@
 //! Macros: the types of the variables they bring in, and of what they make.
 
 use super::super::ast::{Expr, Fold, FoldKind, OptMap};
+use super::super::library::SORT_BY_KEYS;
 use super::super::types::Type;
 use super::{Checker, Local, Resolved};
 
@@ -26,7 +27,7 @@ impl Checker<'_> {
         };
         self.resolve_to(expr, Resolved::Scope { var, var2 });
         let filter = fold.filter.as_ref().map(|filter| self.check(filter));
-        let result = self.check_body(expr, fold, &first);
+        let result = self.check_body(expr, fold, &range, &first);
         self.scope.truncate(outer);
         if let Some(filter) = filter {
             self.check_operator(expr, "_?_:_", &[filter, result.clone(), result.clone()]);
@@ -58,7 +59,7 @@ impl Checker<'_> {
         }
     }
 
-    fn check_body(&mut self, expr: &Expr, fold: &Fold, first: &Type) -> Type {
+    fn check_body(&mut self, expr: &Expr, fold: &Fold, range: &Type, first: &Type) -> Type {
         match fold.kind {
             FoldKind::All | FoldKind::Exists => {
                 self.check_bool(&fold.body);
@@ -70,6 +71,11 @@ impl Checker<'_> {
                 Type::Bool
             }
             FoldKind::List => Type::list(self.check(&fold.body)),
+            FoldKind::SortBy => {
+                let keys = Type::list(self.check(&fold.body));
+                let types = [self.substitution.resolve(range, false), keys];
+                self.check_method(expr, SORT_BY_KEYS, &types)
+            }
             FoldKind::Map => Type::map(first.clone(), self.check(&fold.body)),
             FoldKind::MapEntry => {
                 let entry = self.check(&fold.body);

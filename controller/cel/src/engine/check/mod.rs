@@ -3,6 +3,7 @@
 
 mod call;
 mod fold;
+mod format;
 mod literal;
 mod suggest;
 mod validate;
@@ -83,7 +84,7 @@ pub(crate) fn check(
     let Checker { mut issues, types, resolved, locals, .. } = checker;
     let mut patterns = HashMap::new();
     if issues.is_empty() && !environment.is_unchecked() {
-        patterns = validate::validate(environment, &tree.root, &types, &mut issues);
+        patterns = validate::validate(environment, &tree.root, &types, &resolved, &mut issues);
         if let Some(first) = expected.first().filter(|_| !expected.iter().any(|one| result.same(one, true))) {
             let hint = match first {
                 Type::Bool if result.is_dyn() => {

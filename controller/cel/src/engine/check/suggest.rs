@@ -3,7 +3,7 @@
 use super::super::environment::Environment;
 
 /// The macros, which are known by name though they are no functions.
-const MACROS: [&str; 12] = [
+const MACROS: [&str; 13] = [
     "has",
     "all",
     "exists",
@@ -14,6 +14,7 @@ const MACROS: [&str; 12] = [
     "transformList",
     "transformMap",
     "transformMapEntry",
+    "sortBy",
     "optMap",
     "optFlatMap",
 ];

@@ -10,7 +10,7 @@ use super::super::environment::Environment;
 use super::super::issue::Issues;
 use super::super::library::Feature;
 use super::super::types::Type;
-use super::literal;
+use super::{Resolved, format, literal};
 
 /// The functions whose arguments may hold lists of mixed types.
 const EXEMPT: [&str; 1] = ["format"];
@@ -20,6 +20,7 @@ pub(super) fn validate(
     environment: &Environment,
     root: &Expr,
     types: &[Type],
+    resolved: &[Resolved],
     issues: &mut Issues<'_>,
 ) -> HashMap<Box<str>, Regex> {
     let mut patterns = HashMap::new();
@@ -30,6 +31,9 @@ pub(super) fn validate(
             Kind::Call(call) => {
                 if environment.features().has(Feature::LiteralValidation) {
                     validate_call(call, issues, &mut patterns);
+                }
+                if let Some(Resolved::Function { overloads, .. }) = resolved.get(expr.id as usize) {
+                    format::validate(expr, call, overloads, types, issues);
                 }
                 exempt |= EXEMPT.contains(&&*call.function);
             }

@@ -1,7 +1,8 @@
 //! Functions and operators on evaluated arguments.
 
-use super::super::cost::{self, Cost};
+use super::super::cost::{self, Cost, FAILED};
 use super::super::failure::{Failure, FailureKind};
+use super::super::library::SORT_BY_KEYS;
 use super::super::plan::{Call, Equal, Membership};
 use super::super::registry::Invocation;
 use super::super::stdlib;
@@ -14,18 +15,18 @@ impl<'a> Frame<'a, '_> {
             [] => self.invoke(call, &[]),
             [only] if call.regex.is_none() => match self.eval(only) {
                 Ok(value) => self.invoke(call, &[value]),
-                Err(failure) => self.charge_failed(call, [Value::Null], failure),
+                Err(failure) => self.charge_failed(call, [FAILED], failure),
             },
             // cel-go evaluates both operands of a binary call, whatever becomes of the first.
             [left, right] if call.regex.is_none() => match (self.eval(left), self.eval(right)) {
                 (Ok(left), Ok(right)) => self.invoke(call, &[left, right]),
-                (Ok(left), Err(failure)) => self.charge_failed(call, [left, Value::Null], failure),
+                (Ok(left), Err(failure)) => self.charge_failed(call, [left, FAILED], failure),
                 (Err(failure), right) => {
                     let right = match right {
                         Err(last) if last.is_final() => return Err(last),
-                        right => right.unwrap_or(Value::Null),
+                        right => right.unwrap_or(FAILED),
                     };
-                    self.charge_failed(call, [Value::Null, right], failure)
+                    self.charge_failed(call, [FAILED, right], failure)
                 }
             },
             [left, right] => {
@@ -51,9 +52,9 @@ impl<'a> Frame<'a, '_> {
 
     /// Does what the first overload that has a meaning for the arguments does.
     fn invoke(&mut self, call: &'a Call, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
-        let invocation = Invocation { meter: self.meter, regex: call.regex.as_ref() };
         let mut result = None;
         for overload in &call.overloads {
+            let invocation = Invocation { meter: self.meter, regex: call.regex.as_ref(), overload };
             match (overload.run)(&invocation, args) {
                 Err(failure) if failure.kind == FailureKind::NoSuchOverload => {}
                 other => {
@@ -67,7 +68,7 @@ impl<'a> Frame<'a, '_> {
             Some(_) => Err(Failure::no_such_overload()),
             None => Err(mismatch(&call.function, args)),
         });
-        self.meter.charge(cost_of(call).of(args, &result))?;
+        self.meter.charge(cost_of(call).of(args, &result)?)?;
         result
     }
 
@@ -82,7 +83,7 @@ impl<'a> Frame<'a, '_> {
             return Err(failure);
         }
         let result = Err(failure);
-        self.meter.charge(cost_of(call).of(args.as_ref(), &result))?;
+        self.meter.charge(cost_of(call).of(args.as_ref(), &result)?)?;
         result
     }
 
@@ -140,6 +141,7 @@ pub(crate) fn mismatch(function: &str, args: &[Value<'_>]) -> Box<Failure> {
         "-_" => matches!(first, Bool(_) | Double(_) | Duration(_) | Int(_)),
         "size" => matches!(first, Bytes(_) | List(_) | JsonList(_) | Map(_) | JsonMap(_) | Text(_)),
         "matches" => matches!(first, Text(_)),
+        "sort" | SORT_BY_KEYS => false,
         "!_" | "@in" | "contains" | "startsWith" | "endsWith" => true,
         _ => {
             let types: Vec<&str> = args.iter().map(Value::type_name).collect();

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::super::ast::FoldKind;
-use super::super::cost::{LIST, SELECT};
+use super::super::cost::{FAILED, LIST, SELECT};
 use super::super::failure::Failure;
+use super::super::library::{SORT_BY_KEYS, cost_of_sort, sort_by_keys};
 use super::super::map::{Key, MapValue};
 use super::super::plan::{Fold, Node, OptMap};
 use super::super::value::Value;
@@ -18,12 +19,15 @@ const CALL: u64 = 1;
 
 impl<'a> Frame<'a, '_> {
     pub(super) fn fold(&mut self, fold: &'a Fold) -> Result<Value<'a>, Box<Failure>> {
+        if fold.kind == FoldKind::SortBy {
+            return self.sort_by(fold);
+        }
         let range = self.eval(&fold.range)?;
         match fold.kind {
             FoldKind::All => self.quantify(fold, &range, false),
             FoldKind::Exists => self.quantify(fold, &range, true),
             FoldKind::ExistsOne => self.exists_one(fold, &range),
-            FoldKind::List => self.transform_list(fold, &range),
+            FoldKind::List | FoldKind::SortBy => self.transform_list(fold, &range),
             FoldKind::Map | FoldKind::MapEntry => self.transform_map(fold, &range),
         }
     }
@@ -188,6 +192,30 @@ impl<'a> Frame<'a, '_> {
         })?;
         self.meter.charge(SELECT)?;
         failed.map_or_else(|| Ok(Value::list(built)), Err)
+    }
+
+    /// `sortBy`: a call on the list and on the list of its keys, each of which reads the list by a name.
+    fn sort_by(&mut self, fold: &'a Fold) -> Result<Value<'a>, Box<Failure>> {
+        let list = self.eval(&fold.range);
+        if let Err(failure) = &list
+            && failure.is_final()
+        {
+            return list;
+        }
+        self.meter.charge(2 * SELECT)?;
+        let keys = list.as_ref().map_err(Clone::clone).and_then(|list| self.transform_list(fold, list));
+        if let Err(failure) = &keys
+            && failure.is_final()
+        {
+            return keys;
+        }
+        let read = keys.as_ref().unwrap_or(&FAILED);
+        self.meter.charge(if fold.known { cost_of_sort(Some(read))? } else { CALL })?;
+        let args = [list?, keys?];
+        match &args {
+            [Value::List(_) | Value::JsonList(_), _] => sort_by_keys(&args, self.meter),
+            _ => Err(mismatch(SORT_BY_KEYS, &args)),
+        }
     }
 
     /// `transformMap` and `transformMapEntry`.

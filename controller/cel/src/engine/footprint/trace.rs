@@ -245,6 +245,11 @@ impl Trace<'_> {
                 self.whole(&fold.body);
                 Shadow::default()
             }
+            FoldKind::SortBy => {
+                self.whole(&fold.range);
+                self.whole(&fold.body);
+                Shadow::default()
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use super::super::environment::Environment;
-use super::{Feature, Library, strings};
+use super::{Feature, Library, list_extension, lists, regex, sets, strings};
 
 /// A minor version of Kubernetes, of those whose expressions are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +32,18 @@ use Addition::{Feature as Language, Library as Functions};
 /// What each minor version adds. Nothing is ever taken away: a library that base.go replaces by its next
 /// version is here with what that adds.
 static ADDITIONS: &[(u8, Addition)] = &[
+    (0, Functions(&regex::LIBRARY)),
+    (0, Functions(&lists::VERSION_0)),
     (0, Functions(&strings::VERSION_0)),
     (28, Language(Feature::CrossTypeComparison)),
     (28, Language(Feature::Optionals)),
     (29, Language(Feature::LiteralValidation)),
     (29, Functions(&strings::VERSION_2)),
+    (29, Functions(&sets::LIBRARY)),
     (32, Language(Feature::TwoVariableMacros)),
+    (34, Functions(&list_extension::LIBRARY)),
+    (34, Language(Feature::SortBy)),
+    (37, Functions(&lists::VERSION_1)),
 ];
 
 impl KubernetesVersion {

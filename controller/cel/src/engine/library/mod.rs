@@ -2,12 +2,18 @@
 //! version of Kubernetes has.
 
 mod features;
+pub(crate) mod formatting;
 mod images;
 mod kubernetes;
+mod list_extension;
+mod lists;
+mod regex;
+mod sets;
 mod strings;
 
 pub(crate) use features::{Feature, Features};
 pub use kubernetes::{KubernetesVersion, UnknownVersion};
+pub(crate) use list_extension::{SORT_BY_KEYS, cost_of_sort, sort_by_keys};
 
 use super::environment::Environment;
 use super::registry::Function;

@@ -6,10 +6,9 @@ use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
 use super::super::value::Value;
 use super::Library;
+use super::formatting::FORMAT;
 
 const TEXTS: Ty = Ty::List(&Ty::String);
-/// The target read once, whatever its type; `indexOf` and `lastIndexOf` are functions on lists too.
-const TRAVERSAL: Cost = Cost::rule(|args, _| args.first().map_or(0, bytes_cost));
 /// The target read once and a result of its size built.
 const REBUILT: Cost = Cost::rule(|args, _| args.first().map_or(1, |text| cost::traversals(text, 2)));
 /// The result read and built.
@@ -25,14 +24,14 @@ pub(super) static VERSION_0: Library = Library::of(&[
         name: "indexOf",
         overloads: &[
             Overload::method("string_index_of_string", &[Ty::String, Ty::String], Ty::Int, index_of)
-                .named_cost(TRAVERSAL),
+                .named_cost(Cost::VALUES),
             Overload::method(
                 "string_index_of_string_int",
                 &[Ty::String, Ty::String, Ty::Int],
                 Ty::Int,
                 index_of,
             )
-            .named_cost(TRAVERSAL),
+            .named_cost(Cost::VALUES),
         ],
     },
     Function {
@@ -44,14 +43,14 @@ pub(super) static VERSION_0: Library = Library::of(&[
                 Ty::Int,
                 last_index_of,
             )
-            .named_cost(TRAVERSAL),
+            .named_cost(Cost::VALUES),
             Overload::method(
                 "string_last_index_of_string_int",
                 &[Ty::String, Ty::String, Ty::Int],
                 Ty::Int,
                 last_index_of,
             )
-            .named_cost(TRAVERSAL),
+            .named_cost(Cost::VALUES),
         ],
     },
     Function {
@@ -127,28 +126,16 @@ pub(super) static VERSION_0: Library = Library::of(&[
 ]);
 
 /// What version 2 adds.
-pub(super) static VERSION_2: Library = Library::of(&[Function {
-    name: "strings.quote",
-    overloads: &[Overload::function("strings_quote", &[Ty::String], Ty::String, |call, args| {
-        mapped(call, args, quote)
-    })
-    .costs(Cost::FIRST)],
-}]);
-
-/// apiserver's own measure of a traversal, which goes by bytes and is rounded down.
-fn bytes_cost(value: &Value<'_>) -> u64 {
-    match value {
-        Value::Text(text) => text.as_str().len() as u64 / 10,
-        Value::Bytes(bytes) => bytes.len() as u64 / 10,
-        Value::JsonList(_) | Value::List(_) => {
-            value.children().map(|(_, element)| bytes_cost(&element)).sum()
-        }
-        Value::JsonMap(_) | Value::Map(_) => {
-            value.children().map(|(key, entry)| bytes_cost(&key.to_value()) + bytes_cost(&entry)).sum()
-        }
-        _ => 1,
-    }
-}
+pub(super) static VERSION_2: Library = Library::of(&[
+    FORMAT,
+    Function {
+        name: "strings.quote",
+        overloads: &[Overload::function("strings_quote", &[Ty::String], Ty::String, |call, args| {
+            mapped(call, args, quote)
+        })
+        .costs(Cost::FIRST)],
+    },
+]);
 
 fn target<'v>(args: &'v [Value<'_>]) -> Result<&'v str, Box<Failure>> {
     args.first().and_then(Value::as_str).ok_or_else(Failure::no_such_overload)

@@ -93,10 +93,10 @@ impl Planner<'_> {
         overloads: &[&'static Overload],
     ) -> Node {
         let meter = Meter::new(u64::MAX);
-        let invocation = Invocation { meter: &meter, regex: None };
         let args = [arg.clone()];
         let mut failure = None;
         for overload in overloads {
+            let invocation = Invocation { meter: &meter, regex: None, overload };
             match (overload.run)(&invocation, &args) {
                 Ok(value) => return Node::Constant(value),
                 Err(failed) if failed.kind == FailureKind::NoSuchOverload => {}

@@ -127,6 +127,8 @@ pub(crate) struct Fold {
     pub(crate) var2: Option<u32>,
     pub(crate) filter: Option<Node>,
     pub(crate) body: Node,
+    /// Whether the type of the body is known, by which the cost of `sortBy` goes.
+    pub(crate) known: bool,
 }
 
 #[derive(Debug)]

@@ -128,6 +128,7 @@ impl Planner<'_> {
             var2,
             filter: fold.filter.as_ref().map(|filter| self.plan(filter)),
             body: self.plan(&fold.body),
+            known: self.checked.types.get(fold.body.id as usize).is_some_and(|of| !of.is_dyn()),
         }))
     }
 

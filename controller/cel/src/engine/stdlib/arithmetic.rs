@@ -34,7 +34,7 @@ pub(super) fn negate<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value
     }
 }
 
-pub(super) fn add<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
+pub(crate) fn add<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let [left, right] = args else { return Err(Failure::no_such_overload()) };
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => {

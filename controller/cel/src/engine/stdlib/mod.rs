@@ -9,7 +9,8 @@ mod optional;
 mod strings;
 mod times;
 
-pub(crate) use compare::equal;
+pub(crate) use arithmetic::add;
+pub(crate) use compare::{compare, equal};
 pub(crate) use convert::is_conversion;
 
 use super::failure::Failure;

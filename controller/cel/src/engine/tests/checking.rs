@@ -143,7 +143,7 @@ fn literals_are_validated() {
 #[test]
 fn constants_are_evaluated_ahead_with_their_failures() {
     check_errors("true || int('x') == 1", &["1:9: type conversion error from 'string' to 'int'"]);
-    check_errors("true || matches('x', '(a')", &["1:9: error parsing regexp: unclosed group: `(a`"]);
+    check_errors("true || matches('x', '(a')", &["1:9: error parsing regexp: missing closing ): `(a`"]);
     check_errors("object[null] == 1", &["1:8: invalid qualifier type: types.Null"]);
     check_type("true || 1 / 0 == 1", "bool");
     check_type("{'a': 1, 'a': 2}.a == 2", "bool");
@@ -167,8 +167,12 @@ fn each_version_of_kubernetes_has_its_own() {
     check("[?object] == [] || {?'a': object} == {}", "1.28");
     check("optional.of(1).optMap(x, x) == optional.of(1)", "1.28");
     check("type(dyn(1)) == optional_type", "1.28");
-    check("strings.quote('a') == ''", "1.29");
+    check("strings.quote('a') == '' && '%d'.format([1]) == '1'", "1.29");
+    check("sets.contains([1], [1])", "1.29");
     check("[1].all(i, x, i < x) && [1].transformMap(i, x, x) == {}", "1.32");
+    check("'a'.find('a') == 'a' && [1].sum() == 1", "1.26");
+    check("[1].slice(0, 1).sortBy(x, x).reverse() == [1]", "1.34");
+    check("[1].includes(1)", "1.37");
     // Before its validators, Kubernetes refused a duration that cannot be read as what it is folded to.
     let message = |version: &str| {
         let environment = Environment::kubernetes(version.parse().unwrap());

@@ -152,7 +152,10 @@ fn patterns_are_re2() {
     check(r"'a-b&&c'.matches('^[a-c&&-]+$')", json!(true));
     check(r"'{'.matches('{') && 'a{,2}'.matches('a{,2}')", json!(true));
     check(r"'web'.matches('(?i)^WEB$') && 'a\nb'.matches('(?m)^b')", json!(true));
-    check_failure("'x'.matches(object.metadata.name + '(')", "error parsing regexp: unclosed group: `web(`");
+    check_failure(
+        "'x'.matches(object.metadata.name + '(')",
+        "error parsing regexp: missing closing ): `web(`",
+    );
 }
 
 struct Variables;

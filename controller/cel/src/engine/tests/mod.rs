@@ -4,6 +4,7 @@ mod checking;
 mod costs;
 mod evaluating;
 mod footprints;
+mod libraries;
 mod limits;
 
 use serde_json::{Value as Json, json};
