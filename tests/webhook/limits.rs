@@ -63,7 +63,7 @@ async fn a_deep_review_is_denied_in_every_class() {
 #[tokio::test]
 async fn a_review_of_too_many_values_is_denied_in_every_class() {
     let gate = gate();
-    let many = format!("[0{}]", r#",{"":0}"#.repeat(1_000_000));
+    let many = format!("[0{}]", ",0".repeat(4_000_000));
     let many = review("good").to_string().replace(r#"{"key":"value"}"#, &many);
     for (path, _) in CLASSES {
         let response = gate.send(path, many.clone()).await.response();

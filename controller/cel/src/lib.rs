@@ -5,6 +5,7 @@ mod error;
 pub mod image;
 mod limits;
 mod syntax;
+pub mod tree;
 
 pub use engine::{
     Bindings, Environment, Extent, Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter,
@@ -13,3 +14,4 @@ pub use engine::{
 pub use error::CompileError;
 pub use image::{ImageError, ImageReference};
 pub use limits::with_large_stack;
+pub use tree::{Node, Tree};

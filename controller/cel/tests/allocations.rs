@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use portcullis_cel::Tree;
 use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Type, Value};
 use serde_json::json;
 
@@ -33,7 +34,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// How often evaluating `source` allocates, once it has been evaluated before.
 fn allocations(source: &str) -> u64 {
-    let object = json!({
+    let object = Tree::from(json!({
         "metadata": {"name": "web", "labels": {"app": "web", "tier": "front"}},
         "spec": {
             "replicas": 3,
@@ -42,14 +43,14 @@ fn allocations(source: &str) -> u64 {
                 {"name": "b", "image": "registry.example.com/b:1", "securityContext": {"privileged": false}},
             ],
         },
-    });
+    }));
     let environment = Environment::new().with_variable("object", Type::Dyn);
     let program = match Program::compile(&environment, source) {
         Ok(program) => program,
         Err(errors) => unreachable!("{source}: {errors:?}"),
     };
     let mut bindings = Bindings::new(&environment);
-    bindings.set("object", Value::from_json(&object));
+    bindings.set("object", Value::from_json(object.root()));
     let mut counted = 0;
     for _ in 0..2 {
         let before = COUNT.get();

@@ -4,7 +4,9 @@
 
 use std::thread;
 
-use portcullis_cel::{Bindings, Environment, FailureKind, Meter, Program, Type, Value, with_large_stack};
+use portcullis_cel::{
+    Bindings, Environment, FailureKind, Meter, Program, Tree, Type, Value, with_large_stack,
+};
 use serde_json::{Value as Json, json};
 
 /// What became of an expression.
@@ -29,9 +31,9 @@ fn run(source: &str) -> Outcome {
             Ok(program) => program,
             Err(errors) => return Outcome::Refused(errors[0].message.clone()),
         };
-        let x = json!([[1]]);
+        let x = Tree::from(json!([[1]]));
         let mut bindings = Bindings::new(&environment);
-        bindings.set("x", Value::from_json(&x));
+        bindings.set("x", Value::from_json(x.root()));
         match program.evaluate(&bindings, &Meter::new(100_000)) {
             Ok(value) => Outcome::Gave(value.to_json()),
             Err(error) => Outcome::Failed(error.message.to_string()),
@@ -192,7 +194,7 @@ fn values_cannot_be_nested_without_end() {
         let environment = Environment::new().with_variable("x", Type::Dyn);
         let program = Program::compile(&environment, &repeat("[", "x", "]", 200)).unwrap();
         let same = Program::compile(&environment, "x == x && x in [x]").unwrap();
-        let mut value = Value::owned(&json!(1));
+        let mut value = Value::owned(Tree::from(json!(1)).root());
         for _ in 0..100 {
             let mut bindings = Bindings::new(&environment);
             bindings.set("x", value.clone());
@@ -219,13 +221,14 @@ fn deep_json_is_read_compared_and_returned() {
         for level in 0..1_000 {
             deep = if level % 2 == 0 { json!([deep]) } else { json!({"a": deep}) };
         }
+        let tree = Tree::from(&deep);
         let environment = Environment::new().with_variable("x", Type::Dyn).with_variable("y", Type::Dyn);
         let source = "x == y && y == x && [x] == [y] && x in [y]";
         let equal = Program::compile(&environment, source).unwrap();
         let whole = Program::compile(&environment, "y").unwrap();
         let mut bindings = Bindings::new(&environment);
-        bindings.set("x", Value::from_json(&deep));
-        bindings.set("y", Value::owned(&deep));
+        bindings.set("x", Value::from_json(tree.root()));
+        bindings.set("y", Value::owned(tree.root()));
         let budget = Meter::new(1_000_000);
         assert_eq!(equal.evaluate(&bindings, &budget).unwrap().as_bool(), Some(true));
         assert_eq!(whole.evaluate(&bindings, &budget).unwrap().to_json(), deep);

@@ -1,6 +1,6 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
-use serde_json::Value as Json;
+use portcullis_cel::{Node, Tree};
 use std::collections::{BTreeMap, HashMap};
 
 /// A snapshot of the cluster as far as policies may see it: Namespaces and params.
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// Namespaces by name, whole objects.
-    namespaces: BTreeMap<String, Json>,
+    namespaces: BTreeMap<String, Tree>,
     /// Other objects by (`apiVersion`, kind), in the order in which they were added.
     objects: BTreeMap<(String, String), Kind>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
@@ -19,7 +19,7 @@ pub struct Facts {
 /// The objects of one kind.
 #[derive(Debug, Clone, Default)]
 struct Kind {
-    objects: Vec<Json>,
+    objects: Vec<Tree>,
     /// Where each is, by namespace and name: dumps hold thousands of one kind.
     index: HashMap<(String, String), usize>,
 }
@@ -38,10 +38,11 @@ impl Facts {
 
     /// Adds an object; a later one of the same kind, namespace and name replaces the earlier.
     /// Objects without `apiVersion`, `kind` or name are left out: nothing could refer to them.
-    pub fn add(&mut self, object: Json) {
+    pub fn add(&mut self, object: impl Into<Tree>) {
+        let object = object.into();
         let (Some(api_version), Some(kind), Some(name)) = (
-            object.get("apiVersion").and_then(Json::as_str),
-            object.get("kind").and_then(Json::as_str),
+            object.get("apiVersion").and_then(Node::as_str),
+            object.get("kind").and_then(Node::as_str),
             name_of(&object),
         ) else {
             return;
@@ -63,20 +64,20 @@ impl Facts {
     }
 
     /// The Namespace object of that name.
-    pub fn namespace(&self, name: &str) -> Option<&Json> {
+    pub fn namespace(&self, name: &str) -> Option<&Tree> {
         self.namespaces.get(name)
     }
 
     /// Every object of a kind, in all namespaces.
-    pub fn objects(&self, api_version: &str, kind: &str) -> &[Json] {
+    pub fn objects(&self, api_version: &str, kind: &str) -> &[Tree] {
         self.objects.get(&(api_version.to_owned(), kind.to_owned())).map_or(&[], |kind| &kind.objects)
     }
 }
 
-fn name_of(object: &Json) -> Option<&str> {
-    object.pointer("/metadata/name").and_then(Json::as_str)
+fn name_of(object: &Tree) -> Option<&str> {
+    object.pointer("/metadata/name").and_then(Node::as_str)
 }
 
-fn namespace_of(object: &Json) -> &str {
-    object.pointer("/metadata/namespace").and_then(Json::as_str).unwrap_or_default()
+fn namespace_of(object: &Tree) -> &str {
+    object.pointer("/metadata/namespace").and_then(Node::as_str).unwrap_or_default()
 }

@@ -23,5 +23,6 @@ pub mod yaml;
 
 pub use decision::Decision;
 pub use facts::Facts;
+pub use portcullis_cel::tree;
 pub use request::Request;
 pub use set::PolicySet;

@@ -3,7 +3,8 @@
 //! Objects may have any shape: what is not what it should be is skipped, never a panic.
 
 use crate::request::{GroupVersionKind, Request};
-use serde_json::{Value as Json, json};
+use portcullis_cel::tree::{Builder, NodeList};
+use portcullis_cel::{Node, Tree};
 
 /// A kind that is a Pod or carries a Pod template.
 #[derive(Debug, Clone, Copy)]
@@ -41,22 +42,23 @@ pub const POD_KINDS: &[PodKind] = &[
 #[derive(Debug, Clone, Copy)]
 pub struct PodView<'a> {
     /// The Pod's spec; null where the object has none.
-    pub spec: &'a Json,
+    pub spec: Node<'a>,
     /// The Pod's or template's own metadata; null where there is none.
-    pub metadata: &'a Json,
+    pub metadata: Node<'a>,
     /// The field path of `spec`, such as `spec.template.spec`.
     pub spec_path: &'static str,
 }
 
 /// A container of any sort, with its place.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Container<'a> {
-    /// The container as the object has it; always a JSON object.
-    pub json: &'a Json,
+    /// The container as the object has it; always a map.
+    pub json: Node<'a>,
     /// Which of the Pod's lists it is in.
     pub kind: ContainerKind,
-    /// Its field path, such as `spec.template.spec.initContainers[0]`.
-    pub path: String,
+    /// Where it is in that list.
+    index: usize,
+    spec_path: &'static str,
 }
 
 /// The list that a container is in.
@@ -71,16 +73,19 @@ pub enum ContainerKind {
 }
 
 /// A reference to an image, with its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Image<'a> {
     /// The reference as written; never empty.
     pub reference: &'a str,
-    /// `container`, `init`, `ephemeral` or `volume`.
-    pub source: &'static str,
     /// The container's name, or the volume's; empty if it has none.
     pub container: &'a str,
-    /// The field path of the reference, such as `spec.containers[0].image`.
-    pub path: String,
+    place: ImagePlace<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum ImagePlace<'a> {
+    Container(Container<'a>),
+    Volume { index: usize, spec_path: &'static str },
 }
 
 impl ContainerKind {
@@ -106,7 +111,8 @@ impl ContainerKind {
 
 impl<'a> PodView<'a> {
     /// The Pod inside an object of this kind; `None` where the kind carries none or there is no object.
-    pub fn new(kind: &GroupVersionKind, object: &'a Json) -> Option<Self> {
+    pub fn new(kind: &GroupVersionKind, object: &'a Tree) -> Option<Self> {
+        let object = object.root();
         let known = POD_KINDS.iter().find(|known| known.kind == kind.kind && known.group == kind.group)?;
         if !object.is_object() {
             return None;
@@ -120,72 +126,95 @@ impl<'a> PodView<'a> {
     }
 
     /// Regular containers, then init containers, then ephemeral ones.
-    pub fn containers(&self) -> Vec<Container<'a>> {
-        let mut containers = Vec::new();
-        for kind in ContainerKind::ALL {
-            for (index, json) in elements(self.spec, kind.field()) {
-                let path = format!("{}.{}[{index}]", self.spec_path, kind.field());
-                containers.push(Container { json, kind, path });
-            }
-        }
-        containers
+    pub fn containers(&self) -> impl Iterator<Item = Container<'a>> + use<'a> {
+        let Self { spec, spec_path, .. } = *self;
+        ContainerKind::ALL.into_iter().flat_map(move |kind| {
+            elements(spec, kind.field()).map(move |(index, json)| Container { json, kind, index, spec_path })
+        })
     }
 
     /// The images of all containers in their order, then those of image volumes. An image that is absent,
     /// empty or not a string gives none.
-    pub fn images(&self) -> Vec<Image<'a>> {
-        let of_containers = self.containers().into_iter().filter_map(|container| {
+    pub fn images(&self) -> impl Iterator<Item = Image<'a>> + use<'a> {
+        let spec_path = self.spec_path;
+        let of_containers = self.containers().filter_map(|container| {
             let reference = text(container.json, "image")?;
-            let path = format!("{}.image", container.path);
-            Some(Image { reference, source: container.kind.as_str(), container: name(container.json), path })
+            let place = ImagePlace::Container(container);
+            Some(Image { reference, container: name(container.json), place })
         });
-        let of_volumes = elements(self.spec, "volumes").filter_map(|(index, volume)| {
+        let of_volumes = elements(self.spec, "volumes").filter_map(move |(index, volume)| {
             let reference = text(member(volume, "image"), "reference")?;
-            let path = format!("{}.volumes[{index}].image.reference", self.spec_path);
-            Some(Image { reference, source: "volume", container: name(volume), path })
+            Some(Image { reference, container: name(volume), place: ImagePlace::Volume { index, spec_path } })
         });
-        of_containers.chain(of_volumes).collect()
+        of_containers.chain(of_volumes)
     }
 }
 
 impl Container<'_> {
-    /// The container as expressions see it: its own fields and `kind`.
-    pub fn to_json(&self) -> Json {
-        let mut container = self.json.clone();
-        if let Json::Object(fields) = &mut container {
-            fields.insert("kind".to_owned(), self.kind.as_str().into());
-        }
-        container
+    /// Its field path, such as `spec.template.spec.initContainers[0]`.
+    pub fn path(&self) -> String {
+        format!("{}.{}[{}]", self.spec_path, self.kind.field(), self.index)
     }
 }
 
 impl Image<'_> {
-    /// The image as expressions see it.
-    pub fn to_json(&self) -> Json {
-        json!({"reference": self.reference, "source": self.source, "container": self.container})
+    /// `container`, `init`, `ephemeral` or `volume`.
+    pub fn source(&self) -> &'static str {
+        match self.place {
+            ImagePlace::Container(container) => container.kind.as_str(),
+            ImagePlace::Volume { .. } => "volume",
+        }
+    }
+
+    /// The field path of the reference, such as `spec.containers[0].image`.
+    pub fn path(&self) -> String {
+        match self.place {
+            ImagePlace::Container(container) => format!("{}.image", container.path()),
+            ImagePlace::Volume { index, spec_path } => {
+                format!("{spec_path}.volumes[{index}].image.reference")
+            }
+        }
     }
 }
 
-/// A list bound to an expression, with the field path of each element.
+/// What `containers` and `images` are bound to.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BoundList {
-    /// A JSON array.
-    pub list: Json,
-    /// As many as the list has elements.
-    pub paths: Vec<String>,
+pub struct Lists {
+    /// Each container's own entries, and `kind`.
+    pub containers: Tree,
+    /// For each reference to an image `reference`, `source` and `container`.
+    pub images: Tree,
 }
 
-impl BoundList {
-    /// What `containers` is bound to.
-    pub fn containers(pod: &PodView<'_>) -> Self {
-        let (list, paths) = pod.containers().into_iter().map(|each| (each.to_json(), each.path)).unzip();
-        Self { list: Json::Array(list), paths }
-    }
-
-    /// What `images` is bound to.
-    pub fn images(pod: &PodView<'_>) -> Self {
-        let (list, paths) = pod.images().into_iter().map(|each| (each.to_json(), each.path)).unzip();
-        Self { list: Json::Array(list), paths }
+impl Lists {
+    /// The lists of the Pod in an object, which share what the object has.
+    pub fn of(object: &Tree, pod: &PodView<'_>) -> Self {
+        let mut builder = Builder::beside(object);
+        let list = builder.open_list();
+        for container in pod.containers() {
+            let map = builder.open_map();
+            builder.shared_entries(container.json);
+            let kind = builder.text(container.kind.as_str());
+            builder.entry("kind", kind);
+            let container = builder.close_map(map);
+            builder.item(container);
+        }
+        let containers = builder.close_list(list);
+        let list = builder.open_list();
+        for image in pod.images() {
+            let map = builder.open_map();
+            for (key, text) in
+                [("reference", image.reference), ("source", image.source()), ("container", image.container)]
+            {
+                let value = builder.text(text);
+                builder.entry(key, value);
+            }
+            let image = builder.close_map(map);
+            builder.item(image);
+        }
+        let images = builder.close_list(list);
+        let [containers, images] = builder.finish([containers, images]);
+        Self { containers, images }
     }
 }
 
@@ -196,7 +225,7 @@ pub fn is_mirror_pod_of_requester(request: &Request) -> bool {
     if !request.kind.group.is_empty() || request.kind.kind != "Pod" {
         return false;
     }
-    let pod = &request.object;
+    let pod = request.object.root();
     let annotations = member(member(pod, "metadata"), "annotations");
     text(member(pod, "spec"), "nodeName")
         .is_some_and(|node| user.username.strip_prefix("system:node:") == Some(node))
@@ -214,28 +243,27 @@ pub fn lists_too_much(request: &Request) -> bool {
     [&request.object, &request.old_object].into_iter().any(|object| {
         PodView::new(&request.kind, object).is_some_and(|view| {
             let listed = lists.iter().filter_map(|list| member(view.spec, list).as_array());
-            listed.map(Vec::len).sum::<usize>() > MAX_LISTED
+            listed.map(NodeList::len).sum::<usize>() > MAX_LISTED
         })
     })
 }
 
-static NULL: Json = Json::Null;
-
-fn member<'a>(value: &'a Json, field: &str) -> &'a Json {
-    value.get(field).unwrap_or(&NULL)
+fn member<'a>(value: Node<'a>, field: &str) -> Node<'a> {
+    value.get(field).unwrap_or_default()
 }
 
-/// The objects of a list, each with its index in it.
-fn elements<'a>(value: &'a Json, field: &str) -> impl Iterator<Item = (usize, &'a Json)> {
-    let list = member(value, field).as_array().map_or(&[][..], Vec::as_slice);
-    list.iter().enumerate().filter(|(_, element)| element.is_object())
+/// The maps of a list, each with its index in it.
+fn elements<'a>(value: Node<'a>, field: &str) -> impl Iterator<Item = (usize, Node<'a>)> + use<'a> {
+    let list = member(value, field).as_array();
+    let elements = list.into_iter().flat_map(NodeList::iter);
+    elements.enumerate().filter(|(_, element)| element.is_object())
 }
 
-fn text<'a>(value: &'a Json, field: &str) -> Option<&'a str> {
+fn text<'a>(value: Node<'a>, field: &str) -> Option<&'a str> {
     value.get(field)?.as_str().filter(|text| !text.is_empty())
 }
 
-fn name(value: &Json) -> &str {
+fn name(value: Node<'_>) -> &str {
     text(value, "name").unwrap_or_default()
 }
 
@@ -244,6 +272,7 @@ mod tests {
     use super::*;
     use crate::matching::Resources;
     use crate::request::{Operation, UserInfo};
+    use serde_json::{Value as Json, json};
 
     fn kind(api_version: &str, kind: &str) -> GroupVersionKind {
         GroupVersionKind::from_api_version(api_version, kind)
@@ -251,6 +280,14 @@ mod tests {
 
     fn pod(spec: Json) -> Json {
         json!({"metadata": {"labels": {"app": "web"}}, "spec": spec})
+    }
+
+    fn container_paths(view: &PodView<'_>) -> Vec<String> {
+        view.containers().map(|container| container.path()).collect()
+    }
+
+    fn image_paths(view: &PodView<'_>) -> Vec<String> {
+        view.images().map(|image| image.path()).collect()
     }
 
     #[test]
@@ -273,9 +310,10 @@ mod tests {
                 "spec.jobTemplate.spec.template.spec",
             ),
         ] {
+            let object = Tree::from(object);
             let view = PodView::new(&kind(api_version, name), &object).unwrap();
-            assert_eq!(view.spec, &json!({"hostNetwork": true}), "{name}");
-            assert_eq!(view.metadata, &json!({"labels": {"app": "web"}}), "{name}");
+            assert_eq!(view.spec, json!({"hostNetwork": true}), "{name}");
+            assert_eq!(view.metadata, json!({"labels": {"app": "web"}}), "{name}");
             assert_eq!(view.spec_path, path);
         }
     }
@@ -290,13 +328,16 @@ mod tests {
             ("v1", "Pod", json!("pod")),
             ("v1", "Pod", json!([pod(json!({}))])),
         ] {
-            assert!(PodView::new(&kind(api_version, name), &object).is_none(), "{api_version} {name}");
+            assert!(
+                PodView::new(&kind(api_version, name), &Tree::from(object)).is_none(),
+                "{api_version} {name}"
+            );
         }
     }
 
     #[test]
     fn containers_and_images_with_their_places() {
-        let object = json!({"spec": {"template": pod(json!({
+        let object = Tree::from(json!({"spec": {"template": pod(json!({
             "containers": [{"name": "web", "image": "r.io/web:1", "kind": "forged"}, {"name": "bare"}],
             "initContainers": [{"name": "init", "image": "r.io/init"}, {"name": "sidecar", "image": "", "restartPolicy": "Always"}],
             "ephemeralContainers": [{"image": "r.io/debug"}],
@@ -305,12 +346,12 @@ mod tests {
                 {"name": "model", "image": {"reference": "r.io/model:2"}},
                 {"name": "later", "image": {}}
             ]
-        }))}});
+        }))}}));
         let view = PodView::new(&kind("apps/v1", "Deployment"), &object).unwrap();
 
-        let containers = BoundList::containers(&view);
+        let lists = Lists::of(&object, &view);
         assert_eq!(
-            containers.list,
+            lists.containers,
             json!([
                 {"name": "web", "image": "r.io/web:1", "kind": "container"},
                 {"name": "bare", "kind": "container"},
@@ -320,7 +361,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            containers.paths,
+            container_paths(&view),
             [
                 "spec.template.spec.containers[0]",
                 "spec.template.spec.containers[1]",
@@ -330,9 +371,8 @@ mod tests {
             ]
         );
 
-        let images = BoundList::images(&view);
         assert_eq!(
-            images.list,
+            lists.images,
             json!([
                 {"reference": "r.io/web:1", "source": "container", "container": "web"},
                 {"reference": "r.io/init", "source": "init", "container": "init"},
@@ -341,7 +381,7 @@ mod tests {
             ])
         );
         assert_eq!(
-            images.paths,
+            image_paths(&view),
             [
                 "spec.template.spec.containers[0].image",
                 "spec.template.spec.initContainers[0].image",
@@ -353,16 +393,13 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_skipped_but_counted() {
-        let object = pod(json!({
+        let object = Tree::from(pod(json!({
             "containers": [null, "web", {"name": 5, "image": 7}, {"image": "r.io/web"}],
             "volumes": [[], {"image": "r.io/model"}, {"image": {"reference": "r.io/model"}}]
-        }));
+        })));
         let view = PodView::new(&kind("v1", "Pod"), &object).unwrap();
-        assert_eq!(BoundList::containers(&view).paths, ["spec.containers[2]", "spec.containers[3]"]);
-        assert_eq!(
-            BoundList::images(&view).paths,
-            ["spec.containers[3].image", "spec.volumes[2].image.reference"]
-        );
+        assert_eq!(container_paths(&view), ["spec.containers[2]", "spec.containers[3]"]);
+        assert_eq!(image_paths(&view), ["spec.containers[3].image", "spec.volumes[2].image.reference"]);
     }
 
     #[test]
@@ -375,8 +412,9 @@ mod tests {
             pod(json!({"containers": {"image": "x"}, "initContainers": null, "volumes": "x"})),
             pod(json!({"containers": [[{"image": "x"}]]})),
         ] {
+            let object = Tree::from(object);
             let view = PodView::new(&kind("v1", "Pod"), &object).unwrap();
-            assert!(view.images().is_empty() && view.containers().is_empty(), "{object}");
+            assert!(view.images().next().is_none() && view.containers().next().is_none(), "{object}");
         }
     }
 
@@ -393,7 +431,7 @@ mod tests {
             });
             let mut request = Request::for_object(object, &Resources::new(), Operation::Create);
             assert_eq!(lists_too_much(&request), expect, "{count} {list}");
-            request.old_object = request.object.take();
+            request.old_object = std::mem::take(&mut request.object);
             assert_eq!(lists_too_much(&request), expect, "the old one: {count} {list}");
             request.kind.kind = "Widget".to_owned();
             assert!(!lists_too_much(&request), "no Pod");

@@ -1,6 +1,6 @@
 //! What is decided on: an admission request, wherever it came from.
 
-use serde_json::Value as Json;
+use portcullis_cel::Tree;
 use std::collections::BTreeMap;
 
 /// One admission request: from an AdmissionReview, from a live object, or from a file.
@@ -30,14 +30,14 @@ pub struct Request {
     /// Who asks; `None` outside admission, where nobody does.
     pub user: Option<UserInfo>,
     /// The new object; null on DELETE.
-    pub object: Json,
+    pub object: Tree,
     /// The existing object; null on CREATE and CONNECT.
-    pub old_object: Json,
+    pub old_object: Tree,
     /// Whether `old_object` is really what it says; false for a file or a live object, which may be a
     /// change of something that is not in sight.
     pub old_object_known: bool,
     /// CreateOptions, UpdateOptions, DeleteOptions or what CONNECT carries; null if absent.
-    pub options: Json,
+    pub options: Tree,
     /// Whether nothing will be persisted.
     pub dry_run: bool,
 }

@@ -56,7 +56,7 @@ pub(crate) fn create(object: Json) -> Request {
 pub(crate) fn update(old: Json, new: Json) -> Request {
     let mut request = create(new);
     request.operation = Operation::Update;
-    request.old_object = old;
+    request.old_object = old.into();
     request
 }
 

@@ -1,56 +1,43 @@
-//! The only module that knows how JSON is represented.
+//! JSON as CEL sees it.
 
-use serde_json::{Map, Number, Value as Json};
-
-use super::map::{Key, MapValue};
+use super::map::Key;
 use super::value::{Text, Value};
-
-/// A borrowed JSON array.
-#[derive(Clone, Copy, Debug)]
-pub struct JsonList<'a>(&'a [Json]);
-
-/// A borrowed JSON object.
-#[derive(Clone, Copy, Debug)]
-pub struct JsonMap<'a>(&'a Map<String, Json>);
+use crate::tree::{Content, Node};
+use serde_json::{Map, Value as Json};
 
 impl<'a> Value<'a> {
-    /// JSON as CEL sees it, borrowed: integers are `int` within its range, other
-    /// numbers are `double`, as in the API server.
+    /// JSON as CEL sees it, borrowed: integers are `int` within its range, other numbers are `double`, as in
+    /// the API server.
     #[must_use]
-    pub fn from_json(json: &'a Json) -> Self {
-        match json {
-            Json::Null => Self::Null,
-            Json::Bool(truth) => Self::Bool(*truth),
-            Json::Number(number) => Self::number(number),
-            Json::String(text) => Self::Text(Text::Borrowed(text)),
-            Json::Array(items) => Self::JsonList(JsonList(items)),
-            Json::Object(fields) => Self::JsonMap(JsonMap(fields)),
-        }
-    }
-
-    fn number(number: &Number) -> Self {
-        match number.as_i64() {
-            Some(int) => Self::Int(int),
-            None => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+    pub fn from_json(node: Node<'a>) -> Self {
+        match node.content() {
+            Content::Null => Self::Null,
+            Content::Bool(truth) => Self::Bool(truth),
+            Content::Int(number) => Self::Int(number),
+            Content::Uint(number) => Self::Double(number as f64),
+            Content::Double(number) => Self::Double(number),
+            Content::Text(text) => Self::Text(Text::Borrowed(text)),
+            Content::List(list) => Self::JsonList(list),
+            Content::Map(map) => Self::JsonMap(map),
         }
     }
 
     /// A value of its own, copied from JSON that does not live long enough to be borrowed.
     #[must_use]
-    pub fn owned(json: &Json) -> Self {
-        match json {
-            Json::String(text) => Self::text(text.as_str()),
-            Json::Array(items) => Self::list(items.iter().map(Self::owned).collect()),
-            Json::Object(fields) => {
-                let mut entries = MapValue::default();
-                for (name, value) in fields {
-                    entries.insert(Key::Text(Text::Shared(name.as_str().into())), Self::owned(value));
-                }
-                Self::map(entries)
+    pub fn owned(node: Node<'_>) -> Self {
+        match node.content() {
+            Content::Text(text) => Self::text(text),
+            Content::List(list) => Self::list(list.iter().map(Self::owned).collect()),
+            Content::Map(map) => {
+                let entry =
+                    |(name, value): (&str, _)| (Key::Text(Text::Shared(name.into())), Self::owned(value));
+                Self::map(map.iter().map(entry).collect())
             }
-            Json::Null => Self::Null,
-            Json::Bool(truth) => Self::Bool(*truth),
-            Json::Number(number) => Self::number(number),
+            Content::Null => Self::Null,
+            Content::Bool(truth) => Self::Bool(truth),
+            Content::Int(number) => Self::Int(number),
+            Content::Uint(number) => Self::Double(number as f64),
+            Content::Double(number) => Self::Double(number),
         }
     }
 
@@ -66,8 +53,10 @@ impl<'a> Value<'a> {
             Self::Double(number) => (*number).into(),
             Self::Text(text) => text.as_str().into(),
             Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
-            Self::JsonList(list) => Json::Array(list.0.to_vec()),
-            Self::JsonMap(map) => Json::Object(map.0.clone()),
+            Self::JsonList(list) => list.iter().map(Node::to_json).collect(),
+            Self::JsonMap(map) => {
+                Json::Object(map.iter().map(|(key, node)| (key.to_owned(), node.to_json())).collect())
+            }
             Self::List(items) => items.iter().map(Value::to_json).collect(),
             Self::Map(map) => map
                 .iter()
@@ -79,55 +68,5 @@ impl<'a> Value<'a> {
                 self.to_string().into()
             }
         }
-    }
-}
-
-impl<'a> JsonList<'a> {
-    /// How many elements it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The element at an index, counted from 0.
-    #[must_use]
-    pub fn get(&self, index: usize) -> Option<Value<'a>> {
-        self.0.get(index).map(Value::from_json)
-    }
-
-    /// Its elements.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Value<'a>> + use<'a> {
-        self.0.iter().map(Value::from_json)
-    }
-}
-
-impl<'a> JsonMap<'a> {
-    /// How many fields it has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The field of a name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.get(name).map(Value::from_json)
-    }
-
-    /// Its fields, in the order of the representation.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, Value<'a>)> + use<'a> {
-        self.0.iter().map(|(name, value)| (name.as_str(), Value::from_json(value)))
     }
 }

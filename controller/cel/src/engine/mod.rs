@@ -2,15 +2,16 @@
 //! at cel-go's cost.
 //!
 //! ```
+//! use portcullis_cel::Tree;
 //! use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Type, Value};
 //!
 //! let environment = Environment::new().with_variable("object", Type::Dyn);
 //! let source = "object.spec.containers.all(c, c.image.startsWith('registry.example.com/'))";
 //! let program = Program::compile_expecting(&environment, source, &Type::Bool).unwrap();
 //!
-//! let object = serde_json::json!({"spec": {"containers": [{"image": "nginx"}]}});
+//! let object = Tree::from(serde_json::json!({"spec": {"containers": [{"image": "nginx"}]}}));
 //! let mut bindings = Bindings::new(&environment);
-//! bindings.set("object", Value::from_json(&object));
+//! bindings.set("object", Value::from_json(object.root()));
 //! let allowed = program.evaluate(&bindings, &Meter::new(1_000_000)).unwrap();
 //! assert_eq!(allowed.as_bool(), Some(false));
 //! ```
@@ -49,7 +50,6 @@ pub use cost::Cost;
 pub use environment::Environment;
 pub use failure::{Failure, FailureKind};
 pub use footprint::{Extent, Footprint, Read, Step};
-pub use json::{JsonList, JsonMap};
 pub use library::{KubernetesVersion, Library, UnknownVersion};
 pub use map::{Key, MapValue};
 pub use meter::Meter;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::format;
-use super::json::{JsonList, JsonMap};
 use super::map::{Key, MapValue};
 use super::meter::Meter;
 use super::time::Timestamp;
+use crate::tree::{NodeList, NodeMap};
 
 /// A CEL value.
 #[derive(Clone, Debug)]
@@ -29,11 +29,11 @@ pub enum Value<'a> {
     /// A sequence of bytes.
     Bytes(Arc<[u8]>),
     /// A list borrowed from JSON.
-    JsonList(JsonList<'a>),
+    JsonList(NodeList<'a>),
     /// A list that an expression built.
     List(Arc<Vec<Value<'a>>>),
     /// A map borrowed from JSON.
-    JsonMap(JsonMap<'a>),
+    JsonMap(NodeMap<'a>),
     /// A map that an expression built.
     Map(Arc<MapValue<'a>>),
     /// A length of time in nanoseconds.
@@ -125,7 +125,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn elements(&self) -> Option<Vec<Value<'a>>> {
         match self {
-            Self::JsonList(list) => Some(list.iter().collect()),
+            Self::JsonList(list) => Some(list.iter().map(Value::from_json).collect()),
             Self::List(items) => Some(items.to_vec()),
             _ => None,
         }
@@ -135,7 +135,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn element(&self, index: usize) -> Option<Value<'a>> {
         match self {
-            Self::JsonList(list) => list.get(index),
+            Self::JsonList(list) => list.get(index).map(Value::from_json),
             Self::List(items) => items.get(index).cloned(),
             _ => None,
         }
@@ -145,7 +145,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn entry(&self, key: &Key<'a>) -> Option<Value<'a>> {
         match (self, key) {
-            (Self::JsonMap(map), Key::Text(name)) => map.get(name.as_str()),
+            (Self::JsonMap(map), Key::Text(name)) => map.get(name.as_str()).map(Value::from_json),
             (Self::Map(map), key) => map.get(key).cloned(),
             _ => None,
         }
@@ -155,7 +155,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Value<'a>> {
         match self {
-            Self::JsonMap(map) => map.get(name),
+            Self::JsonMap(map) => map.get(name).map(Value::from_json),
             Self::Map(map) => map.get(&Key::Text(Text::Shared(name.into()))).cloned(),
             _ => None,
         }
@@ -165,15 +165,18 @@ impl<'a> Value<'a> {
     pub fn children(&self) -> Box<dyn Iterator<Item = (Key<'a>, Value<'a>)> + '_> {
         let number = |index: usize| Key::Uint(index as u64);
         match self {
-            Self::JsonList(list) => {
-                Box::new(list.iter().enumerate().map(move |(index, value)| (number(index), value)))
-            }
+            Self::JsonList(list) => Box::new(
+                list.iter()
+                    .map(Value::from_json)
+                    .enumerate()
+                    .map(move |(index, value)| (number(index), value)),
+            ),
             Self::List(items) => {
                 Box::new(items.iter().enumerate().map(move |(index, value)| (number(index), value.clone())))
             }
-            Self::JsonMap(map) => {
-                Box::new(map.iter().map(|(name, value)| (Key::Text(Text::Borrowed(name)), value)))
-            }
+            Self::JsonMap(map) => Box::new(
+                map.iter().map(|(name, value)| (Key::Text(Text::Borrowed(name)), Value::from_json(value))),
+            ),
             Self::Map(map) => Box::new(map.iter().map(|(key, value)| (key.clone(), value.clone()))),
             _ => Box::new(std::iter::empty()),
         }

@@ -4,11 +4,11 @@ use super::excepted::Excepted;
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::Match;
-use crate::pod::{self, BoundList, PodView};
+use crate::pod::{self, Lists, PodView};
 use crate::policy::{CompiledBinding, CompiledPolicy, Reads};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
-use portcullis_cel::{Bindings, Value};
-use serde_json::{Map, Value as Json, json};
+use portcullis_cel::tree::{Builder, Root};
+use portcullis_cel::{Bindings, Node, Tree, Value};
 use std::sync::OnceLock;
 
 /// One request under decision.
@@ -19,25 +19,25 @@ pub(crate) struct Context<'a> {
     now: jiff::Timestamp,
     /// Whether the request creates or updates a mirror Pod of the requesting node itself.
     pub(crate) is_mirror_pod: bool,
-    request_json: OnceLock<Json>,
+    request_tree: OnceLock<Tree>,
     plain: OnceLock<Objects<'a>>,
-    masked_secrets: OnceLock<(Json, Json)>,
+    masked_secrets: OnceLock<(Tree, Tree)>,
     masked: OnceLock<Objects<'a>>,
 }
 
 /// The objects of a request with the views of them that `matchPods` binds.
 pub(crate) struct Objects<'a> {
-    pub(crate) object: &'a Json,
-    pub(crate) old_object: &'a Json,
+    pub(crate) object: &'a Tree,
+    pub(crate) old_object: &'a Tree,
     pub(crate) pod: Option<Pod<'a>>,
-    pub(crate) old_pod_spec: Option<&'a Json>,
+    pub(crate) old_pod_spec: Option<Node<'a>>,
 }
 
 /// A Pod or Pod template with its lists.
 pub(crate) struct Pod<'a> {
     pub(crate) view: PodView<'a>,
-    containers: OnceLock<BoundList>,
-    images: OnceLock<BoundList>,
+    object: &'a Tree,
+    lists: OnceLock<Lists>,
 }
 
 impl<'a> Context<'a> {
@@ -53,7 +53,7 @@ impl<'a> Context<'a> {
             exceptions,
             now,
             is_mirror_pod: pod::is_mirror_pod_of_requester(request),
-            request_json: OnceLock::new(),
+            request_tree: OnceLock::new(),
             plain: OnceLock::new(),
             masked_secrets: OnceLock::new(),
             masked: OnceLock::new(),
@@ -80,8 +80,8 @@ impl<'a> Context<'a> {
 
     /// The variable `request`: AdmissionRequest without `uid`, `object` and `oldObject`, empty fields left out
     /// (`BuildRequestType` in apiserver's `pkg/admission/plugin/cel/compile.go`).
-    pub(crate) fn request_json(&self) -> &Json {
-        self.request_json.get_or_init(|| request_json(self.request))
+    pub(crate) fn request_tree(&self) -> &Tree {
+        self.request_tree.get_or_init(|| request_tree(self.request))
     }
 
     /// The objects as they are.
@@ -97,8 +97,8 @@ impl<'a> Context<'a> {
         self.masked.get_or_init(|| {
             let (object, old_object) = self.masked_secrets.get_or_init(|| {
                 (
-                    super::masking::mask(&self.request.kind, &self.request.object),
-                    super::masking::mask(&self.request.kind, &self.request.old_object),
+                    super::masking::mask(&self.request.kind, self.request.object.root()),
+                    super::masking::mask(&self.request.kind, self.request.old_object.root()),
                 )
             });
             Objects::of(self.request, object, old_object)
@@ -131,24 +131,22 @@ impl<'a> Context<'a> {
 
     /// The variable `namespaceObject`: null for cluster-scoped objects and for Namespaces; an error message
     /// where the namespace should be known and is not.
-    pub(crate) fn namespace_object(&self) -> Result<&'a Json, String> {
+    pub(crate) fn namespace_object(&self) -> Result<Node<'a>, String> {
         let is_namespace = self.request.kind.group.is_empty() && self.request.kind.kind == "Namespace";
         if self.request.namespace.is_empty() || is_namespace {
-            return Ok(&Json::Null);
+            return Ok(Node::default());
         }
         self.facts
             .namespace(&self.request.namespace)
+            .map(Tree::root)
             .ok_or_else(|| format!("namespace `{}`", self.request.namespace))
     }
 }
 
 impl<'a> Objects<'a> {
-    fn of(request: &Request, object: &'a Json, old_object: &'a Json) -> Self {
-        let pod = PodView::new(&request.kind, object).map(|view| Pod {
-            view,
-            containers: OnceLock::new(),
-            images: OnceLock::new(),
-        });
+    fn of(request: &Request, object: &'a Tree, old_object: &'a Tree) -> Self {
+        let pod =
+            PodView::new(&request.kind, object).map(|view| Pod { view, object, lists: OnceLock::new() });
         let old_pod_spec = PodView::new(&request.kind, old_object).map(|view| view.spec);
         Self { object, old_object, pod, old_pod_spec }
     }
@@ -160,83 +158,110 @@ impl<'a> Objects<'a> {
                 bindings.set(name, value());
             }
         };
-        bind("object", &|| Value::from_json(self.object));
-        bind("oldObject", &|| Value::from_json(self.old_object));
+        bind("object", &|| Value::from_json(self.object.root()));
+        bind("oldObject", &|| Value::from_json(self.old_object.root()));
         if let Some(pod) = &self.pod {
             bind("podSpec", &|| Value::from_json(pod.view.spec));
             bind("podMetadata", &|| Value::from_json(pod.view.metadata));
-            bind("oldPodSpec", &|| Value::from_json(self.old_pod_spec.unwrap_or(&Json::Null)));
-            bind("containers", &|| Value::from_json(&pod.containers().list));
-            bind("images", &|| Value::from_json(&pod.images().list));
+            bind("oldPodSpec", &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
+            bind("containers", &|| Value::from_json(pod.lists().containers.root()));
+            bind("images", &|| Value::from_json(pod.lists().images.root()));
         }
     }
 }
 
 impl Pod<'_> {
-    /// What `containers` is bound to, made when it is first read.
-    pub(crate) fn containers(&self) -> &BoundList {
-        self.containers.get_or_init(|| BoundList::containers(&self.view))
-    }
-
-    /// What `images` is bound to, made when it is first read.
-    pub(crate) fn images(&self) -> &BoundList {
-        self.images.get_or_init(|| BoundList::images(&self.view))
+    /// What `containers` and `images` are bound to, made when either is first read.
+    pub(crate) fn lists(&self) -> &Lists {
+        self.lists.get_or_init(|| Lists::of(self.object, &self.view))
     }
 }
 
-fn request_json(request: &Request) -> Json {
-    let mut fields = Map::new();
-    fields.insert("kind".to_owned(), kind_json(&request.kind));
-    if let Some(resource) = &request.resource {
-        fields.insert("resource".to_owned(), resource_json(resource));
-    }
-    fields
-        .insert("requestKind".to_owned(), kind_json(request.request_kind.as_ref().unwrap_or(&request.kind)));
-    if let Some(resource) = request.request_resource.as_ref().or(request.resource.as_ref()) {
-        fields.insert("requestResource".to_owned(), resource_json(resource));
+fn request_tree(request: &Request) -> Tree {
+    let mut builder = Builder::new();
+    let map = builder.open_map();
+    kind(&mut builder, "kind", &request.kind);
+    kind(&mut builder, "requestKind", request.request_kind.as_ref().unwrap_or(&request.kind));
+    for (name, resource) in [
+        ("resource", request.resource.as_ref()),
+        ("requestResource", request.request_resource.as_ref().or(request.resource.as_ref())),
+    ] {
+        if let Some(GroupVersionResource { group, version, resource }) = resource {
+            texts(&mut builder, name, [("group", group), ("version", version), ("resource", resource)]);
+        }
     }
     let request_sub_resource = request.request_sub_resource.as_deref().unwrap_or(&request.sub_resource);
-    for (name, value) in [
+    for (name, text) in [
         ("subResource", request.sub_resource.as_str()),
         ("requestSubResource", request_sub_resource),
         ("name", &request.name),
         ("namespace", &request.namespace),
         ("operation", request.operation.as_str()),
     ] {
-        if !value.is_empty() {
-            fields.insert(name.to_owned(), Json::from(value));
-        }
+        text_unless_empty(&mut builder, name, text);
     }
     if let Some(user) = &request.user {
-        fields.insert("userInfo".to_owned(), user_json(user));
+        let value = user_map(&mut builder, user);
+        builder.entry("userInfo", value);
     }
-    fields.insert("dryRun".to_owned(), Json::Bool(request.dry_run));
+    builder.entry("dryRun", Builder::bool(request.dry_run));
     if !request.options.is_null() {
-        fields.insert("options".to_owned(), request.options.clone());
+        let options = builder.copy(request.options.root());
+        builder.entry("options", options);
     }
-    Json::Object(fields)
+    let root = builder.close_map(map);
+    let [tree] = builder.finish([root]);
+    tree
 }
 
-fn kind_json(kind: &GroupVersionKind) -> Json {
-    json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+fn kind(builder: &mut Builder, name: &str, kind: &GroupVersionKind) {
+    let GroupVersionKind { group, version, kind } = kind;
+    texts(builder, name, [("group", group), ("version", version), ("kind", kind)]);
 }
 
-fn resource_json(resource: &GroupVersionResource) -> Json {
-    json!({"group": resource.group, "version": resource.version, "resource": resource.resource})
-}
-
-fn user_json(user: &UserInfo) -> Json {
-    let mut fields = Map::new();
-    for (name, value) in [("username", &user.username), ("uid", &user.uid)] {
-        if !value.is_empty() {
-            fields.insert(name.to_owned(), Json::from(value.as_str()));
-        }
+/// An entry that is a map of strings.
+fn texts(builder: &mut Builder, name: &str, fields: [(&str, &String); 3]) {
+    let map = builder.open_map();
+    for (field, text) in fields {
+        let text = builder.text(text);
+        builder.entry(field, text);
     }
+    let value = builder.close_map(map);
+    builder.entry(name, value);
+}
+
+fn text_unless_empty(builder: &mut Builder, name: &str, text: &str) {
+    if !text.is_empty() {
+        let text = builder.text(text);
+        builder.entry(name, text);
+    }
+}
+
+fn user_map(builder: &mut Builder, user: &UserInfo) -> Root {
+    let map = builder.open_map();
+    text_unless_empty(builder, "username", &user.username);
+    text_unless_empty(builder, "uid", &user.uid);
     if !user.groups.is_empty() {
-        fields.insert("groups".to_owned(), json!(user.groups));
+        let groups = list_of_texts(builder, &user.groups);
+        builder.entry("groups", groups);
     }
     if !user.extra.is_empty() {
-        fields.insert("extra".to_owned(), json!(user.extra));
+        let extra = builder.open_map();
+        for (key, values) in &user.extra {
+            let values = list_of_texts(builder, values);
+            builder.entry(key, values);
+        }
+        let extra = builder.close_map(extra);
+        builder.entry("extra", extra);
     }
-    Json::Object(fields)
+    builder.close_map(map)
+}
+
+fn list_of_texts(builder: &mut Builder, texts: &[String]) -> Root {
+    let list = builder.open_list();
+    for text in texts {
+        let text = builder.text(text);
+        builder.item(text);
+    }
+    builder.close_list(list)
 }

@@ -2,9 +2,10 @@
 
 use super::context::Objects;
 use crate::exception::{Coverage, Exception};
-use crate::pod::BoundList;
+use crate::pod::Lists;
 use crate::request::Request;
-use serde_json::Value as Json;
+use portcullis_cel::tree::NodeList;
+use portcullis_cel::{Node, Value};
 
 /// What is excepted from a policy.
 pub(crate) enum Excepted<'a> {
@@ -44,31 +45,41 @@ impl<'a> Excepted<'a> {
 }
 
 /// The lists of a Pod without the elements whose images an exception names.
-pub(super) struct WithoutExcepted {
-    pub(super) containers: BoundList,
-    pub(super) images: BoundList,
+pub(super) struct WithoutExcepted<'a> {
+    pub(super) containers: Kept<'a>,
+    pub(super) images: Kept<'a>,
 }
 
-impl WithoutExcepted {
-    pub(super) fn of(excepted: &Excepted<'_>, objects: &Objects<'_>) -> Option<Self> {
+/// What is kept of a list.
+pub(super) struct Kept<'a> {
+    pub(super) elements: Value<'a>,
+    /// Where each element is in the whole list.
+    pub(super) places: Vec<usize>,
+}
+
+impl<'a> WithoutExcepted<'a> {
+    pub(super) fn of(excepted: &Excepted<'_>, objects: &'a Objects<'a>) -> Option<Self> {
         match (excepted, &objects.pod) {
-            (Excepted::Images(prefixes), Some(pod)) => Some(Self {
-                containers: without_images(pod.containers(), "image", prefixes),
-                images: without_images(pod.images(), "reference", prefixes),
-            }),
+            (Excepted::Images(prefixes), Some(pod)) => {
+                let Lists { containers, images } = pod.lists();
+                Some(Self {
+                    containers: without_images(containers.root(), "image", prefixes),
+                    images: without_images(images.root(), "reference", prefixes),
+                })
+            }
             _ => None,
         }
     }
 }
 
 /// A list without the elements whose image, in `field`, is excepted.
-fn without_images(list: &BoundList, field: &str, excepted: &[Coverage<'_>]) -> BoundList {
-    let elements = list.list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_excepted = |element: &Json| {
-        let reference = element.get(field).and_then(Json::as_str);
+fn without_images<'a>(list: Node<'a>, field: &str, excepted: &[Coverage<'_>]) -> Kept<'a> {
+    let is_excepted = |element: Node<'_>| {
+        let reference = element.get(field).and_then(Node::as_str);
         reference.is_some_and(|reference| excepted.iter().any(|coverage| coverage.includes(reference)))
     };
-    let kept = elements.iter().zip(&list.paths).filter(|(element, _)| !is_excepted(element));
-    let (elements, paths) = kept.map(|(element, path)| (element.clone(), path.clone())).unzip();
-    BoundList { list: Json::Array(elements), paths }
+    let elements = list.as_array().into_iter().flat_map(NodeList::iter).enumerate();
+    let kept = elements.filter(|(_, element)| !is_excepted(*element));
+    let (places, elements) = kept.map(|(place, element)| (place, Value::from_json(element))).unzip();
+    Kept { elements: Value::list(elements), places }
 }

@@ -1,33 +1,44 @@
 //! Where in the object a violation is: as near as what was read can tell.
 
-use super::context::Objects;
-use crate::pod::BoundList;
+use super::context::{Objects, Pod};
+use super::excepted::WithoutExcepted;
 use crate::policy::{CompiledValidation, Path};
 
 /// The path of each element of a validation's `forEach` list, where it is known: `containers`, `images` and
 /// plain selections such as `object.spec.rules`.
 pub(super) enum ElementPaths<'a> {
-    /// One for each element.
-    Listed(&'a [String]),
+    /// A list of the Pod, perhaps with only these places of it.
+    Listed { pod: &'a Pod<'a>, list: List, kept: Option<&'a [usize]> },
     /// A list at this path: element `i` is `path[i]`.
     Indexed(String),
     /// Not known.
     Unknown,
 }
 
+#[derive(Clone, Copy)]
+pub(super) enum List {
+    Containers,
+    Images,
+}
+
 impl<'a> ElementPaths<'a> {
-    /// `lists` are the containers and the images as bound.
     pub(super) fn of(
         list: Option<&Path>,
-        objects: &Objects<'_>,
-        lists: Option<(&'a BoundList, &'a BoundList)>,
+        objects: &'a Objects<'a>,
+        without_excepted: Option<&'a WithoutExcepted<'a>>,
     ) -> Self {
         let Some(path) = list else {
             return Self::Unknown;
         };
-        match (path.root.as_str(), lists, path.segments.is_empty()) {
-            ("containers", Some((containers, _)), true) => Self::Listed(&containers.paths),
-            ("images", Some((_, images)), true) => Self::Listed(&images.paths),
+        match (path.root.as_str(), &objects.pod, path.segments.is_empty()) {
+            ("containers", Some(pod), true) => {
+                let kept = without_excepted.map(|kept| kept.containers.places.as_slice());
+                Self::Listed { pod, list: List::Containers, kept }
+            }
+            ("images", Some(pod), true) => {
+                let kept = without_excepted.map(|kept| kept.images.places.as_slice());
+                Self::Listed { pod, list: List::Images, kept }
+            }
             (_, _, false) => locate(path, objects).map_or(Self::Unknown, Self::Indexed),
             _ => Self::Unknown,
         }
@@ -35,7 +46,16 @@ impl<'a> ElementPaths<'a> {
 
     pub(super) fn at(&self, index: usize) -> String {
         match self {
-            Self::Listed(paths) => paths.get(index).cloned().unwrap_or_default(),
+            Self::Listed { pod, list, kept } => {
+                let Some(place) = kept.map_or(Some(index), |kept| kept.get(index).copied()) else {
+                    return String::new();
+                };
+                let path = match list {
+                    List::Containers => pod.view.containers().nth(place).map(|container| container.path()),
+                    List::Images => pod.view.images().nth(place).map(|image| image.path()),
+                };
+                path.unwrap_or_default()
+            }
             Self::Indexed(path) => format!("{path}[{index}]"),
             Self::Unknown => String::new(),
         }

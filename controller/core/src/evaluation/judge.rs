@@ -1,6 +1,5 @@
 //! One policy, one binding, one param: conditions, validations, messages, audit annotations.
 
-use super::context::Objects;
 use super::excepted::{Excepted, WithoutExcepted};
 use super::field_path::{self, ElementPaths};
 use super::params::Param;
@@ -9,7 +8,6 @@ use super::wording::{MAX_MESSAGE_BYTES, cut, message, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::document::Dialect;
-use crate::pod::BoundList;
 use crate::policy::{CompiledExpression, CompiledValidation, Path, Programs, Reads, Validations};
 use crate::request::GroupVersionKind;
 use portcullis_cel::{Failure, FailureKind, Value};
@@ -24,7 +22,7 @@ pub(super) struct Judge<'a, 'b> {
     /// The full ones, or those for audits.
     validations: &'a Validations,
     param: &'b Param<'a>,
-    without_excepted: Option<WithoutExcepted>,
+    without_excepted: Option<WithoutExcepted<'a>>,
     outcome: Outcome,
     undecidable: Vec<String>,
 }
@@ -285,7 +283,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             return field_path::common(validation, objects);
         };
         let selection = list.program.plain_selection().map(Path::of);
-        let paths = ElementPaths::of(selection.as_ref(), objects, self.lists(objects));
+        let paths = ElementPaths::of(selection.as_ref(), objects, self.without_excepted.as_ref());
         field_path::within_element(paths.at(*element), validation)
     }
 
@@ -336,23 +334,15 @@ impl<'a, 'b> Judge<'a, 'b> {
         };
         let mut phase = phase::phase(self.programs, reads, self.context, objects, self.param, budget);
         if let Some(excepted) = &self.without_excepted {
-            phase.set("containers", Value::owned(&excepted.containers.list));
-            phase.set("images", Value::owned(&excepted.images.list));
+            phase.set("containers", excepted.containers.elements.clone());
+            phase.set("images", excepted.images.elements.clone());
         }
         if secrets == Secrets::Masked
             && let Some(kind) = self.secret_param_kind()
         {
-            phase.set("params", Value::owned(&masking::mask(&kind, self.param.value)));
+            phase.set("params", Value::owned(masking::mask(&kind, self.param.value).root()));
         }
         phase
-    }
-
-    /// The lists that expressions iterate over: without the elements that exceptions take out.
-    fn lists<'o>(&'o self, objects: &'o Objects<'a>) -> Option<(&'o BoundList, &'o BoundList)> {
-        match &self.without_excepted {
-            Some(excepted) => Some((&excepted.containers, &excepted.images)),
-            None => objects.pod.as_ref().map(|pod| (pod.containers(), pod.images())),
-        }
     }
 
     /// What is not known of what a matchCondition reads, to which a ValidatingAdmissionPolicy gives no namespace.

@@ -1,7 +1,7 @@
 //! Values of Secrets, hidden: what messages and annotations are made from must not hold them.
 
 use crate::request::GroupVersionKind;
-use portcullis_cel::Value;
+use portcullis_cel::{Node, Tree, Value};
 use serde_json::Value as Json;
 
 /// What stands in place of a value.
@@ -15,10 +15,10 @@ pub(crate) fn holds_secrets(kind: &GroupVersionKind) -> bool {
 /// A copy in which every value of a Secret's `data` and `stringData` is masked and kept keys stay, and its
 /// annotations that repeat the whole object are masked too. Objects of
 /// other kinds are copied as they are.
-pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
-    let mut masked = object.clone();
+pub(crate) fn mask(kind: &GroupVersionKind, object: Node<'_>) -> Tree {
+    let mut masked = object.to_json();
     if !holds_secrets(kind) {
-        return masked;
+        return Tree::from(masked);
     }
     for field in ["data", "stringData"] {
         match masked.get_mut(field) {
@@ -34,7 +34,7 @@ pub(crate) fn mask(kind: &GroupVersionKind, object: &Json) -> Json {
             }
         }
     }
-    masked
+    Tree::from(masked)
 }
 
 /// Whether an annotation holds the whole object as somebody last applied it: kubectl's
@@ -91,7 +91,7 @@ mod tests {
             "type": "Opaque",
         });
         assert_eq!(
-            mask(&kind, &object),
+            mask(&kind, Tree::from(object).root()),
             json!({
                 "metadata": {"name": "s", "annotations": {
                     "kubectl.kubernetes.io/last-applied-configuration": "***",
@@ -110,6 +110,6 @@ mod tests {
     fn other_kinds_are_left_alone() {
         let kind = GroupVersionKind::from_api_version("v1", "ConfigMap");
         let object = json!({"data": {"p": "plain"}});
-        assert_eq!(mask(&kind, &object), object);
+        assert_eq!(mask(&kind, Tree::from(&object).root()), object);
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Blank<'a> {
         if let Some(skip) = self.nothing_to_judge(programs) {
             return vec![self.outcome(Verdict::Skip(skip))];
         }
-        match params::find(self.policy, &self.binding.params, self.context) {
+        match params::find(self.policy, self.binding, self.context) {
             Found::Params(list) => {
                 list.iter().map(|param| Judge::new(self, programs, excepted, param).run()).collect()
             }

@@ -3,9 +3,9 @@
 use super::Context;
 use crate::document::{Dialect, ParamKind, ParamRef, ParamSelect, Params};
 use crate::matching::Resources;
-use crate::policy::CompiledPolicy;
+use crate::policy::{CompiledBinding, CompiledPolicy};
 use crate::request::split_api_version;
-use serde_json::Value as Json;
+use portcullis_cel::{Node, Tree};
 
 /// The params of one pair.
 pub(super) enum Found<'a> {
@@ -22,16 +22,22 @@ pub(super) enum Found<'a> {
 /// One param.
 pub(super) struct Param<'a> {
     pub(super) name: Option<String>,
-    pub(super) value: &'a Json,
+    pub(super) value: Node<'a>,
 }
 
-pub(super) fn find<'a>(policy: &CompiledPolicy, params: &'a Params, context: &Context<'a>) -> Found<'a> {
-    match (params, &policy.param_kind) {
+pub(super) fn find<'a>(
+    policy: &CompiledPolicy,
+    binding: &'a CompiledBinding,
+    context: &Context<'a>,
+) -> Found<'a> {
+    match (&binding.params, &policy.param_kind) {
         // A binding's paramRef means nothing to a ValidatingAdmissionPolicy without a paramKind.
         (Params::None, _) | (Params::Ref(_), None) => {
-            Found::Params(vec![Param { name: None, value: &Json::Null }])
+            Found::Params(vec![Param { name: None, value: Node::default() }])
         }
-        (Params::Inline(value), _) => Found::Params(vec![Param { name: None, value }]),
+        (Params::Inline(_), _) => {
+            Found::Params(vec![Param { name: None, value: binding.inline_params.root() }])
+        }
         (Params::Ref(reference), Some(kind)) => by_reference(policy.info.dialect, kind, reference, context),
     }
 }
@@ -64,7 +70,7 @@ fn by_reference<'a>(
     };
     // Where kubectl would send what names no namespace.
     let home = if namespaced { "default" } else { "" };
-    let selected = |object: &&Json| {
+    let selected = |object: &&'a Tree| {
         let own = Some(namespace_of(object)).filter(|own| !own.is_empty()).unwrap_or(home);
         namespace.is_none_or(|namespace| own == namespace)
             && match &reference.select {
@@ -75,7 +81,7 @@ fn by_reference<'a>(
     let mut found: Vec<Param<'a>> = all
         .iter()
         .filter(selected)
-        .map(|object| Param { name: Some(full_name(object)), value: object })
+        .map(|object| Param { name: Some(full_name(object)), value: object.root() })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     if !found.is_empty() {
@@ -103,7 +109,7 @@ fn by_reference<'a>(
 }
 
 /// Whether a kind's objects live in namespaces; for kinds that are not built in their objects show it.
-fn is_namespaced(kind: &ParamKind, all: &[Json]) -> bool {
+fn is_namespaced(kind: &ParamKind, all: &[Tree]) -> bool {
     let (group, _) = split_api_version(&kind.api_version);
     match Resources::new().find(group, &kind.kind) {
         Some(resource) => resource.namespaced,
@@ -111,15 +117,15 @@ fn is_namespaced(kind: &ParamKind, all: &[Json]) -> bool {
     }
 }
 
-fn name_of(object: &Json) -> &str {
-    object.pointer("/metadata/name").and_then(Json::as_str).unwrap_or_default()
+fn name_of(object: &Tree) -> &str {
+    object.pointer("/metadata/name").and_then(Node::as_str).unwrap_or_default()
 }
 
-fn namespace_of(object: &Json) -> &str {
-    object.pointer("/metadata/namespace").and_then(Json::as_str).unwrap_or_default()
+fn namespace_of(object: &Tree) -> &str {
+    object.pointer("/metadata/namespace").and_then(Node::as_str).unwrap_or_default()
 }
 
-fn full_name(object: &Json) -> String {
+fn full_name(object: &Tree) -> String {
     match namespace_of(object) {
         "" => name_of(object).to_owned(),
         namespace => format!("{namespace}/{}", name_of(object)),

@@ -136,7 +136,7 @@ pub(super) fn phase<'a>(
         bindings.set("params", Value::from_json(param.value));
     }
     if reads.reads("request") {
-        bindings.set("request", Value::from_json(context.request_json()));
+        bindings.set("request", Value::from_json(context.request_tree().root()));
     }
     if reads.reads("namespaceObject")
         && let Ok(namespace) = context.namespace_object()

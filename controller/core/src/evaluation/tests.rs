@@ -565,7 +565,7 @@ fn a_condition_that_is_surely_false_needs_no_more() {
     let mut offline = create(config_map(json!({"a": "bad"})));
     offline.user = None;
     check(&documents, &offline, &["p: skip Condition(\"good\")"]);
-    offline.object = config_map(json!({"a": "good"}));
+    offline.object = config_map(json!({"a": "good"})).into();
     check(&documents, &offline, &["p: undecidable the user"]);
 }
 

@@ -6,7 +6,8 @@ use crate::document::{LabelSelector, MatchResources, Matching, Params};
 use crate::pod::PodView;
 use crate::policy::{CompiledBinding, CompiledPolicy, Programs, Reads};
 use crate::request::{Operation, Request};
-use serde_json::{Map, Value as Json};
+use portcullis_cel::tree::NodeMap;
+use portcullis_cel::{Node, Tree};
 
 /// Whether an update of an object that is being deleted changes nothing but who holds it and its status.
 pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
@@ -16,7 +17,8 @@ pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
     {
         return false;
     }
-    let (Some(old), Some(new)) = (request.old_object.as_object(), request.object.as_object()) else {
+    let (Some(old), Some(new)) = (request.old_object.root().as_object(), request.object.root().as_object())
+    else {
         return false;
     };
     same_but_for(old, new, &["metadata", "status"])
@@ -30,17 +32,17 @@ pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
         }
 }
 
-fn has_deletion_timestamp(object: &Json) -> bool {
+fn has_deletion_timestamp(object: &Tree) -> bool {
     object.pointer("/metadata/deletionTimestamp").is_some_and(|timestamp| !timestamp.is_null())
 }
 
-fn metadata(object: &Json) -> Option<&Map<String, Json>> {
-    object.get("metadata").and_then(Json::as_object)
+fn metadata(object: &Tree) -> Option<NodeMap<'_>> {
+    object.get("metadata").and_then(Node::as_object)
 }
 
-fn same_but_for(old: &Map<String, Json>, new: &Map<String, Json>, ignored: &[&str]) -> bool {
-    let relevant = |key: &&String| !ignored.contains(&key.as_str());
-    old.keys().chain(new.keys()).filter(relevant).all(|key| old.get(key) == new.get(key))
+fn same_but_for(old: NodeMap<'_>, new: NodeMap<'_>, ignored: &[&str]) -> bool {
+    let keys = old.iter().chain(new.iter()).map(|(key, _)| key);
+    keys.filter(|key| !ignored.contains(key)).all(|key| old.get(key) == new.get(key))
 }
 
 /// Whether an update changes nothing that the policy reads.
@@ -89,15 +91,15 @@ fn selected_labels_are_equal(policy: &CompiledPolicy, binding: &CompiledBinding,
     true
 }
 
-fn labels(object: &Json) -> Option<&Json> {
+fn labels(object: &Tree) -> Option<Node<'_>> {
     object.pointer("/metadata/labels")
 }
 
 fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
-    let equal = |new: &Json, old: &Json, root: &str| {
+    let equal = |new: Node<'_>, old: Node<'_>, root: &str| {
         reads.of_root(root).all(|segments| at(new, segments) == at(old, segments))
     };
-    if !equal(&request.object, &request.old_object, "object") {
+    if !equal(request.object.root(), request.old_object.root(), "object") {
         return false;
     }
     let pod_roots = ["podSpec", "podMetadata", "containers", "images"];
@@ -110,13 +112,13 @@ fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
     };
     equal(new.spec, old.spec, "podSpec")
         && equal(new.metadata, old.metadata, "podMetadata")
-        && (!reads.reads("containers") || new.containers() == old.containers())
-        && (!reads.reads("images") || new.images() == old.images())
+        && (!reads.reads("containers") || new.containers().eq(old.containers()))
+        && (!reads.reads("images") || new.images().eq(old.images()))
 }
 
 /// The value at a path of plain selections. Where there is none, how far the path goes and whether it ends in
 /// an object: `has(object.a.b)` is false without `b`, and fails without `a`.
-fn at<'a>(value: &'a Json, segments: &[String]) -> Result<&'a Json, (usize, bool)> {
+fn at<'a>(value: Node<'a>, segments: &[String]) -> Result<Node<'a>, (usize, bool)> {
     segments.iter().enumerate().try_fold(value, |value, (depth, segment)| {
         value.get(segment).ok_or_else(|| (depth, value.is_object()))
     })

@@ -7,7 +7,7 @@ use crate::matching::Match;
 use crate::matching::rules::{Target, any_matches};
 use crate::matching::selector::label;
 use crate::request::{Operation, Request};
-use serde_json::Value as Json;
+use portcullis_cel::{Node, Tree};
 
 /// The label that every Namespace carries with its own name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -70,9 +70,9 @@ impl MatchResources {
 
     /// Compares a Namespace's labels. The name's label is implied: the API server always sets it, files
     /// seldom do.
-    fn selects_labels_of(&self, namespace: &Json) -> Match {
+    fn selects_labels_of(&self, namespace: &Tree) -> Match {
         let metadata = namespace.get("metadata");
-        let name = metadata.and_then(|metadata| metadata.get("name")).and_then(Json::as_str);
+        let name = metadata.and_then(|metadata| metadata.get("name")).and_then(Node::as_str);
         let labels = metadata.and_then(|metadata| metadata.get("labels"));
         let holds = self.namespace_selector.requirements.iter().all(|requirement| {
             let implied = name.filter(|name| requirement.key == NAME_LABEL && !name.is_empty());
@@ -107,7 +107,7 @@ mod tests {
     use crate::document::{LabelSelector, Requirement, SelectorOperator};
     use crate::matching::resources::tests::request;
     use crate::matching::rules::tests::rule;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     /// A selector from requirements such as `env=prod`, `env!=prod`, `env`, `!env`.
     fn selector(text: &str) -> LabelSelector {
@@ -217,20 +217,20 @@ mod tests {
         ] {
             let mut request = in_namespace(text, "shop");
             request.object = match request.operation {
-                Operation::Delete => Json::Null,
-                _ => namespace("shop", json!({"env": "dev"})),
+                Operation::Delete => Tree::default(),
+                _ => namespace("shop", json!({"env": "dev"})).into(),
             };
             let own = by_namespace("env=dev").matches(&request, &facts(true));
             let stored = by_namespace("env=prod").matches(&request, &facts(true));
             assert_eq!((own, stored), (own_expected.into(), (!own_expected).into()), "{text}");
 
-            request.old_object = namespace("new", json!({"env": "old"}));
+            request.old_object = namespace("new", json!({"env": "old"})).into();
             request.namespace = "new".to_owned();
             let old = by_namespace("env=old").matches(&request, &facts(true));
             assert_eq!(old, (!own_expected).into(), "{text}: the old object where nothing is stored");
         }
         let mut created = in_namespace("/v1/namespaces CREATE", "new");
-        created.object = namespace("new", json!(null));
+        created.object = namespace("new", json!(null)).into();
         let named = by_namespace("kubernetes.io/metadata.name=new !env");
         assert_eq!(named.matches(&created, &facts(true)), Match::Yes, "the name is an implied label");
     }
@@ -253,15 +253,15 @@ mod tests {
                 ..MatchResources::default()
             };
             let request = Request {
-                object: object.clone(),
-                old_object: old_object.clone(),
+                object: object.into(),
+                old_object: old_object.into(),
                 ..request("/v1/pods UPDATE")
             };
             assert_eq!(constraints.matches(&request, &facts(true)), Match::from(expect), "{object}");
         }
         let absent = MatchResources { object_selector: selector("!app"), ..MatchResources::default() };
         let exec = Request {
-            object: json!({"kind": "PodExecOptions", "command": ["sh"]}),
+            object: json!({"kind": "PodExecOptions", "command": ["sh"]}).into(),
             ..request("/v1/pods/exec CONNECT")
         };
         assert_eq!(absent.matches(&exec, &facts(true)), Match::No, "options have no metadata");

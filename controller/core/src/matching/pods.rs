@@ -109,7 +109,11 @@ mod tests {
             ("apps/v1/deployments", deployment("db", "db"), deployment("db", "web"), true, false),
             ("apps/v1/deployments", json!({"spec": {"template": 5}}), Json::Null, false, false),
         ] {
-            let request = Request { object, old_object, ..request(&format!("{resource} UPDATE")) };
+            let request = Request {
+                object: object.into(),
+                old_object: old_object.into(),
+                ..request(&format!("{resource} UPDATE"))
+            };
             check(&by_pod, &request, pod_expected);
             check(&by_object, &request, object_expected);
         }

@@ -2,6 +2,7 @@
 
 use crate::matching::built_in;
 use crate::request::{GroupVersionKind, GroupVersionResource, Operation, Request};
+use portcullis_cel::Tree;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
@@ -87,8 +88,10 @@ impl Request {
             metadata.insert("namespace".to_owned(), Json::from(namespace.as_str()));
         }
         let (object, old_object) = match operation {
-            Operation::Delete => (Json::Null, object),
-            Operation::Create | Operation::Update | Operation::Connect => (object, Json::Null),
+            Operation::Delete => (Tree::default(), Tree::from(object)),
+            Operation::Create | Operation::Update | Operation::Connect => {
+                (Tree::from(object), Tree::default())
+            }
         };
         Self {
             resource: resource.map(|resource| GroupVersionResource {
@@ -108,7 +111,7 @@ impl Request {
             old_object_known: operation == Operation::Delete,
             object,
             old_object,
-            options: Json::Null,
+            options: Tree::default(),
             dry_run: false,
         }
     }
@@ -255,7 +258,7 @@ pub(crate) mod tests {
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generateName": "a-"}});
         let request = Request::for_object(object.clone(), &Resources::new(), Operation::Delete);
         object["metadata"]["namespace"] = json!("default");
-        assert_eq!((request.object, request.old_object), (Json::Null, object));
+        assert_eq!((request.object, request.old_object), (Tree::default(), Tree::from(object)));
         assert!(request.old_object_known && request.name.is_empty());
         assert_eq!(request.kind.api_version(), "apps/v1");
     }

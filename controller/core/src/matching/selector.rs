@@ -1,7 +1,8 @@
 //! Label selectors, as `k8s.io/apimachinery/pkg/labels` evaluates them.
 
 use crate::document::{LabelSelector, Requirement, SelectorOperator};
-use serde_json::Value as Json;
+use portcullis_cel::tree::Content;
+use portcullis_cel::{Node, Tree};
 
 impl LabelSelector {
     /// Whether everything is selected, even what can have no labels.
@@ -11,18 +12,18 @@ impl LabelSelector {
 
     /// Whether labels satisfy every requirement. `labels` is `metadata.labels`; what is not an object
     /// counts as no labels.
-    pub fn matches(&self, labels: Option<&Json>) -> bool {
+    pub fn matches(&self, labels: Option<Node<'_>>) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(label(labels, &requirement.key)))
     }
 
     /// Whether an object is selected. Only an empty selector selects what has no `metadata`, such as the
     /// options of `pods/exec`, or no object at all.
-    pub fn matches_object(&self, object: &Json) -> bool {
+    pub fn matches_object(&self, object: &Tree) -> bool {
         if self.is_empty() {
             return true;
         }
         match object.get("metadata") {
-            Some(Json::Object(metadata)) => self.matches(metadata.get("labels")),
+            Some(metadata) if metadata.is_object() => self.matches(metadata.get("labels")),
             _ => false,
         }
     }
@@ -43,10 +44,10 @@ impl Requirement {
 
 /// One label. A null value is the empty string, as Go's decoder reads it; other values that are not
 /// strings, which the API server refuses, count as absent.
-pub(crate) fn label<'a>(labels: Option<&'a Json>, key: &str) -> Option<&'a str> {
-    match labels?.get(key)? {
-        Json::String(value) => Some(value),
-        Json::Null => Some(""),
+pub(crate) fn label<'a>(labels: Option<Node<'a>>, key: &str) -> Option<&'a str> {
+    match labels?.get(key)?.content() {
+        Content::Text(value) => Some(value),
+        Content::Null => Some(""),
         _ => None,
     }
 }
@@ -54,7 +55,7 @@ pub(crate) fn label<'a>(labels: Option<&'a Json>, key: &str) -> Option<&'a str> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     fn selector(key: &str, operator: SelectorOperator) -> LabelSelector {
         LabelSelector { requirements: vec![Requirement { key: key.to_owned(), operator }] }
@@ -62,7 +63,7 @@ mod tests {
 
     fn check(operator: SelectorOperator, labels: Json, expect: bool) {
         let selector = selector("app", operator);
-        assert_eq!(selector.matches(Some(&labels)), expect, "{selector:?} on {labels}");
+        assert_eq!(selector.matches(Some(Tree::from(&labels).root())), expect, "{selector:?} on {labels}");
     }
 
     fn values(values: &[&str]) -> Vec<String> {
@@ -102,16 +103,17 @@ mod tests {
     fn every_requirement_must_hold() {
         let mut both = selector("app", SelectorOperator::Exists);
         both.requirements.extend(selector("tier", SelectorOperator::In(values(&["web"]))).requirements);
-        assert!(both.matches(Some(&json!({"app": "x", "tier": "web"}))));
-        assert!(!both.matches(Some(&json!({"app": "x", "tier": "db"}))));
-        assert!(!both.matches(Some(&json!({"tier": "web"}))));
+        assert!(both.matches(Some(Tree::from(json!({"app": "x", "tier": "web"})).root())));
+        assert!(!both.matches(Some(Tree::from(json!({"app": "x", "tier": "db"})).root())));
+        assert!(!both.matches(Some(Tree::from(json!({"tier": "web"})).root())));
     }
 
     #[test]
     fn only_an_empty_selector_selects_what_has_no_metadata() {
         let absent = selector("app", SelectorOperator::DoesNotExist);
-        assert!(absent.matches_object(&json!({"metadata": {}})));
+        assert!(absent.matches_object(&Tree::from(json!({"metadata": {}}))));
         for object in [json!(null), json!({"kind": "PodExecOptions"}), json!({"metadata": null}), json!([])] {
+            let object = Tree::from(object);
             assert!(!absent.matches_object(&object), "{object}");
             assert!(LabelSelector::default().matches_object(&object), "{object}");
         }

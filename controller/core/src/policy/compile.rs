@@ -8,7 +8,7 @@ use crate::document::{
     Origin, ParamKind, Params, PolicyDocument, Validation,
 };
 use crate::matching::{Matcher, covers_only_excluded};
-use portcullis_cel::{Environment, Type};
+use portcullis_cel::{Environment, Tree, Type};
 use std::sync::Arc;
 
 /// A policy with its programs, without its bindings.
@@ -53,6 +53,8 @@ pub(crate) struct CompiledBinding {
     pub(crate) actions: Actions,
     pub(crate) match_resources: Option<MatchResources>,
     pub(crate) params: Params,
+    /// Its inline params; null where they are not.
+    pub(crate) inline_params: Tree,
 }
 
 impl CompiledBinding {
@@ -162,6 +164,7 @@ fn own_bindings(policy: &PolicyDocument) -> Vec<Arc<CompiledBinding>> {
             actions: policy.actions.unwrap_or_default(),
             match_resources: None,
             params: policy.params.clone(),
+            inline_params: inline(&policy.params),
         })];
     }
     policy.bindings.iter().map(|binding| Arc::new(compile_binding(binding, Some(policy)))).collect()
@@ -170,14 +173,23 @@ fn own_bindings(policy: &PolicyDocument) -> Vec<Arc<CompiledBinding>> {
 /// A binding's own actions and params, or those of the policy that it is written in.
 pub(crate) fn compile_binding(binding: &BindingDocument, policy: Option<&PolicyDocument>) -> CompiledBinding {
     let inherited = policy.map(|policy| policy.params.clone()).unwrap_or_default();
+    let params = match &binding.params {
+        Params::None => inherited,
+        own => own.clone(),
+    };
     CompiledBinding {
         name: Some(Arc::from(binding.name.as_str())),
         actions: binding.actions.or(policy.and_then(|policy| policy.actions)).unwrap_or_default(),
         match_resources: binding.match_resources.clone(),
-        params: match &binding.params {
-            Params::None => inherited,
-            own => own.clone(),
-        },
+        inline_params: inline(&params),
+        params,
+    }
+}
+
+fn inline(params: &Params) -> Tree {
+    match params {
+        Params::Inline(value) => Tree::from(value),
+        Params::None | Params::Ref(_) => Tree::default(),
     }
 }
 

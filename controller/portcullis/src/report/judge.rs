@@ -7,7 +7,7 @@ use crate::report::model::{Action, Finding, Judged, Judgement, ObjectRef, Skippe
 use portcullis_core::Request;
 use portcullis_core::decision::{self, Decision, FindingKind, Outcome, Skip, Verdict};
 use portcullis_core::enforcement::{Door, Effect, effect};
-use serde_json::Value as Json;
+use portcullis_core::tree::Node;
 use std::collections::HashMap;
 
 /// What a decision says of an object from a file.
@@ -105,7 +105,7 @@ fn skipped(skip: &Skip) -> Skipped {
 impl ObjectRef {
     /// What a request is about, with the namespace that the object goes to.
     pub fn of(request: &Request) -> Self {
-        let generated = request.object.pointer("/metadata/generateName").and_then(Json::as_str);
+        let generated = request.object.pointer("/metadata/generateName").and_then(Node::as_str);
         Self {
             api_version: request.kind.api_version(),
             kind: request.kind.kind.clone(),

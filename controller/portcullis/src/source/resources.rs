@@ -126,9 +126,9 @@ mod tests {
         let mut files = ResourceFiles::new(vec![directory.path().to_owned()]);
         let Resources { facts, problems } = files.read();
         assert!(facts.is_complete());
-        assert_eq!(facts.namespace("a").unwrap()["metadata"]["labels"]["team"], "x");
+        assert_eq!(facts.namespace("a").unwrap().to_json()["metadata"]["labels"]["team"], "x");
         assert!(facts.namespace("b").is_some() && facts.namespace("d").is_some());
-        assert_eq!(facts.objects("example.com/v1", "Shopping")[0]["items"][0], "milk");
+        assert_eq!(facts.objects("example.com/v1", "Shopping")[0].to_json()["items"][0], "milk");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(!files.look_changed());
         for broken in ["", "{", "[broken\n---\n{}"] {

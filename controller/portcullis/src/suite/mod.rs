@@ -115,7 +115,7 @@ impl Case {
         for object in &self.resources {
             resources.add_crd(object);
         }
-        Request::for_object(self.request.object.clone(), &resources, Operation::Create)
+        Request::for_object(self.request.object.to_json(), &resources, Operation::Create)
     }
 }
 

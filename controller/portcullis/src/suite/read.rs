@@ -13,6 +13,7 @@ use regex::Regex;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The version of the suites understood.
 const API_VERSION: &str = "portcullis.dev/v1";
@@ -176,7 +177,7 @@ impl Reader<'_> {
 
     /// The request of an AdmissionReview, as somebody recorded it.
     fn recorded(&self, node: &Node, name: &str, review: &Node) -> Result<Request, Fault> {
-        Review::read(review.to_json().to_string().as_bytes())
+        Review::read(&Arc::new(review.to_json().to_string()))
             .map(|review| review.request)
             .map_err(|error| Fault::new(node.at, format!("`{}`: {error}", self.beside(name).display())))
     }

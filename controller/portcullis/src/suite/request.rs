@@ -15,7 +15,7 @@ const DEFAULT_USER: &str = "kubernetes-admin";
 pub(super) fn from_object(object: Json, old: Option<Json>, resources: &Resources) -> Request {
     let operation = if old.is_some() { Operation::Update } else { Operation::Create };
     let mut request = Request::for_object(object, resources, operation);
-    request.old_object = old.unwrap_or(Json::Null);
+    request.old_object = old.unwrap_or_default().into();
     request.old_object_known = true;
     request.user = Some(user(DEFAULT_USER, Vec::new()));
     request
@@ -50,8 +50,8 @@ pub(super) fn from_node(node: &Node, resources: &Resources) -> Result<Request, F
     let subject = object.clone().or_else(|| old.clone()).unwrap_or(Json::Null);
     let mut request = from_object(subject, None, resources);
     request.operation = operation;
-    request.object = object.unwrap_or(Json::Null);
-    request.old_object = old.unwrap_or(Json::Null);
+    request.object = object.unwrap_or_default().into();
+    request.old_object = old.unwrap_or_default().into();
     request.sub_resource = fields.text("subResource")?.unwrap_or_default();
     if let Some(name) = fields.text("name")? {
         request.name = name;
@@ -78,7 +78,7 @@ pub(super) fn from_node(node: &Node, resources: &Resources) -> Result<Request, F
     if let Some(node) = fields.get("userInfo") {
         request.user = Some(user_from(node)?);
     }
-    request.options = json("options").unwrap_or(Json::Null);
+    request.options = json("options").unwrap_or_default().into();
     request.dry_run = fields.boolean("dryRun")?.unwrap_or_default();
     Ok(request)
 }

@@ -13,6 +13,7 @@ use clap::builder::NonEmptyStringValueParser;
 use portcullis_core::Request;
 use portcullis_core::matching::Resources;
 use portcullis_core::request::{Operation, UserInfo};
+use portcullis_core::tree::Tree;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -105,7 +106,7 @@ fn exit(report: &Report, strict: bool) -> Exit {
 
 /// The objects of `--old`, by what identifies them.
 struct OldObjects {
-    by_identity: HashMap<Identity, Json>,
+    by_identity: HashMap<Identity, Tree>,
     unreadable: Vec<Problem>,
 }
 

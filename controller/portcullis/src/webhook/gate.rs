@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 /// A review nests at most so deep: serde and evaluation recurse.
 const MAX_DEPTH: usize = 1_000;
-/// A review takes at most so much memory once it is read, roughly. Objects take eighty times their text at
+/// A review takes at most so much memory once it is read, roughly. Its values take forty times their text at
 /// worst; of what people write, the 6 MiB that an API server sends at most stay far below.
 const MAX_MEMORY: usize = 256 << 20;
 
@@ -104,7 +104,7 @@ impl Gate {
             } else if arrived.cut.is_none() && !place.within_limit {
                 arrived.cut = Some(Cut::Shed);
             }
-            self.answer_body(entry, &arrived)
+            self.answer_body(entry, &mut arrived)
         } else {
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")
         };
@@ -117,10 +117,13 @@ impl Gate {
         respond(status, status_json(status.as_u16(), reason, message))
     }
 
-    fn answer_body(&self, entry: Entry, arrived: &Arrived<'_>) -> Answered {
+    fn answer_body(&self, entry: Entry, arrived: &mut Arrived<'_>) -> Answered {
         let bytes = arrived.bytes.as_slice();
         match arrived.cut {
-            None => self.guarded(entry, bytes, || self.judge(entry, bytes)),
+            None => match String::from_utf8(std::mem::take(&mut arrived.bytes)).map(Arc::new) {
+                Ok(body) => self.guarded(entry, body.as_bytes(), || self.judge(entry, &body)),
+                Err(_) => refusal(StatusCode::BAD_REQUEST, "the body is not JSON: it is not UTF-8"),
+            },
             Some(Cut::TooLarge) => over_limit(bytes, "the review is larger than 32 MiB"),
             Some(Cut::Shed) => by_class(entry, bytes, &OVERLOADED, Outcome::Shed),
             Some(Cut::Late) => by_class(entry, bytes, &LATE, Outcome::Late),
@@ -141,13 +144,14 @@ impl Gate {
         answered
     }
 
-    fn judge(&self, entry: Entry, body: &[u8]) -> Answered {
+    fn judge(&self, entry: Entry, text: &Arc<String>) -> Answered {
+        let body = text.as_bytes();
         match outline::excess(body, MAX_DEPTH, MAX_MEMORY) {
             None => {}
             Some(Excess::Depth) => return over_limit(body, "the review nests more than 1,000 levels deep"),
             Some(Excess::Memory) => return over_limit(body, "the review has too many values"),
         }
-        let review = match Review::read(body) {
+        let review = match Review::read(text) {
             Ok(review) => review,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         };
@@ -344,7 +348,7 @@ mod tests {
         let gate = gate();
         assert_eq!(gate.live.unready(), Some("the first policy set is not compiled yet"));
         for entry in Entry::ALL {
-            let answered = gate.judge(entry, REVIEW.as_bytes());
+            let answered = gate.judge(entry, &Arc::new(REVIEW.to_owned()));
             let review: Json = serde_json::from_slice(&answered.json).unwrap();
             assert_eq!(answered.status, StatusCode::OK);
             assert_eq!(review["response"]["uid"], "u");

@@ -1,7 +1,8 @@
-//! AdmissionReview (`admission.k8s.io/v1`), in here and out in `reply`: the one place that knows it.
+//! AdmissionReview (`admission.k8s.io/v1`), in by `read` and out by `reply`: the one place that knows it.
 //!
 //! A body becomes a [`Review`]; a [`Reply`] becomes a body. Source: `k8s.io/api/admission/v1/types.go`.
 
+mod read;
 mod reply;
 
 pub(super) use reply::status_json;
@@ -9,10 +10,12 @@ pub use reply::{Reply, Undecided};
 
 use portcullis_core::Request;
 use portcullis_core::request::{GroupVersionKind, GroupVersionResource, Operation, UserInfo};
+use portcullis_core::tree::Builder;
+use read::{AdmissionRequest, Envelope, EnvelopeSeed, Kind, Resource, TypeMeta, User};
 use serde::Deserialize;
-use serde_json::Value as Json;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use serde::de::DeserializeSeed;
+use serde_json::de::StrRead;
+use std::sync::Arc;
 
 /// The only version that is spoken.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -57,38 +60,31 @@ impl Review {
     ///
     /// # Errors
     /// What is missing or wrong.
-    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let envelope: Envelope<'_> = match parse(body) {
-            Ok(envelope) => envelope,
-            // Another version may have other fields: say that rather than which of them is odd.
-            Err(error) => match parse::<TypeMeta<'_>>(body) {
-                Ok(other) if !other.is_review() => return Err(other.into()),
-                _ => return Err(Unreadable::Json(in_short(&error))),
-            },
-        };
-        let Envelope { api_version, kind, request } = envelope;
-        let meta = TypeMeta { api_version, kind };
+    pub fn read(body: &Arc<String>) -> Result<Self, Unreadable> {
+        let mut builder = Builder::over(Arc::clone(body));
+        let mut deserializer = deserializer(body);
+        let read = EnvelopeSeed(&mut builder).deserialize(&mut deserializer);
+        let Envelope { api_version, kind, request } =
+            match read.and_then(|envelope| deserializer.end().map(|()| envelope)) {
+                Ok(envelope) => envelope,
+                // Another version may have other fields: say that rather than which of them is odd.
+                Err(error) => match TypeMeta::deserialize(&mut self::deserializer(body)) {
+                    Ok(other) if !other.is_review() => return Err(other.into()),
+                    _ => return Err(Unreadable::Json(in_short(&error))),
+                },
+            };
+        let meta = TypeMeta { api_version: api_version.0, kind: kind.0 };
         if !meta.is_review() {
             return Err(meta.into());
         }
-        request.ok_or(Unreadable::Missing("request"))?.read()
+        request.ok_or(Unreadable::Missing("request"))?.into_review(builder)
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+fn deserializer(body: &str) -> serde_json::Deserializer<StrRead<'_>> {
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     deserializer.disable_recursion_limit();
-    let value = T::deserialize(&mut deserializer)?;
-    deserializer.end().map(|()| value)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an object with `apiVersion` and `kind`")]
-struct TypeMeta<'a> {
-    #[serde(borrow, default)]
-    api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
+    deserializer
 }
 
 impl TypeMeta<'_> {
@@ -103,78 +99,20 @@ impl From<TypeMeta<'_>> for Unreadable {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an AdmissionReview")]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    api_version: Cow<'a, str>,
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
-    request: Option<AdmissionRequest>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", expecting = "an AdmissionRequest")]
-struct AdmissionRequest {
-    #[serde(default)]
-    uid: String,
-    kind: Option<Kind>,
-    resource: Option<Resource>,
-    sub_resource: Option<String>,
-    request_kind: Option<Kind>,
-    request_resource: Option<Resource>,
-    request_sub_resource: Option<String>,
-    name: Option<String>,
-    namespace: Option<String>,
-    #[serde(default)]
-    operation: String,
-    user_info: Option<User>,
-    #[serde(default)]
-    object: Json,
-    #[serde(default)]
-    old_object: Json,
-    dry_run: Option<bool>,
-    #[serde(default)]
-    options: Json,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, expecting = "a group, version and kind")]
-struct Kind {
-    group: String,
-    version: String,
-    kind: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, expecting = "a group, version and resource")]
-struct Resource {
-    group: String,
-    version: String,
-    resource: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, expecting = "a UserInfo")]
-struct User {
-    username: String,
-    uid: String,
-    groups: Option<Vec<String>>,
-    extra: Option<BTreeMap<String, Option<Vec<String>>>>,
-}
-
-impl AdmissionRequest {
-    fn read(self) -> Result<Review, Unreadable> {
-        if self.uid.is_empty() {
+impl AdmissionRequest<'_> {
+    fn into_review(self, builder: Builder) -> Result<Review, Unreadable> {
+        let (uid, operation) = (self.uid.0, self.operation.0);
+        if uid.is_empty() {
             return Err(Unreadable::Missing("request.uid"));
         }
         let kind = self.kind.filter(|kind| !kind.kind.is_empty());
         let resource = self.resource.filter(|resource| !resource.resource.is_empty());
-        if self.operation.is_empty() {
+        if operation.is_empty() {
             return Err(Unreadable::Missing("request.operation"));
         }
         let operation =
-            Operation::parse(&self.operation).ok_or_else(|| Unreadable::Operation(clip(&self.operation)))?;
+            Operation::parse(&operation).ok_or_else(|| Unreadable::Operation(clip(&operation)))?;
+        let [object, old_object, options] = builder.finish([self.object, self.old_object, self.options]);
         let request = Request {
             kind: kind.ok_or(Unreadable::Missing("request.kind"))?.into(),
             resource: Some(resource.ok_or(Unreadable::Missing("request.resource"))?.into()),
@@ -186,13 +124,13 @@ impl AdmissionRequest {
             namespace: self.namespace.unwrap_or_default(),
             operation,
             user: Some(self.user_info.unwrap_or_default().into()),
-            object: self.object,
-            old_object: self.old_object,
+            object,
+            old_object,
             old_object_known: true,
-            options: self.options,
+            options,
             dry_run: self.dry_run.unwrap_or_default(),
         };
-        Ok(Review { uid: self.uid, request })
+        Ok(Review { uid: uid.into_owned(), request })
     }
 }
 
@@ -241,7 +179,8 @@ fn in_short(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use portcullis_core::tree::Tree;
+    use serde_json::{Value as Json, json};
 
     pub(super) fn request() -> Json {
         json!({
@@ -257,7 +196,7 @@ mod tests {
 
     pub(super) fn read(request: &Json) -> Result<Review, Unreadable> {
         let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
-        Review::read(review.to_string().as_bytes())
+        Review::read(&Arc::new(review.to_string()))
     }
 
     #[test]
@@ -276,9 +215,18 @@ mod tests {
         );
         assert_eq!(user.extra["k"], ["v"]);
         assert_eq!(user.extra["none"], [""; 0]);
-        assert_eq!((request.object, request.old_object), (json!({"a": 1}), json!({"a": 0})));
+        assert_eq!(request.object, json!({"a": 1}));
+        assert_eq!(request.old_object, json!({"a": 0}));
         assert!(request.dry_run && request.old_object_known);
-        assert_eq!(request.options["kind"], "UpdateOptions");
+        assert_eq!(request.options, json!({"kind": "UpdateOptions"}));
+    }
+
+    #[test]
+    fn a_field_cannot_be_there_twice() {
+        let review = r#"{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+            "request": {"x": 1, "x": 2, "object": {}, "object": {}}}"#;
+        let error = Review::read(&Arc::new(review.to_owned())).unwrap_err().to_string();
+        assert!(error.contains("duplicate field `object`"), "{error}");
     }
 
     #[test]
@@ -291,10 +239,8 @@ mod tests {
         sparse.as_object_mut().unwrap().remove("options");
         let request = read(&sparse).unwrap().request;
         assert_eq!((request.name.as_str(), request.namespace.as_str(), request.dry_run), ("", "", false));
-        assert_eq!(
-            (request.object, request.old_object, request.options),
-            (Json::Null, Json::Null, Json::Null)
-        );
+        let null = Tree::default;
+        assert_eq!((request.object, request.old_object, request.options), (null(), null(), null()));
         assert_eq!(request.user, Some(UserInfo::default()));
     }
 }

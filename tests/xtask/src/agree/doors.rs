@@ -134,7 +134,7 @@ fn flags(world: &World<'_>, Question { number, case, .. }: Question<'_>) -> Resu
     case.resources.iter().for_each(|object| {
         known.add_crd(object);
     });
-    let made = Request::for_object(request.object.clone(), &known, Operation::Create);
+    let made = Request::for_object(request.object.to_json(), &known, Operation::Create);
     let same = made.kind == request.kind
         && made.resource == request.resource
         && made.sub_resource == request.sub_resource
@@ -143,7 +143,8 @@ fn flags(world: &World<'_>, Question { number, case, .. }: Question<'_>) -> Resu
     let Some(user) = request.user.as_ref().filter(|user| user.uid.is_empty() && user.extra.is_empty()) else {
         return Ok(None);
     };
-    if !same || !writes || request.dry_run || !request.options.is_null() || !request.object.is_object() {
+    if !same || !writes || request.dry_run || !request.options.is_null() || !request.object.root().is_object()
+    {
         return Ok(None);
     }
     let mut flags = vec!["--complete".to_owned(), "--as".to_owned(), user.username.clone()];

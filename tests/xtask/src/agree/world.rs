@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use portcullis::suite::{Case, Suite, with_params};
 use portcullis_core::document::ConfigMap;
 use portcullis_core::set::Sources;
+use portcullis_core::tree::Tree;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -59,7 +60,7 @@ impl<'a> World<'a> {
     }
 
     /// Writes an object to a file of its own.
-    pub(super) fn object(&self, name: &str, object: &Value) -> Result<PathBuf> {
+    pub(super) fn object(&self, name: &str, object: &Tree) -> Result<PathBuf> {
         let path = self.directory.path().join(format!("{name}.json"));
         fs::write(&path, object.to_string())?;
         Ok(path)

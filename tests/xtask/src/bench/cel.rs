@@ -3,6 +3,7 @@
 use crate::celgo::{Question, Scope, peer};
 use crate::workspace::root;
 use anyhow::{Context, Result, anyhow, ensure};
+use portcullis_cel::Tree;
 use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Type, Value};
 use serde_json::{Map, Value as Json, json};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let review = fs::read_to_string(root()?.join("tests/reviews/pod-7kb.json"))?;
     let review: Json = serde_json::from_str(&review).context("the review is malformed")?;
     let object = &review["request"]["object"];
+    let tree = Tree::from(object);
     let listed = fs::read_to_string(root()?.join("tests/bench/expressions.txt"))?;
     let policies: Vec<&str> = listed.lines().filter(|line| !line.starts_with('#')).collect();
 
@@ -59,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         (&*format!("{} policies", policies.len()), &policies),
     ] {
         let (ours, crates, go) = (
-            ours(object, expressions, args.repeat)?,
+            ours(&tree, expressions, args.repeat)?,
             crates(object, expressions, args.repeat)?,
             cel_go(object, expressions, args.repeat)?,
         );
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     println!(
         "\ncel 0.15 converts the object into its own values: {conversion:.0}; ours borrows, cel-go wraps"
     );
-    println!("{} allocations while {} policies pass", allocations(object, &policies)?, policies.len());
+    println!("{} allocations while {} policies pass", allocations(&tree, &policies)?, policies.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,7 +84,7 @@ fn row(title: &str, ours: f64, crates: f64, go: f64) {
     );
 }
 
-fn ours(object: &Json, expressions: &[&str], repeat: u32) -> Result<Figures> {
+fn ours(object: &Tree, expressions: &[&str], repeat: u32) -> Result<Figures> {
     let environment = Environment::new().with_variable("object", Type::Dyn);
     let compiled = || {
         let compile = |expression: &&str| {
@@ -96,7 +98,7 @@ fn ours(object: &Json, expressions: &[&str], repeat: u32) -> Result<Figures> {
         let mut passed = true;
         let elapsed = timed(repeat, || {
             let mut bindings = Bindings::new(&environment);
-            bindings.set("object", Value::from_json(object));
+            bindings.set("object", Value::from_json(object.root()));
             for program in &programs {
                 let result = program.evaluate(&bindings, &Meter::new(COST_LIMIT));
                 passed &= matches!(result, Ok(Value::Bool(true)));
@@ -168,14 +170,14 @@ fn median(mut round: impl FnMut() -> Result<f64>) -> Result<f64> {
 }
 
 /// How often all policies together allocate, once everything has been evaluated before.
-fn allocations(object: &Json, expressions: &[&str]) -> Result<u64> {
+fn allocations(object: &Tree, expressions: &[&str]) -> Result<u64> {
     let environment = Environment::new().with_variable("object", Type::Dyn);
     let compile = |expression: &&str| {
         Program::compile(&environment, expression).map_err(|errors| anyhow!("`{expression}`: {errors:?}"))
     };
     let programs = expressions.iter().map(compile).collect::<Result<Vec<Program>>>()?;
     let mut bindings = Bindings::new(&environment);
-    bindings.set("object", Value::from_json(object));
+    bindings.set("object", Value::from_json(object.root()));
     let mut counted = 0;
     for _ in 0..2 {
         let before = ALLOCATED.get();

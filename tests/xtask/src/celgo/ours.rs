@@ -3,8 +3,8 @@
 use super::value::{read_type, read_value, write};
 use super::{End, Question, Scope, Verdict};
 use anyhow::Result;
+use portcullis_cel::Tree;
 use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Value};
-use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ const COST_LIMIT: u64 = 1_000_000;
 /// Our engine with the documents that variables are bound to.
 #[derive(Debug)]
 pub(crate) struct Engine<'d> {
-    documents: &'d BTreeMap<String, Json>,
+    documents: &'d BTreeMap<String, Tree>,
     /// Environments by their scopes, whether literals may be mixed, and whether types are left to the evaluation.
     environments: BTreeMap<(*const Scope, bool, bool), Environment>,
 }
 
 impl<'d> Engine<'d> {
-    pub(crate) fn new(documents: &'d BTreeMap<String, Json>) -> Self {
+    pub(crate) fn new(documents: &'d BTreeMap<String, Tree>) -> Self {
         Self { documents, environments: BTreeMap::new() }
     }
 
@@ -36,17 +36,18 @@ impl<'d> Engine<'d> {
     pub(crate) fn same_outside_footprint(
         &mut self,
         question: &Question,
-        one: &Json,
-        two: &Json,
+        one: &Tree,
+        two: &Tree,
     ) -> Option<bool> {
         let environment = self.environment(question).ok()?;
         let program = Program::compile(&environment, &question.expression).ok()?;
-        if !program.footprint().agrees("object", &Value::from_json(one), &Value::from_json(two)) {
+        if !program.footprint().agrees("object", &Value::from_json(one.root()), &Value::from_json(two.root()))
+        {
             return None;
         }
-        let result = |object| {
+        let result = |object: &Tree| {
             let mut bindings = self.bindings(&environment, question).ok()?;
-            bindings.set("object", Value::from_json(object));
+            bindings.set("object", Value::from_json(object.root()));
             let result = program.evaluate(&bindings, &Meter::new(COST_LIMIT));
             Some(result.map(|value| write(&value)).map_err(|failure| failure.to_string()))
         };
@@ -78,7 +79,7 @@ impl<'d> Engine<'d> {
         let documents = question.scope.documents.iter().map(|name| (name.as_str(), name.as_str()));
         for (name, document) in documents.chain(object) {
             if let Some(document) = self.documents.get(document) {
-                bindings.set(name, Value::from_json(document));
+                bindings.set(name, Value::from_json(document.root()));
             }
         }
         for (name, value) in &question.scope.values {

@@ -122,11 +122,13 @@ pub(crate) fn write(value: &Value<'_>) -> Json {
         Value::Type(name) => ("type", json!(name)),
         Value::Optional(None) => ("optional", Json::Null),
         Value::Optional(Some(value)) => ("optional", write(value)),
-        Value::JsonList(list) => ("list", list.iter().map(|item| write(&item)).collect()),
+        Value::JsonList(list) => ("list", list.iter().map(|item| write(&Value::from_json(item))).collect()),
         Value::List(items) => ("list", items.iter().map(write).collect()),
         Value::JsonMap(map) => (
             "map",
-            map.iter().map(|(key, value)| json!([write(&Value::borrowed(key)), write(&value)])).collect(),
+            map.iter()
+                .map(|(key, value)| json!([write(&Value::borrowed(key)), write(&Value::from_json(value))]))
+                .collect(),
         ),
         Value::Map(map) => {
             ("map", map.iter().map(|(key, value)| json!([write(&key.to_value()), write(value)])).collect())

@@ -79,9 +79,9 @@ fn compare(args: &Args) -> Result<test::Tally> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let specs = read(&args.filter, &mut tallies)?;
     let questions: Vec<Question> = specs.iter().map(|spec| spec.question.clone()).collect();
-    let documents = BTreeMap::new();
+    let (documents, trees) = (BTreeMap::new(), BTreeMap::new());
     let answers = peer::ask(&documents, &questions, 1)?;
-    let mut engine = Engine::new(&documents);
+    let mut engine = Engine::new(&trees);
     let mut explained = explanations()?;
     let mut unexplained = 0;
     for (spec, answer) in specs.iter().zip(answers) {

@@ -3,6 +3,7 @@
 use crate::celgo::{Question, Scope};
 use crate::workspace::root;
 use anyhow::{Context, Result};
+use portcullis_cel::Tree;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +18,8 @@ const OBJECT: &str = "tests/reviews/pod-7kb.json";
 pub(crate) struct Fixture {
     /// By name: a variable's, or the path of the file an object is from.
     pub(crate) documents: BTreeMap<String, Json>,
+    /// The same for our engine.
+    pub(crate) trees: BTreeMap<String, Tree>,
     /// The names of the documents that are objects of Kubernetes.
     pub(crate) objects: Vec<Arc<str>>,
     scope: Arc<Scope>,
@@ -40,7 +43,8 @@ impl Fixture {
         let found = objects()?;
         let objects = found.keys().map(|name| Arc::from(name.as_str())).collect();
         documents.extend(found);
-        Ok(Self { documents, objects, scope: Arc::new(scope) })
+        let trees = documents.iter().map(|(name, json)| (name.clone(), Tree::from(json))).collect();
+        Ok(Self { documents, trees, objects, scope: Arc::new(scope) })
     }
 
     /// A question over the variables, with `object` bound to a document.

@@ -4,6 +4,7 @@ use super::fixture::Fixture;
 use super::generate::Tree;
 use super::random::Random;
 use crate::celgo::ours::Engine;
+use portcullis_cel::tree;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ const CHANGES: usize = 2;
 /// each that changed its result all the same.
 pub(crate) fn contest(fixture: &Fixture, seed: u64, made: &[(Tree, Arc<str>)]) -> (usize, Vec<String>) {
     let mut random = Random::new(seed);
-    let mut engine = Engine::new(&fixture.documents);
+    let mut engine = Engine::new(&fixture.trees);
     let (mut outside, mut wrong) = (0, Vec::new());
     for (tree, object) in made {
         let question = fixture.question(&tree.to_string(), Some(object));
@@ -22,7 +23,13 @@ pub(crate) fn contest(fixture: &Fixture, seed: u64, made: &[(Tree, Arc<str>)]) -
         for _ in 0..CHANGES {
             let mut after = before.clone();
             change(&mut after, &mut random);
-            let Some(same) = engine.same_outside_footprint(&question, before, &after) else { continue };
+            let Some(same) = engine.same_outside_footprint(
+                &question,
+                &tree::Tree::from(before),
+                &tree::Tree::from(&after),
+            ) else {
+                continue;
+            };
             outside += 1;
             if !same {
                 wrong.push(format!(

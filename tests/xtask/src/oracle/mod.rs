@@ -99,7 +99,7 @@ fn contest(
     coverage: &mut Coverage,
 ) -> Result<Vec<Difference>> {
     let answers = peer::ask(&fixture.documents, &questions, REPEATS.0)?;
-    let mut engine = Engine::new(&fixture.documents);
+    let mut engine = Engine::new(&fixture.trees);
     let mut differing = Vec::new();
     for (question, answer) in questions.into_iter().zip(&answers) {
         coverage.count(answer);

@@ -155,7 +155,7 @@ fn absent<'a>(test: bool) -> Value<'a> {
 /// A field by its name.
 fn field<'a>(value: &Value<'a>, name: &'a str) -> Result<Option<Value<'a>>, Box<Failure>> {
     match value {
-        Value::JsonMap(map) => Ok(map.get(name)),
+        Value::JsonMap(map) => Ok(map.get(name).map(Value::from_json)),
         Value::Map(_) => Ok(Key::of(&Value::borrowed(name)).and_then(|key| value.entry(&key))),
         Value::JsonList(_) | Value::List(_) => {
             Err(Failure::new("unsupported index type 'string' in list".to_owned()))

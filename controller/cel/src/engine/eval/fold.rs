@@ -54,7 +54,7 @@ impl<'a> Frame<'a, '_> {
         match range {
             Value::JsonList(list) => {
                 for (index, element) in list.iter().enumerate() {
-                    let (first, second) = pair(index, element);
+                    let (first, second) = pair(index, Value::from_json(element));
                     if visit(self, first, second)? == Go::Stop {
                         break;
                     }
@@ -70,7 +70,7 @@ impl<'a> Frame<'a, '_> {
             }
             Value::JsonMap(map) => {
                 for (name, value) in map.iter() {
-                    if visit(self, Value::borrowed(name), Some(value))? == Go::Stop {
+                    if visit(self, Value::borrowed(name), Some(Value::from_json(value)))? == Go::Stop {
                         break;
                     }
                 }
@@ -274,7 +274,7 @@ impl<'a> Frame<'a, '_> {
             Value::JsonMap(map) => {
                 for (name, value) in map.iter() {
                     let key = Key::of(&Value::borrowed(name)).ok_or_else(Failure::no_such_overload)?;
-                    self.insert(built, key, value)?;
+                    self.insert(built, key, Value::from_json(value))?;
                 }
                 Ok(())
             }

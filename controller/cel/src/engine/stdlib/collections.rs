@@ -46,7 +46,7 @@ fn contains<'a>(element: &Value<'a>, container: &Value<'a>, meter: &Meter) -> Re
         Value::JsonList(list) => {
             meter.visit(list.len())?;
             for other in list.iter() {
-                if equal(element, &other, meter)? {
+                if equal(element, &Value::from_json(other), meter)? {
                     return Ok(true);
                 }
             }

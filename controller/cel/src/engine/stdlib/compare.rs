@@ -155,7 +155,7 @@ fn equal_maps<'a>(left: &Value<'a>, right: &Value<'a>, meter: &Meter) -> Result<
         Value::JsonMap(map) => {
             for (name, value) in map.iter() {
                 match right.entry(&Key::of(&Value::borrowed(name)).unwrap_or(Key::Bool(false))) {
-                    Some(other) if equal(&value, &other, meter)? => {}
+                    Some(other) if equal(&Value::from_json(value), &other, meter)? => {}
                     _ => return Ok(false),
                 }
             }

@@ -81,7 +81,7 @@ fn the_limit_ends_the_evaluation_and_nothing_absorbs_that() {
     ] {
         let program = Program::compile(&environment, source).unwrap();
         let mut bindings = Bindings::new(&environment);
-        bindings.set("object", Value::from_json(&object));
+        bindings.set("object", Value::from_json(object.root()));
         let meter = Meter::new(9);
         let failure = program.evaluate(&bindings, &meter).expect_err(source);
         assert_eq!(failure.kind, FailureKind::Budget, "{source}");

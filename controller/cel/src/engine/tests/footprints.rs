@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{Bindings, Meter, Program, Value};
 use super::{environment, object};
+use crate::tree::Tree;
 
 #[track_caller]
 fn check(source: &str, expected: &[&str]) {
@@ -107,18 +108,18 @@ fn what_is_not_read_never_changes_a_result() {
         "object.metadata == object.metadata",
         "object.spec.missing || object.spec.hostNetwork == false",
     ];
-    let mutated = mutations(&original);
+    let mutated: Vec<Tree> = mutations(&original.to_json()).into_iter().map(Tree::from).collect();
     let (mut outside, mut inside) = (0, 0);
     for source in sources {
         let program = Program::compile(&environment, source).unwrap();
-        let evaluate = |object: &Json| {
+        let evaluate = |object: &Tree| {
             let mut bindings = Bindings::new(&environment);
-            bindings.set("object", Value::from_json(object));
+            bindings.set("object", Value::from_json(object.root()));
             program.evaluate(&bindings, &Meter::new(100_000)).map(|value| value.to_json())
         };
         let expected = evaluate(&original);
         for object in &mutated {
-            let values = (Value::from_json(&original), Value::from_json(object));
+            let values = (Value::from_json(original.root()), Value::from_json(object.root()));
             if !program.footprint().agrees("object", &values.0, &values.1) {
                 inside += 1;
                 continue;

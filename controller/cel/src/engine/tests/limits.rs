@@ -2,6 +2,7 @@
 
 use super::super::{Bindings, Meter, Program, Value};
 use super::environment;
+use crate::tree::Tree;
 
 /// Memory that an evaluation may count before it fails, and a little more for what it fails on.
 const MAX_ALLOCATED: u64 = 64 << 20;
@@ -16,9 +17,9 @@ fn check_refused(source: &str, expected: &str) {
 fn check_stopped(source: &str, expected: &str) {
     let environment = environment();
     let program = Program::compile(&environment, source).unwrap_or_else(|errors| panic!("{errors:?}"));
-    let object = serde_json::json!({"list": vec![0; 3_000], "text": "x".repeat(1_000)});
+    let object = Tree::from(serde_json::json!({"list": vec![0; 3_000], "text": "x".repeat(1_000)}));
     let mut bindings = Bindings::new(&environment);
-    bindings.set("object", Value::from_json(&object));
+    bindings.set("object", Value::from_json(object.root()));
     let meter = Meter::new(1_000_000);
     let failure = program.evaluate(&bindings, &meter).expect_err(source);
     assert_eq!(failure.to_string(), expected);

@@ -10,6 +10,7 @@ mod limits;
 use serde_json::{Value as Json, json};
 
 use super::{Bindings, Environment, Failure, KubernetesVersion, Meter, Program, Type, Value};
+use crate::tree::Tree;
 
 /// Programs are shared between the threads that answer requests.
 #[test]
@@ -20,8 +21,8 @@ fn programs_are_shared_between_threads() {
 }
 
 /// The object that tests read.
-fn object() -> Json {
-    json!({
+fn object() -> Tree {
+    Tree::from(json!({
         "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web", "tier": "front"}},
         "spec": {
             "replicas": 3,
@@ -33,7 +34,7 @@ fn object() -> Json {
                 {"name": "b", "image": "ghcr.io/b@sha256:1"},
             ],
         },
-    })
+    }))
 }
 
 fn environment() -> Environment {
@@ -48,7 +49,7 @@ fn run(source: &str) -> (Result<Json, Box<Failure>>, u64) {
         Program::compile(&environment, source).unwrap_or_else(|errors| panic!("{source}: {errors:?}"));
     let object = object();
     let mut bindings = Bindings::new(&environment);
-    bindings.set("object", Value::from_json(&object));
+    bindings.set("object", Value::from_json(object.root()));
     let meter = Meter::new(1_000_000);
     let result = program.evaluate(&bindings, &meter).map(|value| value.to_json());
     (result, meter.cost())
