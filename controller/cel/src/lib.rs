@@ -9,7 +9,7 @@ pub mod tree;
 
 pub use engine::{
     Bindings, Environment, Extent, Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter,
-    ObjectType, Program, Read, Step, Type, Value,
+    ObjectType, Origin, Program, Projection, Read, Step, Type, Value,
 };
 pub use error::CompileError;
 pub use image::{ImageError, ImageReference};

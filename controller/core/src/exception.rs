@@ -57,7 +57,7 @@ impl Exception {
     /// one field a disjunction, an empty field covers all. An exception holds until `expiresAt`.
     pub fn covers(&self, policy: &str, request: &Request, now: jiff::Timestamp) -> Coverage<'_> {
         let document = &self.document;
-        let covered = document.policies.iter().any(|name| name == "*" || name == policy)
+        let covered = self.names(policy)
             && document.expires_at.is_none_or(|expiry| now < expiry)
             && self.covers_kind(&request.kind)
             && self.covers_namespace(&request.namespace)
@@ -68,6 +68,15 @@ impl Exception {
             (true, []) => Coverage::Whole,
             (true, images) => Coverage::Images(images),
         }
+    }
+
+    /// Whether it concerns this policy for some images only.
+    pub(crate) fn names_images_of(&self, policy: &str) -> bool {
+        self.names(policy) && !self.document.images.is_empty()
+    }
+
+    fn names(&self, policy: &str) -> bool {
+        self.document.policies.iter().any(|name| name == "*" || name == policy)
     }
 
     /// By group and kind: an exception outlives a version.

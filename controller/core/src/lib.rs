@@ -13,6 +13,7 @@ mod evaluation;
 pub mod exception;
 pub mod facts;
 pub mod matching;
+pub mod needs;
 pub mod pod;
 pub mod policy;
 pub mod request;
@@ -23,6 +24,7 @@ pub mod yaml;
 
 pub use decision::Decision;
 pub use facts::Facts;
+pub use needs::Needs;
 pub use portcullis_cel::tree;
 pub use request::Request;
 pub use set::PolicySet;

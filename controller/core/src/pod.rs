@@ -4,7 +4,7 @@
 
 use crate::request::{GroupVersionKind, Request};
 use portcullis_cel::tree::{Builder, NodeList};
-use portcullis_cel::{Node, Tree};
+use portcullis_cel::{Extent, Node, Projection, Tree};
 
 /// A kind that is a Pod or carries a Pod template.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +113,7 @@ impl<'a> PodView<'a> {
     /// The Pod inside an object of this kind; `None` where the kind carries none or there is no object.
     pub fn new(kind: &GroupVersionKind, object: &'a Tree) -> Option<Self> {
         let object = object.root();
-        let known = POD_KINDS.iter().find(|known| known.kind == kind.kind && known.group == kind.group)?;
+        let known = known(kind)?;
         if !object.is_object() {
             return None;
         }
@@ -148,6 +148,48 @@ impl<'a> PodView<'a> {
         });
         of_containers.chain(of_volumes)
     }
+}
+
+/// Where the Pod or template is in an object of this kind, from the root; `None` where the kind carries none.
+pub(crate) fn template_path(kind: &GroupVersionKind) -> Option<&'static [&'static str]> {
+    known(kind).map(|known| known.template)
+}
+
+fn known(kind: &GroupVersionKind) -> Option<&'static PodKind> {
+    POD_KINDS.iter().find(|known| known.kind == kind.kind && known.group == kind.group)
+}
+
+/// What is read of a Pod's spec by who reads this of `containers`.
+pub(crate) fn containers_read(containers: &Projection) -> Projection {
+    // What is no object is left out; `kind` says which list it is in.
+    let mut element = Projection::new(Extent::Type);
+    match containers.element() {
+        Some(every) if every.is_whole() => element.merge(every),
+        Some(every) => {
+            every.element().into_iter().for_each(|entry| element.merge(&entry.clone().of_every()));
+            let own = every.fields().filter(|(name, _)| *name != "kind");
+            own.for_each(|(name, field)| element.merge(&field.clone().below(&[name])));
+        }
+        None => {}
+    }
+    union(ContainerKind::ALL.into_iter().map(|kind| element.clone().of_every().below(&[kind.field()])))
+}
+
+/// What is read of a Pod's spec by who reads anything of `images`: no image is listed that is no text.
+pub(crate) fn images_read() -> Projection {
+    let whole = || Projection::new(Extent::Whole);
+    let of_containers = ContainerKind::ALL.into_iter().flat_map(|kind| {
+        ["image", "name"].map(|field| whole().below(&[field]).of_every().below(&[kind.field()]))
+    });
+    let of_volumes = [&["image", "reference"][..], &["name"]]
+        .map(|path| whole().below(path).of_every().below(&["volumes"]));
+    union(of_containers.chain(of_volumes))
+}
+
+fn union(parts: impl Iterator<Item = Projection>) -> Projection {
+    let mut all = Projection::new(Extent::Type);
+    parts.for_each(|part| all.merge(&part));
+    all
 }
 
 impl Container<'_> {
@@ -218,6 +260,9 @@ impl Lists {
     }
 }
 
+/// Marks Pods that mirror a static one.
+pub(crate) const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
 /// Whether a node asks for the mirror of a static Pod that it already runs. Denying that stops nothing and
 /// hides the Pod. The annotation alone proves nothing: the requester must be the Pod's own node.
 pub fn is_mirror_pod_of_requester(request: &Request) -> bool {
@@ -230,7 +275,7 @@ pub fn is_mirror_pod_of_requester(request: &Request) -> bool {
     text(member(pod, "spec"), "nodeName")
         .is_some_and(|node| user.username.strip_prefix("system:node:") == Some(node))
         && user.groups.iter().any(|group| group == "system:nodes")
-        && annotations.get("kubernetes.io/config.mirror").is_some()
+        && annotations.get(MIRROR_ANNOTATION).is_some()
 }
 
 /// More containers and volumes than this in one Pod are more than etcd could store.

@@ -116,6 +116,16 @@ impl Request {
     pub fn is_hypothetical(&self) -> bool {
         self.user.is_none() || !self.old_object_known
     }
+
+    /// Whether it updates what is being deleted already, and stays so.
+    pub(crate) fn updates_what_is_being_deleted(&self) -> bool {
+        let is_being_deleted = |object: &Tree| {
+            object.pointer("/metadata/deletionTimestamp").is_some_and(|timestamp| !timestamp.is_null())
+        };
+        self.operation == Operation::Update
+            && is_being_deleted(&self.old_object)
+            && is_being_deleted(&self.object)
+    }
 }
 
 impl GroupVersionKind {
@@ -123,6 +133,11 @@ impl GroupVersionKind {
     pub fn from_api_version(api_version: &str, kind: &str) -> Self {
         let (group, version) = split_api_version(api_version);
         Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
+    }
+
+    /// Whether objects of this kind are Namespaces.
+    pub fn is_namespace(&self) -> bool {
+        self.group.is_empty() && self.kind == "Namespace"
     }
 
     /// `apps/v1` or `v1`.

@@ -49,7 +49,7 @@ pub use bindings::{Bindings, Lazy};
 pub use cost::Cost;
 pub use environment::Environment;
 pub use failure::{Failure, FailureKind};
-pub use footprint::{Extent, Footprint, Read, Step};
+pub use footprint::{Extent, Footprint, Origin, Projection, Read, Step};
 pub use library::{KubernetesVersion, Library, UnknownVersion};
 pub use map::{Key, MapValue};
 pub use meter::Meter;

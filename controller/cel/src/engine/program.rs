@@ -5,7 +5,7 @@ use super::check;
 use super::environment::Environment;
 use super::eval;
 use super::failure::Failure;
-use super::footprint::{self, Footprint, Read};
+use super::footprint::{self, Footprint, Origin, Read};
 use super::meter::Meter;
 use super::parse;
 use super::plan::{self, Node};
@@ -20,6 +20,7 @@ pub struct Program {
     root: Node,
     locals: u32,
     result: Type,
+    origin: Origin,
     footprint: Footprint,
     selection: Option<Read>,
     /// Whether a presence test on a scalar is a failure.
@@ -70,12 +71,14 @@ impl Program {
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
             let selection = footprint::plain_selection(environment, &root);
             let strict = environment.is_by_specification();
-            let footprint = Footprint::of(environment, &root, checked.locals);
+            let origin = Origin::of(environment, &root, checked.locals);
+            let footprint = origin.footprint();
             Ok(Self {
                 source: source.into(),
                 root,
                 locals: checked.locals,
                 result,
+                origin,
                 footprint,
                 selection,
                 strict,
@@ -99,6 +102,12 @@ impl Program {
     #[must_use]
     pub fn footprint(&self) -> &Footprint {
         &self.footprint
+    }
+
+    /// Where its result comes from, for programs that build on that.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The path, if the whole program is nothing but a variable or a plain selection from one, such as

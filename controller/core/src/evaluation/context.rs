@@ -4,8 +4,9 @@ use super::excepted::Excepted;
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::Match;
+use crate::matching::rules::Target;
 use crate::pod::{self, Lists, PodView};
-use crate::policy::{CompiledBinding, CompiledPolicy, Reads};
+use crate::policy::{CompiledBinding, CompiledPolicy, Input, Reads, Unsure};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::tree::{Builder, Root};
 use portcullis_cel::{Bindings, Node, Tree, Value};
@@ -20,9 +21,7 @@ pub(crate) struct Context<'a> {
     /// Whether the request creates or updates a mirror Pod of the requesting node itself.
     pub(crate) is_mirror_pod: bool,
     request_tree: OnceLock<Tree>,
-    plain: OnceLock<Objects<'a>>,
-    masked_secrets: OnceLock<(Tree, Tree)>,
-    masked: OnceLock<Objects<'a>>,
+    objects: OnceLock<Objects<'a>>,
 }
 
 /// The objects of a request with the views of them that `matchPods` binds.
@@ -54,9 +53,7 @@ impl<'a> Context<'a> {
             now,
             is_mirror_pod: pod::is_mirror_pod_of_requester(request),
             request_tree: OnceLock::new(),
-            plain: OnceLock::new(),
-            masked_secrets: OnceLock::new(),
-            masked: OnceLock::new(),
+            objects: OnceLock::new(),
         }
     }
 
@@ -84,56 +81,63 @@ impl<'a> Context<'a> {
         self.request_tree.get_or_init(|| request_tree(self.request))
     }
 
-    /// The objects as they are.
-    pub(crate) fn plain(&'a self) -> &'a Objects<'a> {
-        self.plain.get_or_init(|| Objects::of(self.request, &self.request.object, &self.request.old_object))
+    /// The objects with the views of them.
+    pub(crate) fn objects(&'a self) -> &'a Objects<'a> {
+        self.objects.get_or_init(|| Objects::of(self.request))
     }
 
-    /// The objects as messages and annotations may see them: those of Secrets without their values.
-    pub(crate) fn masked(&'a self) -> &'a Objects<'a> {
-        if !super::masking::holds_secrets(&self.request.kind) {
-            return self.plain();
-        }
-        self.masked.get_or_init(|| {
-            let (object, old_object) = self.masked_secrets.get_or_init(|| {
-                (
-                    super::masking::mask(&self.request.kind, self.request.object.root()),
-                    super::masking::mask(&self.request.kind, self.request.old_object.root()),
-                )
-            });
-            Objects::of(self.request, object, old_object)
-        })
-    }
-
-    /// What of a group of reads is not known here.
+    /// What of a group of reads is not known here: each entry names one thing and the paths by which it is read.
     pub(super) fn missing(&self, reads: &Reads) -> Vec<String> {
-        let mut missing = self.missing_of_request(reads);
-        if reads.reads("namespaceObject")
-            && let Err(namespace) = self.namespace_object()
-        {
-            missing.push(namespace);
-        }
-        missing
+        let all = [Unsure::NamespaceObject].into_iter().chain(OF_REQUEST);
+        self.unknown(reads, all)
     }
 
-    /// What of the request a group of reads needs and is not known here.
+    /// The same without the Namespace object, which is not given to everything.
     pub(super) fn missing_of_request(&self, reads: &Reads) -> Vec<String> {
+        self.unknown(reads, OF_REQUEST)
+    }
+
+    fn unknown(&self, reads: &Reads, all: impl IntoIterator<Item = Unsure>) -> Vec<String> {
+        if reads.is_sure() {
+            return Vec::new();
+        }
+        let mut missing: Vec<(String, Vec<&str>)> = Vec::new();
+        for what in all {
+            let paths = reads.unsure(what);
+            if let Some(name) = (!paths.is_empty()).then(|| self.name_unknown(what)).flatten() {
+                let paths = paths.iter().map(String::as_str);
+                match missing.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => known.extend(paths),
+                    None => missing.push((name, paths.collect())),
+                }
+            }
+        }
+        missing.into_iter().map(|(name, paths)| format!("{name} ({})", quoted(&paths))).collect()
+    }
+
+    /// The name of something, if it is not known here.
+    fn name_unknown(&self, what: Unsure) -> Option<String> {
         let request = self.request;
-        let mut missing = Vec::new();
-        if reads.user() && request.user.is_none() {
-            missing.push("the user".to_owned());
+        let unknown_kind = || request.resource.is_none().then(|| Target::converted(request).unknown_kind());
+        match what {
+            Unsure::User => request.user.is_none().then(|| "the user".to_owned()),
+            Unsure::OldObject => (!request.old_object_known).then(|| "the old object".to_owned()),
+            Unsure::Options => {
+                let unknown = request.user.is_none() && request.options.is_null();
+                unknown.then(|| "what options the request carries".to_owned())
+            }
+            Unsure::Resource => unknown_kind(),
+            Unsure::Namespace if request.namespace.is_empty() => unknown_kind(),
+            Unsure::NamespaceObject if request.namespace.is_empty() => unknown_kind(),
+            Unsure::NamespaceObject => self.namespace_object().err(),
+            Unsure::Namespace | Unsure::Params => None,
         }
-        if reads.old_object() && !request.old_object_known {
-            missing.push("the old object".to_owned());
-        }
-        missing
     }
 
     /// The variable `namespaceObject`: null for cluster-scoped objects and for Namespaces; an error message
     /// where the namespace should be known and is not.
     pub(crate) fn namespace_object(&self) -> Result<Node<'a>, String> {
-        let is_namespace = self.request.kind.group.is_empty() && self.request.kind.kind == "Namespace";
-        if self.request.namespace.is_empty() || is_namespace {
+        if self.request.namespace.is_empty() || self.request.kind.is_namespace() {
             return Ok(Node::default());
         }
         self.facts
@@ -143,8 +147,22 @@ impl<'a> Context<'a> {
     }
 }
 
+/// What of a request itself may be unknown.
+const OF_REQUEST: [Unsure; 5] =
+    [Unsure::User, Unsure::OldObject, Unsure::Resource, Unsure::Namespace, Unsure::Options];
+
+/// How many paths are listed.
+const MAX_PATHS: usize = 5;
+
+fn quoted(paths: &[&str]) -> String {
+    let listed: Vec<String> = paths.iter().take(MAX_PATHS).map(|path| format!("`{path}`")).collect();
+    let more = if paths.len() > MAX_PATHS { " and others" } else { "" };
+    format!("{}{more}", listed.join(", "))
+}
+
 impl<'a> Objects<'a> {
-    fn of(request: &Request, object: &'a Tree, old_object: &'a Tree) -> Self {
+    fn of(request: &'a Request) -> Self {
+        let (object, old_object) = (&request.object, &request.old_object);
         let pod =
             PodView::new(&request.kind, object).map(|view| Pod { view, object, lists: OnceLock::new() });
         let old_pod_spec = PodView::new(&request.kind, old_object).map(|view| view.spec);
@@ -153,19 +171,19 @@ impl<'a> Objects<'a> {
 
     /// Binds what of the objects and their views is read.
     pub(crate) fn bind(&'a self, reads: &Reads, bindings: &mut Bindings<'a>) {
-        let mut bind = |name: &str, value: &dyn Fn() -> Value<'a>| {
-            if reads.reads(name) {
-                bindings.set(name, value());
+        let mut bind = |input: Input, value: &dyn Fn() -> Value<'a>| {
+            if reads.reads(input) {
+                bindings.set(input.name(), value());
             }
         };
-        bind("object", &|| Value::from_json(self.object.root()));
-        bind("oldObject", &|| Value::from_json(self.old_object.root()));
+        bind(Input::Object, &|| Value::from_json(self.object.root()));
+        bind(Input::OldObject, &|| Value::from_json(self.old_object.root()));
         if let Some(pod) = &self.pod {
-            bind("podSpec", &|| Value::from_json(pod.view.spec));
-            bind("podMetadata", &|| Value::from_json(pod.view.metadata));
-            bind("oldPodSpec", &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
-            bind("containers", &|| Value::from_json(pod.lists().containers.root()));
-            bind("images", &|| Value::from_json(pod.lists().images.root()));
+            bind(Input::PodSpec, &|| Value::from_json(pod.view.spec));
+            bind(Input::PodMetadata, &|| Value::from_json(pod.view.metadata));
+            bind(Input::OldPodSpec, &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
+            bind(Input::Containers, &|| Value::from_json(pod.lists().containers.root()));
+            bind(Input::Images, &|| Value::from_json(pod.lists().images.root()));
         }
     }
 }

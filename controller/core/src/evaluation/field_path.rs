@@ -2,7 +2,26 @@
 
 use super::context::{Objects, Pod};
 use super::excepted::WithoutExcepted;
-use crate::policy::{CompiledValidation, Path};
+use crate::policy::CompiledValidation;
+use portcullis_cel::{Read, Step};
+use std::collections::BTreeSet;
+
+/// A path of plain selections below an input, such as `object.spec.replicas`.
+pub(super) struct Path {
+    root: Box<str>,
+    segments: Vec<String>,
+}
+
+impl Path {
+    /// The path of a read, up to where it goes through all elements.
+    pub(super) fn of(read: Read) -> Self {
+        let fields = read.steps.iter().map_while(|step| match step {
+            Step::Field(name) => Some(name.to_string()),
+            Step::Any => None,
+        });
+        Self { segments: fields.collect(), root: read.variable }
+    }
+}
 
 /// The path of each element of a validation's `forEach` list, where it is known: `containers`, `images` and
 /// plain selections such as `object.spec.rules`.
@@ -30,7 +49,7 @@ impl<'a> ElementPaths<'a> {
         let Some(path) = list else {
             return Self::Unknown;
         };
-        match (path.root.as_str(), &objects.pod, path.segments.is_empty()) {
+        match (&*path.root, &objects.pod, path.segments.is_empty()) {
             ("containers", Some(pod), true) => {
                 let kept = without_excepted.map(|kept| kept.containers.places.as_slice());
                 Self::Listed { pod, list: List::Containers, kept }
@@ -65,17 +84,12 @@ impl<'a> ElementPaths<'a> {
 /// The deepest path that everything a validation reads lies below; empty if it reads all over the object.
 pub(super) fn common(validation: &CompiledValidation, objects: &Objects<'_>) -> String {
     let mut common: Option<Vec<String>> = None;
-    for root in ["object", "podSpec", "podMetadata", "containers", "images"] {
-        for segments in validation.reads.of_root(root) {
-            let path = Path { root: root.to_owned(), segments: segments.to_vec() };
-            let Some(path) = segments_of(&path, objects) else { continue };
-            common = Some(match common {
-                None => path,
-                Some(known) => {
-                    known.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
-                }
-            });
-        }
+    for read in validation.reads.paths() {
+        let Some(path) = segments_of(&Path::of(read), objects) else { continue };
+        common = Some(match common {
+            None => path,
+            Some(known) => known.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+        });
     }
     common.map(|segments| join(&segments)).unwrap_or_default()
 }
@@ -90,10 +104,11 @@ pub(super) fn within_element(element: String, validation: &CompiledValidation) -
     if element.is_empty() || listed_images {
         return element;
     }
-    let reads = &validation.reads;
-    let mut own = reads.of_root("each").filter(|segments| !is_identity(segments));
-    match (own.next(), own.next()) {
-        (Some(segments), None) if !segments.is_empty() => format!("{element}.{}", join(segments)),
+    let reads = validation.expression.program.footprint().reads().filter(|read| &*read.variable == "each");
+    let own: BTreeSet<Vec<String>> =
+        reads.map(|read| Path::of(read).segments).filter(|segments| !is_identity(segments)).collect();
+    match own.first() {
+        Some(only) if own.len() == 1 && !only.is_empty() => format!("{element}.{}", join(only)),
         _ => element,
     }
 }
@@ -109,7 +124,7 @@ fn locate(path: &Path, objects: &Objects<'_>) -> Option<String> {
 
 /// A path from the object's root.
 fn segments_of(path: &Path, objects: &Objects<'_>) -> Option<Vec<String>> {
-    let base = match path.root.as_str() {
+    let base = match &*path.root {
         "object" => return Some(path.segments.clone()),
         "podSpec" | "containers" | "images" => objects.pod.as_ref()?.view.spec_path.to_owned(),
         "podMetadata" => {

@@ -1,15 +1,14 @@
 //! One policy, one binding, one param: conditions, validations, messages, audit annotations.
 
 use super::excepted::{Excepted, WithoutExcepted};
-use super::field_path::{self, ElementPaths};
+use super::field_path::{self, ElementPaths, Path};
 use super::params::Param;
 use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase, elements};
 use super::wording::{MAX_MESSAGE_BYTES, cut, message, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::document::Dialect;
-use crate::policy::{CompiledExpression, CompiledValidation, Path, Programs, Reads, Validations};
-use crate::request::GroupVersionKind;
+use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Validations};
 use portcullis_cel::{Failure, FailureKind, Value};
 
 /// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
@@ -54,7 +53,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let mut outcome = blank.outcome(Verdict::Allow);
         outcome.param.clone_from(&param.name);
         let context = blank.context;
-        let without_excepted = WithoutExcepted::of(excepted, context.plain());
+        let without_excepted = WithoutExcepted::of(excepted, context.objects());
         Self {
             blank,
             context,
@@ -104,7 +103,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let missing = self.missing_in_condition(&self.programs.condition_reads);
         let mut errors = Vec::new();
         for (name, condition) in conditions {
-            if !missing.is_empty() && !self.missing_in_condition(&Reads::of(condition, &[])).is_empty() {
+            if !missing.is_empty() && !self.missing_in_condition(&self.reads_of(condition)).is_empty() {
                 continue;
             }
             match phase
@@ -117,7 +116,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     return false;
                 }
                 Ok(Err(other)) => errors.push(not_bool(condition, &other)),
-                Err(error) => errors.push(self.error_text(condition, &error)),
+                Err(error) => errors.push(self.error_text(condition, &self.reads_of(condition), &error)),
             }
         }
         if !missing.is_empty() {
@@ -186,7 +185,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 }
             }
             Err(error) => {
-                let message = self.error_text(list, &error);
+                let message = self.error_text(list, &validation.reads, &error);
                 self.error(index, message);
             }
         }
@@ -212,7 +211,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 None => self.error(index, not_bool(expression, value.type_name())),
             },
             Err(error) => {
-                let message = self.error_text(expression, &error);
+                let message = self.error_text(expression, &validation.reads, &error);
                 self.error(index, message);
             }
         }
@@ -237,12 +236,14 @@ impl<'a, 'b> Judge<'a, 'b> {
         if violations.is_empty() {
             return;
         }
-        let mut phase = self.phase(&self.validations.wording_reads, Secrets::Masked, BUDGET);
+        let reads = &self.validations.wording_reads;
+        let mut phase = self.phase(reads, Secrets::Masked, BUDGET);
+        let masks = self.secrets(reads).next().is_some();
         let mut listed: Option<(usize, Vec<Value<'a>>)> = None;
         for violation in violations {
             let validation = violation.validation;
             if let Some(list) = &validation.for_each
-                && self.masks()
+                && masks
                 && listed.as_ref().is_none_or(|(index, _)| *index != violation.index)
             {
                 listed = Some((violation.index, elements(&mut phase, list).unwrap_or_default()));
@@ -269,7 +270,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         each: Option<&Value<'a>>,
     ) -> String {
         let validation = violation.validation;
-        let objects = self.context.masked();
+        let objects = self.context.objects();
         if let Some(expression) = &validation.field_path {
             if validation.for_each.is_some() && each.is_none() {
                 return String::new();
@@ -282,7 +283,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let (Some(list), Some((element, _))) = (&validation.for_each, &violation.element) else {
             return field_path::common(validation, objects);
         };
-        let selection = list.program.plain_selection().map(Path::of);
+        let selection = list.program.plain_selection().cloned().map(Path::of);
         let paths = ElementPaths::of(selection.as_ref(), objects, self.without_excepted.as_ref());
         field_path::within_element(paths.at(*element), validation)
     }
@@ -291,14 +292,15 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn annotate(&mut self) {
         let annotations = &self.programs.audit_annotations;
         let decidable = |judge: &Self, expression: &CompiledExpression| {
-            judge.context.missing(&Reads::of(expression, &judge.programs.variables)).is_empty()
+            judge.context.missing(&judge.reads_of(expression)).is_empty()
         };
         if annotations.is_empty() {
             return;
         }
         // What each one reads is worked out only where something is missing at all.
-        let all_known = self.context.missing(&self.programs.reads).is_empty();
-        let mut phase = self.phase(&self.programs.reads, Secrets::Masked, BUDGET);
+        let reads = &self.programs.annotation_reads;
+        let all_known = self.context.missing(reads).is_empty();
+        let mut phase = self.phase(reads, Secrets::Masked, BUDGET);
         for (key, expression) in annotations {
             if !all_known && !decidable(self, expression) {
                 continue;
@@ -320,7 +322,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     }
                 },
                 Err(error) => {
-                    let message = self.error_text(expression, &error);
+                    let message = self.error_text(expression, &self.reads_of(expression), &error);
                     self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
                 }
             }
@@ -328,21 +330,23 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     fn phase(&self, reads: &Reads, secrets: Secrets, budget: u64) -> Phase<'a> {
-        let objects = match secrets {
-            Secrets::Plain => self.context.plain(),
-            Secrets::Masked => self.context.masked(),
-        };
-        let mut phase = phase::phase(self.programs, reads, self.context, objects, self.param, budget);
+        let mut phase = phase::phase(self.programs, reads, self.context, self.param, budget);
         if let Some(excepted) = &self.without_excepted {
             phase.set("containers", excepted.containers.elements.clone());
             phase.set("images", excepted.images.elements.clone());
         }
-        if secrets == Secrets::Masked
-            && let Some(kind) = self.secret_param_kind()
-        {
-            phase.set("params", Value::owned(masking::mask(&kind, self.param.value).root()));
+        if secrets == Secrets::Masked {
+            self.secrets(reads).for_each(|secret| phase.set(secret.input.name(), secret.masked()));
         }
         phase
+    }
+
+    /// The Secrets of which values are read.
+    fn secrets<'r>(
+        &self,
+        reads: &'r Reads,
+    ) -> impl Iterator<Item = masking::ReadSecret<'a, 'r>> + use<'a, 'r> {
+        masking::secrets(self.context.request, self.blank.policy, self.param, reads)
     }
 
     /// What is not known of what a matchCondition reads, to which a ValidatingAdmissionPolicy gives no namespace.
@@ -353,18 +357,17 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// Whether what is told sees less than what decides.
-    fn masks(&self) -> bool {
-        masking::holds_secrets(&self.context.request.kind) || self.secret_param_kind().is_some()
+    fn reads_of(&self, expression: &CompiledExpression) -> Reads {
+        Reads::of(expression, &self.programs.origins)
     }
 
-    /// An evaluation error as Kubernetes words it; for Secrets without what it may quote of their values.
-    fn error_text(&self, expression: &CompiledExpression, failure: &Failure) -> String {
+    /// An evaluation error as Kubernetes words it, but for what it may quote of a Secret's values.
+    fn error_text(&self, expression: &CompiledExpression, reads: &Reads, failure: &Failure) -> String {
         if failure.kind == FailureKind::Budget {
             return "validation failed due to running out of cost budget, no further validation rules will be run"
                 .to_owned();
         }
-        let reason = if self.masks() {
+        let reason = if self.secrets(reads).next().is_some() {
             "an error that is not shown, because it may quote a Secret"
         } else {
             &failure.message
@@ -374,11 +377,5 @@ impl<'a, 'b> Judge<'a, 'b> {
             expression.program.source(),
             one_line(reason, MAX_MESSAGE_BYTES)
         )
-    }
-
-    fn secret_param_kind(&self) -> Option<GroupVersionKind> {
-        let kind = self.blank.policy.param_kind.as_ref()?;
-        let kind = GroupVersionKind::from_api_version(&kind.api_version, &kind.kind);
-        masking::holds_secrets(&kind).then_some(kind)
     }
 }

@@ -1,40 +1,115 @@
 //! Values of Secrets, hidden: what messages and annotations are made from must not hold them.
 
-use crate::request::GroupVersionKind;
-use portcullis_cel::{Node, Tree, Value};
+use super::params::Param;
+use crate::policy::{CompiledPolicy, Input, Reads};
+use crate::request::{GroupVersionKind, Request};
+use portcullis_cel::engine::{Key, MapValue};
+use portcullis_cel::{Extent, Node, Projection, Value};
 use serde_json::Value as Json;
 
 /// What stands in place of a value.
 const MASK: &str = "***";
 
+/// A Secret of which values are read.
+pub(super) struct ReadSecret<'a, 'r> {
+    /// What it is to expressions.
+    pub(super) input: Input,
+    secret: Node<'a>,
+    read: &'r Projection,
+}
+
+impl<'a> ReadSecret<'a, '_> {
+    /// What is read of it, without values.
+    pub(super) fn masked(&self) -> Value<'a> {
+        mask(&Value::from_json(self.secret), self.read)
+    }
+}
+
+/// The Secrets, among the objects of a request and its param, of which a group of programs reads values.
+pub(super) fn secrets<'a, 'r>(
+    request: &'a Request,
+    policy: &CompiledPolicy,
+    param: &Param<'a>,
+    reads: &'r Reads,
+) -> impl Iterator<Item = ReadSecret<'a, 'r>> + use<'a, 'r> {
+    let of_request = holds_secrets(&request.kind);
+    let of_params = policy.param_kind.as_ref().is_some_and(|kind| {
+        holds_secrets(&GroupVersionKind::from_api_version(&kind.api_version, &kind.kind))
+    });
+    let all = [
+        (Input::Object, request.object.root(), of_request),
+        (Input::OldObject, request.old_object.root(), of_request),
+        (Input::Params, param.value, of_params),
+    ];
+    all.into_iter().filter(|(_, _, is_secret)| *is_secret).filter_map(|(input, secret, _)| {
+        let read = reads.of_input(input).filter(|read| reads_values(read))?;
+        Some(ReadSecret { input, secret, read })
+    })
+}
+
 /// Whether objects of a kind hold values that must not leave the process.
-pub(crate) fn holds_secrets(kind: &GroupVersionKind) -> bool {
+fn holds_secrets(kind: &GroupVersionKind) -> bool {
     kind.group.is_empty() && kind.kind == "Secret"
 }
 
-/// A copy in which every value of a Secret's `data` and `stringData` is masked and kept keys stay, and its
-/// annotations that repeat the whole object are masked too. Objects of
-/// other kinds are copied as they are.
-pub(crate) fn mask(kind: &GroupVersionKind, object: Node<'_>) -> Tree {
-    let mut masked = object.to_json();
-    if !holds_secrets(kind) {
-        return Tree::from(masked);
+/// Whether somebody who reads this of a Secret reads any value that must not be told; keys may be.
+fn reads_values(secret: &Projection) -> bool {
+    let is_read = |name: &str| match secret.field(name) {
+        Some(values) => {
+            values.extent() > Extent::Type || values.fields().any(|(_, value)| !value.is_presence())
+        }
+        None => false,
+    };
+    let annotations = secret.at(&["metadata", "annotations"]);
+    VALUES.into_iter().any(is_read)
+        || annotations.is_some_and(|annotations| {
+            let beyond_presence =
+                |value: Option<&Projection>| value.is_some_and(|value| !value.is_presence());
+            beyond_presence(annotations.element())
+                || annotations.fields().any(|(key, value)| repeats_the_object(key) && !value.is_presence())
+        })
+}
+
+/// The fields of a Secret that hold values.
+const VALUES: [&str; 2] = ["data", "stringData"];
+
+/// What is read of a Secret, without values: each in `data` and `stringData` is masked, as are annotations that
+/// repeat the whole object. Keys stay.
+fn mask<'a>(secret: &Value<'a>, read: &Projection) -> Value<'a> {
+    along(secret, read, |name, value, read| match name {
+        "data" | "stringData" => along(value, read, |_, _, _| Value::borrowed(MASK)),
+        "metadata" => along(value, read, |name, value, read| match name {
+            "annotations" => along(value, read, |key, value, _| {
+                if repeats_the_object(key) { Value::borrowed(MASK) } else { value.clone() }
+            }),
+            _ => value.clone(),
+        }),
+        _ => value.clone(),
+    })
+}
+
+/// A map of what is read of a map, made entry by entry. What should be a map and is not is masked.
+fn along<'a>(
+    map: &Value<'a>,
+    read: &Projection,
+    mut entry: impl FnMut(&str, &Value<'a>, &Projection) -> Value<'a>,
+) -> Value<'a> {
+    if matches!(map, Value::Null) {
+        return Value::Null;
     }
-    for field in ["data", "stringData"] {
-        match masked.get_mut(field) {
-            None | Some(Json::Null) => {}
-            Some(Json::Object(values)) => values.values_mut().for_each(|value| *value = Json::from(MASK)),
-            Some(other) => *other = Json::from(MASK),
+    if !matches!(map, Value::JsonMap(_) | Value::Map(_)) {
+        return Value::borrowed(MASK);
+    }
+    let mut copy = MapValue::default();
+    for (key, value) in map.children() {
+        if let Key::Text(name) = &key
+            && let Some(read) = read.field(name.as_str())
+        {
+            let value = entry(name.as_str(), &value, read);
+            copy.insert(key, value);
         }
     }
-    if let Some(annotations) = masked.pointer_mut("/metadata/annotations").and_then(Json::as_object_mut) {
-        for (key, value) in annotations.iter_mut() {
-            if repeats_the_object(key) {
-                *value = Json::from(MASK);
-            }
-        }
-    }
-    Tree::from(masked)
+    Value::map(copy)
 }
 
 /// Whether an annotation holds the whole object as somebody last applied it: kubectl's
@@ -43,8 +118,8 @@ fn repeats_the_object(key: &str) -> bool {
     key.contains("last-applied") || key == "kapp.k14s.io/original"
 }
 
-/// Whether one value is another with nothing but values masked.
-pub(crate) fn hides(masked: &Json, plain: &Json) -> bool {
+/// Whether one value is another with nothing but values masked, or left out because nobody reads them.
+fn hides(masked: &Json, plain: &Json) -> bool {
     match (masked, plain) {
         (Json::String(text), _) if text == MASK => true,
         (Json::Array(masked), Json::Array(plain)) => {
@@ -52,8 +127,7 @@ pub(crate) fn hides(masked: &Json, plain: &Json) -> bool {
                 && masked.iter().zip(plain).all(|(masked, plain)| hides(masked, plain))
         }
         (Json::Object(masked), Json::Object(plain)) => {
-            masked.len() == plain.len()
-                && masked.iter().all(|(key, masked)| plain.get(key).is_some_and(|plain| hides(masked, plain)))
+            masked.iter().all(|(key, masked)| plain.get(key).is_some_and(|plain| hides(masked, plain)))
         }
         _ => masked == plain,
     }
@@ -74,12 +148,11 @@ pub(super) fn told<'e, 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_cel::{Environment, Program, Tree, Type};
     use serde_json::json;
 
-    #[test]
-    fn keys_stay_and_values_go() {
-        let kind = GroupVersionKind::from_api_version("v1", "Secret");
-        let object = json!({
+    fn secret() -> Json {
+        json!({
             "metadata": {"name": "s", "annotations": {
                 "kubectl.kubernetes.io/last-applied-configuration": "{\"data\":{\"p\":\"aHVudGVyMg==\"}}",
                 "banzaicloud.com/last-applied": "UEsDBBQ=",
@@ -89,27 +162,61 @@ mod tests {
             "data": {"p": "aHVudGVyMg==", "q": {"odd": "shape"}},
             "stringData": "aHVudGVyMg==",
             "type": "Opaque",
-        });
-        assert_eq!(
-            mask(&kind, Tree::from(object).root()),
-            json!({
-                "metadata": {"name": "s", "annotations": {
-                    "kubectl.kubernetes.io/last-applied-configuration": "***",
-                    "banzaicloud.com/last-applied": "***",
-                    "kapp.k14s.io/original": "***",
-                    "note": "kept",
-                }},
-                "data": {"p": "***", "q": "***"},
-                "stringData": "***",
-                "type": "Opaque",
-            })
-        );
+        })
+    }
+
+    /// What an expression reads of `object`.
+    fn read_by(source: &str) -> Projection {
+        let environment = Environment::new().with_variable("object", Type::Dyn);
+        let program = Program::compile(&environment, source).unwrap();
+        program.footprint().of("object").unwrap().clone()
     }
 
     #[test]
-    fn other_kinds_are_left_alone() {
-        let kind = GroupVersionKind::from_api_version("v1", "ConfigMap");
-        let object = json!({"data": {"p": "plain"}});
-        assert_eq!(mask(&kind, Tree::from(&object).root()), object);
+    fn keys_stay_and_values_go() {
+        for (source, masked) in [
+            (
+                "object",
+                json!({
+                    "metadata": {"name": "s", "annotations": {
+                        "kubectl.kubernetes.io/last-applied-configuration": "***",
+                        "banzaicloud.com/last-applied": "***",
+                        "kapp.k14s.io/original": "***",
+                        "note": "kept",
+                    }},
+                    "data": {"p": "***", "q": "***"},
+                    "stringData": "***",
+                    "type": "Opaque",
+                }),
+            ),
+            ("object.data.q.odd + object.type", json!({"data": {"q": "***"}, "type": "Opaque"})),
+            ("object.data.map(k, k)", json!({"data": {"p": "***", "q": "***"}})),
+            ("size(object.stringData)", json!({"stringData": "***"})),
+        ] {
+            let secret = Tree::from(secret());
+            let copy = mask(&Value::from_json(secret.root()), &read_by(source));
+            assert_eq!(copy.to_json(), masked, "{source}");
+        }
+    }
+
+    #[test]
+    fn only_who_reads_values_needs_a_mask() {
+        for (source, expected) in [
+            ("object", true),
+            ("object.data", true),
+            ("object.data.p", true),
+            ("object.data['p'] == ''", true),
+            ("object.stringData.exists(k, v, v == '')", true),
+            ("object.metadata", true),
+            ("object.metadata.annotations", true),
+            ("object.metadata.annotations['kapp.k14s.io/original']", true),
+            ("object.metadata.annotations[object.type]", true),
+            ("object.metadata.annotations.note", false),
+            ("has(object.data.p)", false),
+            ("has(object.stringData)", false),
+            ("object.metadata.name + object.type", false),
+        ] {
+            assert_eq!(reads_values(&read_by(source)), expected, "{source}");
+        }
     }
 }

@@ -74,7 +74,7 @@ impl<'a> Blank<'a> {
             Ok(programs) => programs,
             Err(broken) => return vec![self.error(FindingKind::Error, broken.clone())],
         };
-        if let Some(skip) = self.nothing_to_judge(programs) {
+        if let Some(skip) = self.nothing_to_judge(programs, excepted) {
             return vec![self.outcome(Verdict::Skip(skip))];
         }
         match params::find(self.policy, self.binding, self.context) {
@@ -88,7 +88,7 @@ impl<'a> Blank<'a> {
     }
 
     /// Updates that a Policy lets pass unjudged; a ValidatingAdmissionPolicy judges every update.
-    fn nothing_to_judge(&self, programs: &Programs) -> Option<Skip> {
+    fn nothing_to_judge(&self, programs: &Programs, excepted: &Excepted<'_>) -> Option<Skip> {
         if self.policy.info.dialect == Dialect::Kubernetes {
             return None;
         }
@@ -96,7 +96,7 @@ impl<'a> Blank<'a> {
             return Some(Skip::BeingDeleted);
         }
         let skippable = self.policy.on_update == OnUpdate::Changed;
-        (skippable && unchanged::leaves_alone(self.policy, self.binding, programs, self.context))
+        (skippable && unchanged::leaves_alone(self.policy, self.binding, programs, excepted, self.context))
             .then_some(Skip::Unchanged)
     }
 

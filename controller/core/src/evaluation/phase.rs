@@ -4,9 +4,8 @@
 //! their own, each with fresh variables (`plugin/cel/composition.go`); so do we, which is also what lets
 //! messages see masked objects.
 
-use super::context::Objects;
 use super::{Context, params::Param};
-use crate::policy::{CompiledExpression, Programs, Reads};
+use crate::policy::{CompiledExpression, Input, Programs, Reads};
 use portcullis_cel::{Bindings, Failure, Lazy, Meter, Program, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -121,24 +120,23 @@ impl<'a> Lazy<'a> for Variables<'a> {
     }
 }
 
-/// A phase with what its programs read, from the objects as they are or masked.
+/// A phase with what its programs read.
 pub(super) fn phase<'a>(
     programs: &'a Programs,
     reads: &Reads,
     context: &'a Context<'a>,
-    objects: &'a Objects<'a>,
     param: &Param<'a>,
     budget: u64,
 ) -> Phase<'a> {
     let mut bindings = Bindings::new(&programs.environment);
-    objects.bind(reads, &mut bindings);
-    if reads.reads("params") {
+    context.objects().bind(reads, &mut bindings);
+    if reads.reads(Input::Params) {
         bindings.set("params", Value::from_json(param.value));
     }
-    if reads.reads("request") {
+    if reads.reads(Input::Request) {
         bindings.set("request", Value::from_json(context.request_tree().root()));
     }
-    if reads.reads("namespaceObject")
+    if reads.reads(Input::NamespaceObject)
         && let Ok(namespace) = context.namespace_object()
     {
         bindings.set("namespaceObject", Value::from_json(namespace));

@@ -244,7 +244,11 @@ fn what_needs_an_unknown_user_is_undecidable_unless_an_audit_variant_decides() {
     let mut offline = create(config_map(json!({"managed": "no"})));
     offline.user = None;
     offline.old_object_known = false;
-    check(&over_config_maps(reads_user), &offline, &["p: undecidable the user"]);
+    check(
+        &over_config_maps(reads_user),
+        &offline,
+        &["p: undecidable the user (`request.userInfo.username`)"],
+    );
     check(&over_config_maps(reads_user), &create(config_map(json!({}))), &["p: deny [] nope"]);
     let with_variant = format!(
         "{reads_user}\naudit:\n  validations:\n  - expression: object.data.managed == 'yes'\n    message: not managed"
@@ -254,15 +258,19 @@ fn what_needs_an_unknown_user_is_undecidable_unless_an_audit_variant_decides() {
         format!("{reads_user}\n- expression: object.data.managed == 'yes'\n  message: not managed");
     check(&over_config_maps(&decides_anyway), &offline, &["p: deny [data.managed] not managed"]);
     let reads_old = "validations:\n- expression: oldObject == null\n  message: nope";
-    check(&over_config_maps(reads_old), &offline, &["p: undecidable the old object"]);
+    check(&over_config_maps(reads_old), &offline, &["p: undecidable the old object (`oldObject`)"]);
     let reads_request = "validations:\n- expression: request == null\n  message: nope";
-    check(&over_config_maps(reads_request), &offline, &["p: undecidable the user"]);
+    check(
+        &over_config_maps(reads_request),
+        &offline,
+        &["p: undecidable the user (`request`), what options the request carries (`request`)"],
+    );
     let mut pod = create(pod(json!({})));
     pod.old_object_known = false;
     check(
         &over_pods("- expression: oldPodSpec == null\n  message: nope"),
         &pod,
-        &["p: undecidable the old object"],
+        &["p: undecidable the old object (`oldPodSpec`)"],
     );
 }
 
@@ -415,7 +423,10 @@ fn the_namespace_object_is_null_where_there_is_none() {
     let mut facts = Facts::new(true);
     facts.add(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"env": "prod"}}}));
     assert_eq!(brief(&decide_with(&set(&documents), &request, &facts)), ["p: allow"]);
-    assert_eq!(brief(&decide(&set(&documents), &request)), ["p: undecidable namespace `shop`"]);
+    assert_eq!(
+        brief(&decide(&set(&documents), &request)),
+        ["p: undecidable namespace `shop` (`namespaceObject.metadata.labels.env`)"]
+    );
 }
 
 #[test]
@@ -550,7 +561,7 @@ fn an_audit_variant_never_stands_in_at_admission() {
          audit:\n  validations:\n  - expression: 'true'",
     );
     let request = create(config_map(json!({})));
-    check(&documents, &request, &["p: undecidable namespace `shop`"]);
+    check(&documents, &request, &["p: undecidable namespace `shop` (`namespaceObject.metadata.name`)"]);
     let mut offline = request;
     offline.user = None;
     check(&documents, &offline, &["p: allow"]);
@@ -566,7 +577,7 @@ fn a_condition_that_is_surely_false_needs_no_more() {
     offline.user = None;
     check(&documents, &offline, &["p: skip Condition(\"good\")"]);
     offline.object = config_map(json!({"a": "good"})).into();
-    check(&documents, &offline, &["p: undecidable the user"]);
+    check(&documents, &offline, &["p: undecidable the user (`request.userInfo.username`)"]);
 }
 
 #[test]
@@ -712,7 +723,10 @@ fn an_update_of_anything_of_a_pod_that_is_read_is_judged() {
     for (reads, judged, skipped) in [
         ("podMetadata.labels.app == ''", vec![&label], vec![&image, &name, &ipc]),
         ("podSpec.hostIPC == null", vec![&ipc], vec![&label, &image, &name]),
-        ("size(containers) == 0", vec![&image, &name], vec![&label, &ipc]),
+        ("size(containers) == 0", vec![], vec![&image, &name, &label, &ipc]),
+        ("containers.all(c, c.image == '')", vec![&image], vec![&name, &label, &ipc]),
+        ("containers.all(c, c.name == '' || has(c.x))", vec![&name], vec![&image, &label, &ipc]),
+        ("containers == []", vec![&image, &name], vec![&label, &ipc]),
         ("size(images) == 0", vec![&image, &name], vec![&label, &ipc]),
         ("podSpec == null", vec![&image, &name, &ipc], vec![&label]),
         ("oldPodSpec == null", vec![&label, &image, &name, &ipc, &before], vec![]),

@@ -2,19 +2,18 @@
 //! the controllers that release what is being deleted.
 
 use super::Context;
+use super::excepted::Excepted;
 use crate::document::{LabelSelector, MatchResources, Matching, Params};
+use crate::matching::label;
 use crate::pod::PodView;
-use crate::policy::{CompiledBinding, CompiledPolicy, Programs, Reads};
+use crate::policy::{CompiledBinding, CompiledPolicy, Input, Programs, Reads, Unsure};
 use crate::request::{Operation, Request};
 use portcullis_cel::tree::NodeMap;
-use portcullis_cel::{Node, Tree};
+use portcullis_cel::{Node, Projection, Tree, Value};
 
 /// Whether an update of an object that is being deleted changes nothing but who holds it and its status.
 pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
-    if request.operation != Operation::Update
-        || !has_deletion_timestamp(&request.old_object)
-        || !has_deletion_timestamp(&request.object)
-    {
+    if !request.updates_what_is_being_deleted() {
         return false;
     }
     let (Some(old), Some(new)) = (request.old_object.root().as_object(), request.object.root().as_object())
@@ -30,10 +29,6 @@ pub(super) fn only_releases_a_deleted_object(request: &Request) -> bool {
             ),
             _ => false,
         }
-}
-
-fn has_deletion_timestamp(object: &Tree) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some_and(|timestamp| !timestamp.is_null())
 }
 
 fn metadata(object: &Tree) -> Option<NodeMap<'_>> {
@@ -54,72 +49,83 @@ pub(super) fn leaves_alone(
     policy: &CompiledPolicy,
     binding: &CompiledBinding,
     programs: &Programs,
+    excepted: &Excepted<'_>,
     context: &Context<'_>,
 ) -> bool {
     let request = context.request;
-    let reads = &programs.reads;
+    let (reads, conditions) = (&programs.reads, &programs.condition_reads);
     if request.operation != Operation::Update
         || !request.old_object_known
-        || reads.old_object()
+        || !reads.unsure(Unsure::OldObject).is_empty()
         || reads.circumstances()
-        || (matches!(binding.params, Params::Ref(_)) && programs.condition_reads.reads("params"))
-        || programs.condition_reads.reads("namespaceObject")
+        || (matches!(binding.params, Params::Ref(_)) && conditions.reads(Input::Params))
+        || conditions.reads(Input::NamespaceObject)
     {
         return false;
     }
-    selected_labels_are_equal(policy, binding, request) && reads_are_equal(reads, request)
+    let excepts_images = matches!(excepted, Excepted::Images(_));
+    selected_labels_are_equal(policy, binding, request)
+        && reads_are_equal(reads, request)
+        && (!excepts_images || images_are_equal(request))
 }
 
 fn selected_labels_are_equal(policy: &CompiledPolicy, binding: &CompiledBinding, request: &Request) -> bool {
-    // A Namespace's own labels are what a namespaceSelector compares.
-    let is_namespace = request.kind.group.is_empty() && request.kind.kind == "Namespace";
-    let by_labels = |resources: &MatchResources| {
-        !resources.object_selector.is_empty() || is_namespace && !resources.namespace_selector.is_empty()
+    let own = |selector: &LabelSelector| {
+        equally_selected(selector, request.object.get("metadata"), request.old_object.get("metadata"))
     };
-    let (by_policy, pod_selector) = match &policy.matching {
-        Matching::Constraints(constraints) => (by_labels(constraints), None),
-        Matching::Pods(pods) => (!pods.object_selector.is_empty(), Some(&pods.pod_selector)),
+    let by_resources = |resources: &MatchResources| {
+        // A Namespace's own labels are what a namespaceSelector compares.
+        own(&resources.object_selector)
+            && (!request.kind.is_namespace() || own(&resources.namespace_selector))
     };
-    let selects = by_policy || binding.match_resources.as_ref().is_some_and(by_labels);
-    if selects && labels(&request.object) != labels(&request.old_object) {
-        return false;
-    }
-    if pod_selector.is_some_and(|selector: &LabelSelector| !selector.is_empty()) {
-        let of = |object| PodView::new(&request.kind, object).and_then(|view| view.metadata.get("labels"));
-        return of(&request.object) == of(&request.old_object);
-    }
-    true
+    let by_policy = match &policy.matching {
+        Matching::Constraints(constraints) => by_resources(constraints),
+        Matching::Pods(pods) => {
+            let of = |object| PodView::new(&request.kind, object).map(|view| view.metadata);
+            own(&pods.object_selector)
+                && equally_selected(&pods.pod_selector, of(&request.object), of(&request.old_object))
+        }
+    };
+    by_policy && binding.match_resources.as_ref().is_none_or(by_resources)
 }
 
-fn labels(object: &Tree) -> Option<Node<'_>> {
-    object.pointer("/metadata/labels")
+fn equally_selected(selector: &LabelSelector, new: Option<Node<'_>>, old: Option<Node<'_>>) -> bool {
+    let [new_labels, old_labels] = [new, old].map(|metadata| metadata.and_then(|all| all.get("labels")));
+    selector.is_empty()
+        || new.is_some_and(Node::is_object) == old.is_some_and(Node::is_object)
+            && selector
+                .requirements
+                .iter()
+                .all(|requirement| label(new_labels, &requirement.key) == label(old_labels, &requirement.key))
 }
 
 fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
-    let equal = |new: Node<'_>, old: Node<'_>, root: &str| {
-        reads.of_root(root).all(|segments| at(new, segments) == at(old, segments))
-    };
-    if !equal(request.object.root(), request.old_object.root(), "object") {
+    if !agree(reads.of_input(Input::Object), request.object.root(), request.old_object.root()) {
         return false;
     }
-    let pod_roots = ["podSpec", "podMetadata", "containers", "images"];
-    if !pod_roots.iter().any(|root| reads.reads(root)) {
+    let (spec, metadata) = (reads.of_pod_spec(), reads.of_input(Input::PodMetadata));
+    if spec.is_none() && metadata.is_none() {
         return true;
     }
     let view = |object| PodView::new(&request.kind, object);
-    let (Some(new), Some(old)) = (view(&request.object), view(&request.old_object)) else {
-        return false;
-    };
-    equal(new.spec, old.spec, "podSpec")
-        && equal(new.metadata, old.metadata, "podMetadata")
-        && (!reads.reads("containers") || new.containers().eq(old.containers()))
-        && (!reads.reads("images") || new.images().eq(old.images()))
+    match (view(&request.object), view(&request.old_object)) {
+        (Some(new), Some(old)) => {
+            agree(spec, new.spec, old.spec) && agree(metadata, new.metadata, old.metadata)
+        }
+        _ => false,
+    }
 }
 
-/// The value at a path of plain selections. Where there is none, how far the path goes and whether it ends in
-/// an object: `has(object.a.b)` is false without `b`, and fails without `a`.
-fn at<'a>(value: Node<'a>, segments: &[String]) -> Result<Node<'a>, (usize, bool)> {
-    segments.iter().enumerate().try_fold(value, |value, (depth, segment)| {
-        value.get(segment).ok_or_else(|| (depth, value.is_object()))
+fn images_are_equal(request: &Request) -> bool {
+    let images = |object| {
+        let view = PodView::new(&request.kind, object);
+        view.into_iter().flat_map(|view| view.images().map(|image| (image.path(), image.reference)))
+    };
+    images(&request.object).eq(images(&request.old_object))
+}
+
+fn agree(projection: Option<&Projection>, new: Node<'_>, old: Node<'_>) -> bool {
+    projection.is_none_or(|projection| {
+        projection.agrees(Some(&Value::from_json(new)), Some(&Value::from_json(old)))
     })
 }

@@ -56,7 +56,7 @@ impl MatchResources {
         if request.namespace.is_empty() && !is_namespace {
             return match request.resource {
                 Some(_) => Match::Yes,
-                None => Target::converted(request).unknown_kind(),
+                None => Match::Undecidable(Target::converted(request).unknown_kind()),
             };
         }
         match facts.namespace(&request.namespace) {

@@ -14,6 +14,7 @@ mod selector;
 pub use excluded::{covers_only_excluded, is_excluded};
 pub use index::RuleIndex;
 pub use resources::{Resource, Resources};
+pub(crate) use selector::label;
 
 use crate::document::{LabelSelector, MatchResources, Matching, ResourceRule};
 use crate::facts::Facts;

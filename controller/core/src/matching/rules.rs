@@ -64,8 +64,9 @@ impl<'a> Target<'a> {
         self.group.is_empty() && self.version == "v1" && self.resource == Some("namespaces")
     }
 
-    pub(crate) fn unknown_kind(&self) -> Match {
-        Match::Undecidable(format!("the CustomResourceDefinition of kind `{}`", self.kind))
+    /// What is missing to know more of a kind.
+    pub(crate) fn unknown_kind(&self) -> String {
+        format!("the CustomResourceDefinition of kind `{}`", self.kind)
     }
 }
 
@@ -95,7 +96,7 @@ impl ResourceRule {
         match (self.in_scope(target), self.covers_resource(target)) {
             (Some(false), _) | (_, Some(false)) => Match::No,
             (Some(true), Some(true)) => Match::Yes,
-            _ => target.unknown_kind(),
+            _ => Match::Undecidable(target.unknown_kind()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! From a policy document to programs.
 
 use super::expression::{Expected, ExpressionCompiler};
-use super::{Actions, Class, CompiledExpression, FailurePolicy, PolicyInfo, Reads};
+use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, PolicyInfo, Reads};
 use crate::decision::Reason;
 use crate::document::{
     BindingDocument, Dialect, DocumentError, Expression, MatchResources, Matching, NamedExpression, OnUpdate,
@@ -70,13 +70,17 @@ pub(crate) struct Programs {
     pub(crate) environment: Environment,
     pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
     pub(crate) variables: Vec<(Arc<str>, CompiledExpression)>,
+    /// Where their values come from.
+    pub(crate) origins: Origins,
     pub(crate) validations: Validations,
     /// `audit.validations`: used where the full ones are undecidable.
     pub(crate) audit_validations: Option<Validations>,
     pub(crate) audit_annotations: Vec<(String, CompiledExpression)>,
     /// What the matchConditions read.
     pub(crate) condition_reads: Reads,
-    /// What everything but `audit_validations` reads.
+    /// What the auditAnnotations read.
+    pub(crate) annotation_reads: Reads,
+    /// What everything but `audit_validations` and messages reads.
     pub(crate) reads: Reads,
 }
 
@@ -203,7 +207,8 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         .map(|variable| Some((Arc::from(variable.name.as_str()), compiler.compile_variable(variable)?)))
         .collect();
     let variables: Option<Vec<_>> = variables.into_iter().collect();
-    let known = variables.as_deref().unwrap_or_default();
+    let origins = Origins::of(variables.as_deref().unwrap_or_default());
+    let known = &origins;
     let validations = validations(compiler, &policy.validations, known);
     let audit_validations =
         policy.audit_validations.as_ref().map(|list| self::validations(compiler, list, known));
@@ -215,25 +220,25 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         None => None,
         Some(compiled) => Some(compiled?),
     };
-    let mut programs = Programs {
-        environment: compiler.widest_environment(),
-        match_conditions: match_conditions?,
-        variables: variables?,
-        validations: validations?,
-        audit_validations,
-        audit_annotations: audit_annotations?,
-        condition_reads: Reads::default(),
-        reads: Reads::default(),
+    let (match_conditions, validations) = (match_conditions?, validations?);
+    let audit_annotations = audit_annotations?;
+    let of_each = |list: &[(String, CompiledExpression)]| {
+        Reads::union(&list.iter().map(|(_, each)| Reads::of(each, &origins)).collect::<Vec<_>>())
     };
-    for (_, condition) in &programs.match_conditions {
-        programs.condition_reads.add(condition, &programs.variables);
-    }
-    programs.reads.extend(&programs.condition_reads);
-    programs.reads.extend(&programs.validations.reads);
-    for (_, annotation) in &programs.audit_annotations {
-        programs.reads.add(annotation, &programs.variables);
-    }
-    Some(programs)
+    let condition_reads = of_each(&match_conditions);
+    let annotation_reads = of_each(&audit_annotations);
+    Some(Programs {
+        environment: compiler.widest_environment(),
+        match_conditions,
+        variables: variables?,
+        reads: Reads::union([&condition_reads, &validations.reads, &annotation_reads]),
+        validations,
+        audit_validations,
+        audit_annotations,
+        condition_reads,
+        annotation_reads,
+        origins,
+    })
 }
 
 fn named(
@@ -250,24 +255,24 @@ fn named(
 fn validations(
     compiler: &mut ExpressionCompiler<'_>,
     list: &[Validation],
-    variables: &[(Arc<str>, CompiledExpression)],
+    origins: &Origins,
 ) -> Option<Validations> {
     let compiled: Vec<_> =
-        list.iter().map(|validation| compile_validation(compiler, validation, variables)).collect();
+        list.iter().map(|validation| compile_validation(compiler, validation, origins)).collect();
     let list: Vec<CompiledValidation> = compiled.into_iter().collect::<Option<_>>()?;
-    let (mut reads, mut wording_reads) = (Reads::default(), Reads::default());
-    for validation in &list {
-        reads.extend(&validation.reads);
-        let wording = [&validation.for_each, &validation.field_path, &validation.message_expression];
-        wording.into_iter().flatten().for_each(|expression| wording_reads.add(expression, variables));
-    }
+    let wording = list.iter().flat_map(|validation| {
+        let told = [&validation.field_path, &validation.message_expression].into_iter().flatten();
+        told.map(|told| Reads::of_each(told, validation.for_each.as_ref(), origins))
+    });
+    let wording_reads = Reads::union(&wording.collect::<Vec<_>>());
+    let reads = Reads::union(list.iter().map(|validation| &validation.reads));
     Some(Validations { list, reads, wording_reads })
 }
 
 fn compile_validation(
     compiler: &mut ExpressionCompiler<'_>,
     validation: &Validation,
-    variables: &[(Arc<str>, CompiledExpression)],
+    origins: &Origins,
 ) -> Option<CompiledValidation> {
     let list = |list| compiler.compile(list, Expected::List, None);
     let for_each = validation.for_each.as_ref().map(list);
@@ -284,10 +289,7 @@ fn compile_validation(
 
     let expression = expression?;
     let for_each = transpose(for_each)?;
-    let mut reads = Reads::of(&expression, variables);
-    if let Some(list) = &for_each {
-        reads.add(list, variables);
-    }
+    let reads = Reads::of_each(&expression, for_each.as_ref(), origins);
     Some(CompiledValidation {
         expression,
         for_each,

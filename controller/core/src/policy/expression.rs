@@ -1,17 +1,15 @@
-//! One compiled CEL expression and the variables that it needs, and what each kind of expression must be.
+//! One compiled CEL expression, and what each kind of expression must be.
 
 use super::declarations::{VARIABLES, environment, of_variable};
 use super::{Lint, Warning};
 use crate::document::{Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
 use crate::yaml::Position;
-use portcullis_cel::{CompileError, Environment, ObjectType, Program, Step, Type};
+use portcullis_cel::{CompileError, Environment, ObjectType, Program, Type};
 
-/// A program, with the `variables` that it may evaluate.
+/// A program of a policy.
 #[derive(Debug)]
 pub(crate) struct CompiledExpression {
     pub(crate) program: Program,
-    /// Indices of the variables it reads, those that these read in turn included, ascending.
-    pub(crate) variables: Vec<usize>,
     /// Why this variable of a ValidatingAdmissionPolicy cannot be evaluated, which is told where it is used; the
     /// program is then `null`.
     pub(crate) broken: Option<Box<str>>,
@@ -23,8 +21,8 @@ pub(crate) struct ExpressionCompiler<'a> {
     name: &'a str,
     dialect: Dialect,
     environment: Environment,
-    /// The variables compiled so far: name, type and what each of them needs.
-    variables: Vec<(String, Type, Vec<usize>)>,
+    /// The variables compiled so far: name and type.
+    variables: Vec<(String, Type)>,
     pub(crate) errors: Vec<DocumentError>,
     /// What compiles, or may be left out, and hardly does what was meant.
     pub(crate) warnings: Vec<Warning>,
@@ -107,16 +105,16 @@ impl<'a> ExpressionCompiler<'a> {
                 self.warn_of_each(Lint::BrokenVariable, expression, errors);
                 let program = Program::compile(&self.environment, "null").ok();
                 let broken = Some(format!("compilation failed: {shown}").into());
-                program.map(|program| CompiledExpression { program, variables: Vec::new(), broken })
+                program.map(|program| CompiledExpression { program, broken })
             }
         };
-        let (kind, needs) = match &compiled {
+        let kind = match &compiled {
             Some(compiled) if compiled.broken.is_none() => {
-                (of_variable(self.dialect, compiled.program.result_type()), compiled.variables.clone())
+                of_variable(self.dialect, compiled.program.result_type())
             }
-            _ => (Type::Dyn, Vec::new()),
+            _ => Type::Dyn,
         };
-        self.declare(&variable.name, kind, needs);
+        self.declare(&variable.name, kind);
         compiled
     }
 
@@ -151,9 +149,9 @@ impl<'a> ExpressionCompiler<'a> {
         self.warnings.push(Warning { lint, error });
     }
 
-    fn declare(&mut self, name: &str, kind: Type, needs: Vec<usize>) {
-        self.variables.push((name.to_owned(), kind, needs));
-        let fields = self.variables.iter().map(|(name, kind, _)| (name.as_str(), kind.clone()));
+    fn declare(&mut self, name: &str, kind: Type) {
+        self.variables.push((name.to_owned(), kind));
+        let fields = self.variables.iter().map(|(name, kind)| (name.as_str(), kind.clone()));
         let kind = Type::Object(ObjectType::new(VARIABLES, fields));
         self.environment = self.environment.clone().with_variable(VARIABLES, kind);
     }
@@ -180,28 +178,7 @@ impl<'a> ExpressionCompiler<'a> {
             let message = format!("must evaluate to a list but got {found}");
             return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
         }
-        let variables = self.variables_of(&program);
-        Ok(CompiledExpression { program, variables, broken: None })
-    }
-
-    /// Which variables a program needs.
-    fn variables_of(&self, program: &Program) -> Vec<usize> {
-        let mut needed: Vec<usize> = Vec::new();
-        for read in program.footprint().reads().filter(|read| &*read.variable == VARIABLES) {
-            let name = match read.steps.first() {
-                Some(Step::Field(name)) => Some(&**name),
-                _ => None,
-            };
-            for (index, (known, _, needs)) in self.variables.iter().enumerate() {
-                if name.is_none_or(|name| name == known) {
-                    needed.push(index);
-                    needed.extend(needs);
-                }
-            }
-        }
-        needed.sort_unstable();
-        needed.dedup();
-        needed
+        Ok(CompiledExpression { program, broken: None })
     }
 
     fn refuse(&mut self, expression: &Expression, errors: Vec<CompileError>) {

@@ -12,7 +12,7 @@ pub(crate) use compile::{
     frame,
 };
 pub(crate) use expression::CompiledExpression;
-pub(crate) use reads::{Path, Reads};
+pub(crate) use reads::{Input, Origins, Reads, Unsure};
 
 use crate::document::{Dialect, DocumentError, Origin};
 

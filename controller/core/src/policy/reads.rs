@@ -1,87 +1,251 @@
-//! What a policy reads, all its programs together: the ground for undecidability and `onUpdate`.
+//! What groups of a policy's programs read: the ground for undecidability, `onUpdate`, masking and selective
+//! decoding.
 
 use super::CompiledExpression;
-use portcullis_cel::{Read, Step};
-use std::collections::BTreeSet;
+use crate::pod;
+use portcullis_cel::{Footprint, Origin, Projection, Read, Step};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A path of plain selections below a variable, such as `object.spec.replicas`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path {
-    /// The variable.
-    pub(crate) root: String,
-    /// The fields selected from it, one after the other.
-    pub(crate) segments: Vec<String>,
+/// What an expression may name besides `variables` and `each`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    Object,
+    OldObject,
+    Request,
+    Params,
+    NamespaceObject,
+    PodSpec,
+    PodMetadata,
+    OldPodSpec,
+    Containers,
+    Images,
 }
 
-impl Path {
-    /// The path of a read, up to where it goes through all elements: from there on, everything counts as read.
-    pub(crate) fn of(read: &Read) -> Self {
-        let fields = read.steps.iter().map_while(|step| match step {
-            Step::Field(name) => Some(name.to_string()),
-            Step::Any => None,
-        });
-        Self { root: read.variable.to_string(), segments: fields.collect() }
+impl Input {
+    /// Every one.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Object,
+        Self::OldObject,
+        Self::Request,
+        Self::Params,
+        Self::NamespaceObject,
+        Self::PodSpec,
+        Self::PodMetadata,
+        Self::OldPodSpec,
+        Self::Containers,
+        Self::Images,
+    ];
+
+    /// As expressions write it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Object => "object",
+            Self::OldObject => "oldObject",
+            Self::Request => "request",
+            Self::Params => "params",
+            Self::NamespaceObject => "namespaceObject",
+            Self::PodSpec => "podSpec",
+            Self::PodMetadata => "podMetadata",
+            Self::OldPodSpec => "oldPodSpec",
+            Self::Containers => "containers",
+            Self::Images => "images",
+        }
     }
 }
 
-/// The paths that a group of programs reads from each declared variable.
+/// What the source of a request may not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unsure {
+    /// Who asks.
+    User,
+    /// What was there before.
+    OldObject,
+    /// The plural of the object's kind.
+    Resource,
+    /// Which namespace the object is in, if its kind lives in one.
+    Namespace,
+    /// CreateOptions and the like.
+    Options,
+    /// The Namespace object.
+    NamespaceObject,
+    /// The params that a reference leads to.
+    Params,
+}
+
+/// Where the values of a policy's `variables` come from.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    variables: Vec<(Arc<str>, Origin)>,
+}
+
+impl Origins {
+    /// Those of compiled variables, each of which sees those before it.
+    pub(crate) fn of(variables: &[(Arc<str>, CompiledExpression)]) -> Self {
+        variables.iter().fold(Self::default(), |mut known, (name, variable)| {
+            let origin = known.origin(variable);
+            known.variables.push((Arc::clone(name), origin));
+            known
+        })
+    }
+
+    /// Where the result of an expression comes from, its variables traced to where theirs do.
+    fn origin(&self, expression: &CompiledExpression) -> Origin {
+        expression.program.origin().resolve(&|variable, steps| self.known(variable, steps))
+    }
+
+    /// What an expression reads; one that is judged for each element of a list, of which that is an element.
+    fn footprint(&self, expression: &CompiledExpression, list: Option<&CompiledExpression>) -> Footprint {
+        let each = list.map(|list| self.origin(list).element());
+        let known = |variable: &str, steps: &[Step]| match &each {
+            Some(each) if variable == "each" => Some((vec![each], 0)),
+            _ => self.known(variable, steps),
+        };
+        let mut footprint = expression.program.footprint().resolve(&known);
+        if let Some(each) = &each {
+            footprint.merge(each.reads());
+        }
+        footprint
+    }
+
+    fn known(&self, variable: &str, steps: &[Step]) -> Option<(Vec<&Origin>, usize)> {
+        if variable != "variables" {
+            return None;
+        }
+        let named = |name: &str| self.variables.iter().rev().find(|(known, _)| **known == *name);
+        Some(match steps.first() {
+            Some(Step::Field(name)) => (named(name).map(|(_, origin)| origin).into_iter().collect(), 1),
+            first => (self.variables.iter().map(|(_, origin)| origin).collect(), first.iter().count()),
+        })
+    }
+}
+
+/// What a group of programs reads, the variables that they need included.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Reads {
-    paths: BTreeSet<Path>,
+    footprint: Footprint,
+    /// What is read of Pods: of their spec, by `containers` and `images` too, and of their metadata.
+    pod_spec: Option<Projection>,
+    /// A bit for each input that is read.
+    inputs: u16,
+    /// The paths by which what may be unknown is read.
+    unsure: BTreeMap<Unsure, Vec<String>>,
+    circumstances: bool,
 }
 
 impl Reads {
-    /// What an expression reads, the variables that it needs included.
-    pub(crate) fn of(expression: &CompiledExpression, variables: &[(Arc<str>, CompiledExpression)]) -> Self {
-        let mut reads = Self::default();
-        reads.add(expression, variables);
-        reads
+    /// What an expression reads that is judged once.
+    pub(crate) fn of(expression: &CompiledExpression, origins: &Origins) -> Self {
+        Self::from(origins.footprint(expression, None))
     }
 
-    pub(crate) fn add(
-        &mut self,
+    /// What an expression reads that is judged for each element of a list, and how that is found.
+    pub(crate) fn of_each(
         expression: &CompiledExpression,
-        variables: &[(Arc<str>, CompiledExpression)],
-    ) {
-        self.paths.extend(expression.program.footprint().reads().map(Path::of));
-        for index in &expression.variables {
-            if let Some((_, variable)) = variables.get(*index) {
-                self.paths.extend(variable.program.footprint().reads().map(Path::of));
-            }
-        }
+        list: Option<&CompiledExpression>,
+        origins: &Origins,
+    ) -> Self {
+        Self::from(origins.footprint(expression, list))
     }
 
-    pub(crate) fn extend(&mut self, other: &Self) {
-        self.paths.extend(other.paths.iter().cloned());
+    /// What any of several groups reads.
+    pub(crate) fn union<'r>(groups: impl IntoIterator<Item = &'r Self>) -> Self {
+        let mut footprint = Footprint::default();
+        groups.into_iter().for_each(|group| footprint.merge(&group.footprint));
+        Self::from(footprint)
     }
 
-    /// The paths below one variable.
-    pub(crate) fn of_root<'a>(&'a self, root: &'a str) -> impl Iterator<Item = &'a [String]> {
-        self.paths.iter().filter(move |path| path.root == root).map(|path| path.segments.as_slice())
+    /// The single paths, sorted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Read> {
+        self.footprint.reads()
     }
 
-    /// Whether anything below one variable is read.
-    pub(crate) fn reads(&self, root: &str) -> bool {
-        self.paths.iter().any(|path| path.root == root)
+    /// What is read of an input, if anything.
+    pub(crate) fn of_input(&self, input: Input) -> Option<&Projection> {
+        self.footprint.of(input.name()).filter(|_| self.reads(input))
     }
 
-    /// Whether the requester is read: `request.userInfo`, or `request` as a whole.
-    pub(crate) fn user(&self) -> bool {
-        self.of_root("request").any(|segments| segments.first().is_none_or(|first| first == "userInfo"))
+    /// What is read of the spec of a Pod, be it as `podSpec` or through its lists.
+    pub(crate) fn of_pod_spec(&self) -> Option<&Projection> {
+        self.pod_spec.as_ref()
     }
 
-    /// Whether the object before the change is read.
-    pub(crate) fn old_object(&self) -> bool {
-        self.reads("oldObject") || self.reads("oldPodSpec")
+    /// Whether anything of an input is read.
+    pub(crate) fn reads(&self, input: Input) -> bool {
+        self.inputs & 1 << input as u16 != 0
+    }
+
+    /// The paths by which something is read that may be unknown; none if it is not read.
+    pub(crate) fn unsure(&self, what: Unsure) -> &[String] {
+        self.unsure.get(&what).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nothing is read that may be unknown.
+    pub(crate) fn is_sure(&self) -> bool {
+        self.unsure.is_empty()
     }
 
     /// Whether anything of the request is read that may differ between two requests for the same object.
     pub(crate) fn circumstances(&self) -> bool {
-        const SAME_FOR_AN_OBJECT: [&str; 6] =
-            ["kind", "resource", "requestKind", "requestResource", "name", "namespace"];
-        self.of_root("request").any(|segments| {
-            segments.first().is_none_or(|first| !SAME_FOR_AN_OBJECT.contains(&first.as_str()))
-        })
+        self.circumstances
     }
+}
+
+impl From<Footprint> for Reads {
+    fn from(footprint: Footprint) -> Self {
+        let mut reads = Self {
+            pod_spec: pod_spec(&footprint),
+            inputs: Input::ALL
+                .into_iter()
+                .filter(|input| footprint.mentions(input.name()))
+                .fold(0, |inputs, input| inputs | 1 << input as u16),
+            ..Self::default()
+        };
+        for read in footprint.reads() {
+            for what in unsure(&read) {
+                reads.unsure.entry(*what).or_default().push(read.path());
+            }
+            reads.circumstances |= &*read.variable == "request" && !is_same_for_an_object(&read);
+        }
+        Self { footprint, ..reads }
+    }
+}
+
+/// The first field of a path.
+fn first(read: &Read) -> Option<&str> {
+    match read.steps.first() {
+        Some(Step::Field(name)) => Some(name),
+        _ => None,
+    }
+}
+
+fn unsure(read: &Read) -> &'static [Unsure] {
+    match (&*read.variable, first(read)) {
+        ("oldObject" | "oldPodSpec", _) => &[Unsure::OldObject],
+        ("namespaceObject", _) => &[Unsure::NamespaceObject],
+        ("params", _) => &[Unsure::Params],
+        ("request", Some("userInfo")) => &[Unsure::User],
+        ("request", Some("resource" | "requestResource")) => &[Unsure::Resource],
+        ("request", Some("namespace")) => &[Unsure::Namespace],
+        ("request", Some("options")) => &[Unsure::Options],
+        ("request", Some(_)) => &[],
+        ("request", None) => &[Unsure::User, Unsure::Resource, Unsure::Namespace, Unsure::Options],
+        _ => &[],
+    }
+}
+
+fn is_same_for_an_object(read: &Read) -> bool {
+    const SAME: [&str; 6] = ["kind", "resource", "requestKind", "requestResource", "name", "namespace"];
+    first(read).is_some_and(|first| SAME.contains(&first))
+}
+
+/// What is read of a Pod's spec.
+fn pod_spec(footprint: &Footprint) -> Option<Projection> {
+    let lists = footprint.of("containers").map(pod::containers_read);
+    let images = footprint.of("images").map(|_| pod::images_read());
+    let parts = [footprint.of("podSpec").cloned(), lists, images];
+    parts.into_iter().flatten().reduce(|mut all, part| {
+        all.merge(&part);
+        all
+    })
 }

@@ -10,7 +10,7 @@ use crate::matching::RuleIndex;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
 use crate::yaml::Text;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 /// One accepted document.
 #[derive(Debug)]
@@ -189,6 +189,7 @@ impl Assembly {
             exceptions: exceptions.collect(),
             controller_namespace: controller_namespace.to_owned(),
             problems: self.problems,
+            needs: RwLock::default(),
             policies,
             units: self.units,
         }

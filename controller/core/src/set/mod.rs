@@ -8,10 +8,12 @@ use crate::evaluation::{self, Candidate, Context};
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::{RuleIndex, is_excluded};
+use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
-use crate::request::Request;
+use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The controller's namespace unless it is told another one.
 pub const DEFAULT_NAMESPACE: &str = "portcullis";
@@ -48,9 +50,17 @@ pub struct PolicySet {
     index: RuleIndex,
     exceptions: Vec<Exception>,
     controller_namespace: String,
+    /// What requests need, by what tells their needs apart.
+    needs: RwLock<HashMap<NeedsKey, Arc<Needs>>>,
     /// The documents in force, which the next set falls back on.
     units: Vec<Arc<Unit>>,
 }
+
+/// What tells apart requests of different needs: kind, operation and the candidates among the policies.
+type NeedsKey = (GroupVersionKind, Operation, Vec<usize>);
+
+/// At most this many needs are remembered; a cluster has a few dozen kinds that policies match.
+const MAX_REMEMBERED: usize = 1_000;
 
 /// A policy with all its bindings, sorted by name.
 #[derive(Debug)]
@@ -108,6 +118,28 @@ impl PolicySet {
     /// What was wrong with the sources, in their order.
     pub fn problems(&self) -> &[DocumentError] {
         &self.problems
+    }
+
+    /// What may be read of a request, told by everything but its objects and options: the union over the
+    /// policies whose rules may match. Worked out once for every kind, operation and set of candidates.
+    pub fn needs(&self, request: &Request) -> Arc<Needs> {
+        if is_excluded(request, &self.controller_namespace) {
+            return Arc::default();
+        }
+        let key = (request.kind.clone(), request.operation, self.index.candidates(request));
+        let known = self.needs.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let mut needs = Needs::default();
+            for Bound { policy, bindings } in key.2.iter().filter_map(|id| self.policies.get(*id)) {
+                needs.add(policy, bindings, &self.exceptions, request);
+            }
+            let needs = Arc::new(needs);
+            let mut remembered = self.needs.write().unwrap_or_else(PoisonError::into_inner);
+            if remembered.len() < MAX_REMEMBERED {
+                remembered.insert(key, Arc::clone(&needs));
+            }
+            needs
+        })
     }
 
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.

@@ -1,19 +1,24 @@
 //! What a program reads of its variables: which paths, and how much of what is there.
 
+mod origin;
+mod projection;
 mod trace;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::environment::Environment;
 use super::plan::{Node, Qualifier, QualifierKey, Root};
 use super::value::Value;
 
+pub use origin::Origin;
+pub use projection::Projection;
+
 /// Everything a program's result can depend on, besides its source. Whatever is not in it can change without
 /// changing the result, whether that is a value or a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Footprint {
-    reads: BTreeSet<Read>,
+    variables: BTreeMap<Box<str>, Projection>,
 }
 
 /// One path of a variable, and how much of what is there is read.
@@ -41,6 +46,8 @@ pub enum Step {
 pub enum Extent {
     /// Whether it is there.
     Presence,
+    /// Of what type it is.
+    Type,
     /// What it is: a scalar's value, how many elements a list has, which keys a map.
     Shape,
     /// All of it.
@@ -48,47 +55,50 @@ pub enum Extent {
 }
 
 impl Footprint {
-    /// The footprint of a plan.
-    pub(crate) fn of(environment: &Environment, root: &Node, locals: u32) -> Self {
-        let reads = trace::trace(environment, root, locals);
-        let covered = |read: &Read| reads.iter().any(|other| other != read && other.covers(read));
-        Self { reads: reads.iter().filter(|read| !covered(read)).cloned().collect() }
-    }
-
-    /// The reads, sorted, none of them covered by another.
-    pub fn reads(&self) -> impl Iterator<Item = &Read> {
-        self.reads.iter()
+    /// The reads, sorted, none of them implied by another.
+    pub fn reads(&self) -> impl Iterator<Item = Read> {
+        let mut reads = Vec::new();
+        for (variable, projection) in &self.variables {
+            projection.each_read(&mut Vec::new(), &mut |steps, extent| {
+                reads.push(Read { variable: variable.clone(), steps: steps.to_vec(), extent });
+            });
+        }
+        reads.into_iter()
     }
 
     /// Whether anything of a variable is read.
     #[must_use]
     pub fn mentions(&self, variable: &str) -> bool {
-        self.reads.iter().any(|read| &*read.variable == variable)
+        self.variables.contains_key(variable)
+    }
+
+    /// What is read of a variable, if anything.
+    #[must_use]
+    pub fn of(&self, variable: &str) -> Option<&Projection> {
+        self.variables.get(variable)
     }
 
     /// Whether two values of a variable are the same in everything that is read of them.
     #[must_use]
     pub fn agrees(&self, variable: &str, one: &Value<'_>, other: &Value<'_>) -> bool {
-        let mut reads = self.reads.iter().filter(|read| &*read.variable == variable);
-        reads.all(|read| agree(&read.steps, read.extent, Some(one), Some(other)))
+        self.of(variable).is_none_or(|projection| projection.agrees(Some(one), Some(other)))
     }
-}
 
-impl Read {
-    /// Whether whoever agrees on this read agrees on the other one too.
-    fn covers(&self, other: &Read) -> bool {
-        if self.variable != other.variable {
-            return false;
+    /// Reads what another footprint reads, too.
+    pub fn merge(&mut self, other: &Self) {
+        for (variable, projection) in &other.variables {
+            match self.variables.get_mut(variable) {
+                Some(mine) => mine.merge(projection),
+                None => {
+                    self.variables.insert(variable.clone(), projection.clone());
+                }
+            }
         }
-        // A path cannot be followed without knowing whether what it goes through is there, and any element
-        // of it not without knowing its shape.
-        if let Some(Some(next)) = self.steps.strip_prefix(&*other.steps).map(<[Step]>::first) {
-            return other.extent == Extent::Presence || (other.extent == Extent::Shape && *next == Step::Any);
-        }
-        if self.steps == other.steps {
-            return self.extent > other.extent;
-        }
-        self.extent == Extent::Whole && other.steps.starts_with(&self.steps)
+    }
+
+    fn add(&mut self, variable: &str, steps: &[Step], extent: Extent) {
+        let projection = self.variables.entry(variable.into());
+        projection.or_insert(Projection::new(Extent::Presence)).add(steps, extent);
     }
 }
 
@@ -108,60 +118,31 @@ pub(crate) fn plain_selection(environment: &Environment, root: &Node) -> Option<
     (!attribute.test).then_some(Read { variable, steps, extent: Extent::Whole })
 }
 
-/// As CEL would write it, with `*` for any element: `object.spec.containers.*.image`. What is read less than
-/// whole says so.
+impl Read {
+    /// The path, as CEL would write it, with `*` for any element: `object.spec.containers.*.image`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = self.variable.to_string();
+        for step in &self.steps {
+            path.push('.');
+            path.push_str(match step {
+                Step::Field(name) => name,
+                Step::Any => "*",
+            });
+        }
+        path
+    }
+}
+
+/// The path. What is read less than whole says so.
 impl fmt::Display for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.variable)?;
-        for step in &self.steps {
-            match step {
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Any => f.write_str(".*")?,
-            }
-        }
+        f.write_str(&self.path())?;
         match self.extent {
             Extent::Presence => f.write_str(" (presence)"),
+            Extent::Type => f.write_str(" (type)"),
             Extent::Shape => f.write_str(" (shape)"),
             Extent::Whole => Ok(()),
         }
-    }
-}
-
-/// Whether two values, either of which may be absent, are the same along a path.
-fn agree(steps: &[Step], extent: Extent, one: Option<&Value<'_>>, other: Option<&Value<'_>>) -> bool {
-    let (Some(one), Some(other)) = (one, other) else { return one.is_none() && other.is_none() };
-    let Some((step, rest)) = steps.split_first() else {
-        return match extent {
-            Extent::Presence => true,
-            Extent::Shape => same_shape(one, other),
-            Extent::Whole => one.identical(other),
-        };
-    };
-    if one.type_name() != other.type_name() {
-        return false;
-    }
-    match step {
-        Step::Field(name) => agree(rest, extent, one.field(name).as_ref(), other.field(name).as_ref()),
-        Step::Any => {
-            same_shape(one, other)
-                && one
-                    .children()
-                    .zip(other.children())
-                    .all(|((_, one), (_, other))| agree(rest, extent, Some(&one), Some(&other)))
-        }
-    }
-}
-
-fn same_shape(one: &Value<'_>, other: &Value<'_>) -> bool {
-    if one.type_name() != other.type_name() {
-        return false;
-    }
-    match (one, other) {
-        (Value::JsonList(_) | Value::List(_), _) => one.size() == other.size(),
-        (Value::JsonMap(_) | Value::Map(_), _) => {
-            one.size() == other.size()
-                && one.children().zip(other.children()).all(|((one, _), (other, _))| one == other)
-        }
-        _ => one.identical(other),
     }
 }

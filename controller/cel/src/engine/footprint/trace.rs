@@ -1,45 +1,19 @@
 //! Follows values through a plan without evaluating it: where in the variables a value may come from, and
 //! what is read of it there.
 
-use std::collections::BTreeSet;
-
 use super::super::ast::FoldKind;
 use super::super::environment::Environment;
 use super::super::plan::{Attribute, Call, Fold, Node, OptMap, QualifierKey, Root};
-use super::{Extent, Read, Step};
+use super::origin::{Origin, Shadow};
+use super::{Extent, Footprint};
 
-/// How deep containers that an expression builds are followed.
-const MAX_DEPTH: usize = 4;
-
-/// The reads of a plan, whose result is used whole.
-pub(super) fn trace(environment: &Environment, root: &Node, locals: u32) -> BTreeSet<Read> {
-    let locals = vec![Shadow::default(); locals as usize];
-    let mut trace = Trace { environment, locals, reads: BTreeSet::new() };
-    trace.whole(root);
-    trace.reads
-}
-
-/// Where a value may come from.
-#[derive(Clone, Debug, Default)]
-struct Shadow {
-    /// Places in variables that it may be.
-    places: BTreeSet<(Box<str>, Vec<Step>)>,
-    /// What the elements may be, if it is a container that the expression built.
-    elements: Option<Box<Shadow>>,
-}
-
-impl Shadow {
-    fn merge(&mut self, other: Shadow) {
-        self.places.extend(other.places);
-        match (&mut self.elements, other.elements) {
-            (Some(mine), Some(theirs)) => mine.merge(*theirs),
-            (mine @ None, theirs) => *mine = theirs,
-            (Some(_), None) => {}
-        }
-    }
-
-    fn depth(&self) -> usize {
-        self.elements.as_ref().map_or(0, |elements| elements.depth() + 1)
+impl Origin {
+    /// Where the result of a plan comes from.
+    pub(crate) fn of(environment: &Environment, root: &Node, locals: u32) -> Self {
+        let locals = vec![Shadow::default(); locals as usize];
+        let mut trace = Trace { environment, locals, reads: Footprint::default() };
+        let result = trace.follow(root);
+        Self::new(trace.reads, result)
     }
 }
 
@@ -47,17 +21,12 @@ struct Trace<'e> {
     environment: &'e Environment,
     /// What local variables may be.
     locals: Vec<Shadow>,
-    reads: BTreeSet<Read>,
+    reads: Footprint,
 }
 
 impl Trace<'_> {
     fn read(&mut self, shadow: &Shadow, extent: Extent) {
-        for (variable, steps) in &shadow.places {
-            self.reads.insert(Read { variable: variable.clone(), steps: steps.clone(), extent });
-        }
-        if let Some(elements) = shadow.elements.as_deref().filter(|_| extent == Extent::Whole) {
-            self.read(elements, extent);
-        }
+        shadow.read(extent, &mut self.reads);
     }
 
     /// All of a node's value is used.
@@ -86,6 +55,11 @@ impl Trace<'_> {
 
     /// What a node's value may be. What has to be read to find that is recorded.
     fn follow(&mut self, node: &Node) -> Shadow {
+        let shadow = self.follow_on(node);
+        shadow.bounded(&mut self.reads)
+    }
+
+    fn follow_on(&mut self, node: &Node) -> Shadow {
         match node {
             Node::Constant(_) | Node::Failing(_) => Shadow::default(),
             Node::Attribute(attribute) => self.attribute(attribute),
@@ -106,14 +80,12 @@ impl Trace<'_> {
                 shadow
             }
             Node::List(elements) => {
-                let values: Vec<Shadow> =
-                    elements.iter().map(|element| self.follow(&element.value)).collect();
-                self.built(values)
+                let values = elements.iter().map(|element| self.follow(&element.value));
+                built(values)
             }
             Node::Map(entries) => {
                 entries.iter().for_each(|entry| self.whole(&entry.key));
-                let values: Vec<Shadow> = entries.iter().map(|entry| self.follow(&entry.value)).collect();
-                self.built(values)
+                built(entries.iter().map(|entry| self.follow(&entry.value)))
             }
             Node::Fold(fold) => self.fold(fold),
             Node::OptMap(map) => self.opt_map(map),
@@ -129,68 +101,30 @@ impl Trace<'_> {
         }
     }
 
-    /// A container that holds these values.
-    fn built(&mut self, values: Vec<Shadow>) -> Shadow {
-        let mut elements = Shadow::default();
-        values.into_iter().for_each(|value| elements.merge(value));
-        if elements.depth() >= MAX_DEPTH {
-            self.read(&elements, Extent::Whole);
-            return Shadow::default();
-        }
-        Shadow { places: BTreeSet::new(), elements: Some(Box::new(elements)) }
-    }
-
     fn attribute(&mut self, attribute: &Attribute) -> Shadow {
         let mut shadow = match &attribute.root {
             Root::Local(slot) => self.locals.get(*slot as usize).cloned().unwrap_or_default(),
             Root::Node(node) => self.follow(node),
             Root::Variable(index) => {
-                let name = self.environment.variable(*index).map(|variable| variable.name.clone());
-                let places = name.map(|name| (name, Vec::new())).into_iter().collect();
-                Shadow { places, elements: None }
+                let variable = self.environment.variable(*index);
+                variable.map(|variable| Shadow::variable(&variable.name)).unwrap_or_default()
             }
         };
         for qualifier in &attribute.qualifiers {
             shadow = match &qualifier.key {
-                QualifierKey::Field(name) => self.field(shadow, name),
+                QualifierKey::Field(name) => shadow.field(name),
                 QualifierKey::Constant(value) => match value.as_str() {
-                    Some(name) => self.field(shadow, name),
-                    None => self.any(shadow),
+                    Some(name) => shadow.field(name),
+                    None => shadow.any(&mut self.reads),
                 },
                 QualifierKey::Computed(node) => {
                     self.whole(node);
-                    self.any(shadow)
+                    shadow.any(&mut self.reads)
                 }
             };
         }
         self.read(&shadow, Extent::Presence);
         if attribute.test { Shadow::default() } else { shadow }
-    }
-
-    fn field(&mut self, shadow: Shadow, name: &str) -> Shadow {
-        let step = |(variable, mut steps): (Box<str>, Vec<Step>)| {
-            steps.push(Step::Field(name.into()));
-            (variable, steps)
-        };
-        let mut selected = Shadow { places: shadow.places.into_iter().map(step).collect(), elements: None };
-        if let Some(elements) = shadow.elements {
-            selected.merge(*elements);
-        }
-        selected
-    }
-
-    /// Some element of a container.
-    fn any(&mut self, shadow: Shadow) -> Shadow {
-        self.read(&shadow, Extent::Shape);
-        let step = |(variable, mut steps): (Box<str>, Vec<Step>)| {
-            steps.push(Step::Any);
-            (variable, steps)
-        };
-        let mut selected = Shadow { places: shadow.places.into_iter().map(step).collect(), elements: None };
-        if let Some(elements) = shadow.elements {
-            selected.merge(*elements);
-        }
-        selected
     }
 
     fn call(&mut self, call: &Call) -> Shadow {
@@ -206,7 +140,7 @@ impl Trace<'_> {
             }
             ("first" | "last", [only]) => {
                 let shadow = self.follow(only);
-                self.any(shadow)
+                shadow.any(&mut self.reads)
             }
             // Lists are joined, and elements stay what they are; scalars are read with the shape.
             ("_+_", [left, right]) => {
@@ -223,7 +157,7 @@ impl Trace<'_> {
 
     fn fold(&mut self, fold: &Fold) -> Shadow {
         let range = self.follow(&fold.range);
-        let element = self.any(range);
+        let element = range.any(&mut self.reads);
         // The only variable is an element or a key, the first of two an index or a key; keys are in the shape.
         match fold.var2 {
             Some(var2) => self.bring_in(var2, element),
@@ -239,7 +173,7 @@ impl Trace<'_> {
             }
             FoldKind::List | FoldKind::Map => {
                 let body = self.follow(&fold.body);
-                self.built(vec![body])
+                Shadow::built(body)
             }
             FoldKind::MapEntry => {
                 self.whole(&fold.body);
@@ -264,4 +198,11 @@ impl Trace<'_> {
         self.bring_in(map.var, target);
         self.follow(&map.body)
     }
+}
+
+/// A container that holds these values.
+fn built(values: impl Iterator<Item = Shadow>) -> Shadow {
+    let mut elements = Shadow::default();
+    values.for_each(|value| elements.merge(value));
+    Shadow::built(elements)
 }

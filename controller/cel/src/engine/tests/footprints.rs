@@ -3,14 +3,14 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::{Bindings, Meter, Program, Value};
+use super::super::{Bindings, Extent, Footprint, Meter, Origin, Program, Projection, Step, Type, Value};
 use super::{environment, object};
 use crate::tree::Tree;
 
 #[track_caller]
 fn check(source: &str, expected: &[&str]) {
     let program = Program::compile(&environment(), source).unwrap_or_else(|errors| panic!("{errors:?}"));
-    let reads: Vec<String> = program.footprint().reads().map(ToString::to_string).collect();
+    let reads: Vec<String> = program.footprint().reads().map(|read| read.to_string()).collect();
     assert_eq!(reads, expected, "{source}");
 }
 
@@ -36,6 +36,108 @@ fn reads() {
     check("object.?a.optMap(v, v.b)", &["object.a.b"]);
     check("[1].all(object, object == 1)", &[]);
     check("[1].all(object, .object.x == 1)", &["object.x"]);
+}
+
+/// What `source` reads if its `variables` are results of these programs, each of which may build on earlier ones.
+#[track_caller]
+fn check_composed(variables: &[(&str, &str)], source: &str, expected: &[&str]) {
+    let environment = environment().with_variable("variables", Type::Dyn);
+    let mut known: Vec<(&str, Origin)> = Vec::new();
+    let find = |known: &'_ [(&str, Origin)], variable: &str, steps: &[Step]| {
+        let Some(Step::Field(first)) = steps.first().filter(|_| variable == "variables") else { return None };
+        known.iter().position(|(name, _)| *name == &**first)
+    };
+    for (name, source) in variables {
+        let program = Program::compile(&environment, source).unwrap();
+        let origin = program.origin().resolve(&|variable, steps| {
+            find(&known, variable, steps).map(|index| (vec![&known[index].1], 1))
+        });
+        known.push((name, origin));
+    }
+    let program = Program::compile(&environment, source).unwrap();
+    let footprint = program
+        .footprint()
+        .resolve(&|variable, steps| find(&known, variable, steps).map(|index| (vec![&known[index].1], 1)));
+    let reads: Vec<String> = footprint.reads().map(|read| read.to_string()).collect();
+    assert_eq!(reads, expected, "{source}");
+}
+
+#[test]
+fn reads_through_results_of_other_programs() {
+    let all = [
+        ("pod", "object.spec"),
+        ("all", "variables.pod.containers + variables.pod.?init.orValue([])"),
+        ("images", "variables.all.map(c, c.image)"),
+        ("either", "object.flag ? variables.pod : params"),
+        ("unused", "params.unused"),
+    ];
+    let all = all.as_slice();
+    check_composed(all, "variables.pod.replicas == 1", &["object.spec.replicas"]);
+    check_composed(all, "has(variables.pod.replicas)", &["object.spec.replicas (presence)"]);
+    check_composed(
+        all,
+        "variables.all.all(c, c.image != '')",
+        &["object.spec.containers.*.image", "object.spec.init.*.image"],
+    );
+    check_composed(
+        all,
+        "size(variables.all) == 1",
+        &["object.spec.containers (shape)", "object.spec.init (shape)"],
+    );
+    check_composed(
+        all,
+        "variables.images.exists(i, i == 'x')",
+        &["object.spec.containers.*.image", "object.spec.init.*.image"],
+    );
+    check_composed(all, "variables.either.x == 1", &["object.flag", "object.spec.x", "params.x"]);
+    check_composed(all, "variables.pod == 1", &["object.spec"]);
+    check_composed(all, "variables.missing == 1", &["variables.missing"]);
+}
+
+#[test]
+fn what_multiplies_places_is_read_whole() {
+    let doubling =
+        (0..40).fold("object".to_owned(), |inner, _| format!("[{inner}].map(x, x.c ? x.a : x.b)[0]"));
+    let program = Program::compile(&environment(), &doubling).unwrap();
+    assert!(program.footprint().reads().count() < 1_000);
+    let mut footprint = program.footprint().clone();
+    for _ in 0..100 {
+        let origin = program.origin().clone();
+        footprint = footprint.resolve(&|variable, _| (variable == "object").then(|| (vec![&origin], 0)));
+    }
+    assert!(footprint.reads().all(|read| read.steps.len() < 1_000) && footprint.reads().count() < 10_000);
+}
+
+#[test]
+fn projections() {
+    let check = |sources: &[&str], path: &[&str], expected: Option<Extent>| {
+        let mut footprint = Footprint::default();
+        for source in sources {
+            footprint.merge(Program::compile(&environment(), source).unwrap().footprint());
+        }
+        let found = footprint.of("object").and_then(|object| object.at(path));
+        assert_eq!(found.map(Projection::extent), expected, "{sources:?} at {path:?}");
+    };
+    let all = [
+        "object.a.all(c, c.x == 1)",
+        "object.a.b.y == 1",
+        "size(object.s) == 1",
+        "has(object.p)",
+        "object.w == 1",
+    ];
+    check(&all, &[], Some(Extent::Type));
+    check(&all, &["a"], Some(Extent::Shape));
+    check(&all, &["a", "any"], Some(Extent::Type));
+    check(&all, &["a", "any", "x"], Some(Extent::Whole));
+    check(&all, &["a", "any", "y"], None);
+    check(&all, &["a", "b", "x"], Some(Extent::Whole));
+    check(&all, &["a", "b", "y"], Some(Extent::Whole));
+    check(&all, &["s", "any"], Some(Extent::Presence));
+    check(&all, &["p"], Some(Extent::Presence));
+    check(&all, &["p", "any"], None);
+    check(&all, &["w", "any", "thing"], Some(Extent::Whole));
+    check(&["object == 1", "object.a.b"], &["c"], Some(Extent::Whole));
+    check(&["params.a"], &[], None);
 }
 
 #[test]
