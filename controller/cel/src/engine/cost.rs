@@ -109,6 +109,7 @@ fn size_at(args: &[Value<'_>], index: usize) -> u64 {
 pub(crate) fn size(value: &Value<'_>) -> u64 {
     match value {
         Value::Optional(Some(value)) => size(value),
+        Value::Opaque(value) => value.cost_size(),
         value => value.size().map_or(1, |size| size as u64),
     }
 }

@@ -128,6 +128,7 @@ pub(crate) fn quote(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\x0B' => quoted.push_str("\\v"),
             '\0'..='\x1F' | '\x7F' => quoted.push_str(&format!("\\x{:02x}", character as u32)),
+            ' '..='~' => quoted.push(character),
             _ if is_printed(character) => quoted.push(character),
             '\0'..='\u{FFFF}' => quoted.push_str(&format!("\\u{:04x}", character as u32)),
             _ => quoted.push_str(&format!("\\U{:08x}", character as u32)),

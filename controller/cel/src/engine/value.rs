@@ -61,8 +61,17 @@ pub enum Text<'a> {
 pub trait Opaque: fmt::Debug + fmt::Display + Send + Sync {
     /// Its name, as `type()` gives it.
     fn type_name(&self) -> &'static str;
-    /// Whether another value of a library's type equals this one.
-    fn equals(&self, other: &dyn Opaque) -> bool;
+    /// Whether another value of a library's type equals this one; none if the two cannot be compared, as
+    /// those of different types: `==` fails then, and `!=` holds.
+    fn equals(&self, other: &dyn Opaque) -> Option<bool>;
+    /// The size by which costs go; that of a scalar unless it says otherwise.
+    fn cost_size(&self) -> u64 {
+        1
+    }
+    /// Whether `==` costs 1 whatever the sizes, as with the types that apiserver's `cost.go` names.
+    fn equality_is_nominal(&self) -> bool {
+        false
+    }
     /// For the library's functions, to find their own type again.
     fn as_any(&self) -> &dyn Any;
 }
@@ -196,7 +205,7 @@ impl<'a> Value<'a> {
             (Self::Duration(one), Value::Duration(other)) => one == other,
             (Self::Timestamp(one), Value::Timestamp(other)) => one == other,
             (Self::Type(one), Value::Type(other)) => one == other,
-            (Self::Opaque(one), Value::Opaque(other)) => one.equals(&**other),
+            (Self::Opaque(one), Value::Opaque(other)) => one.equals(&**other) == Some(true),
             (Self::Optional(Some(one)), Value::Optional(Some(other))) => one.identical(other),
             (Self::Optional(one), Value::Optional(other)) => one.is_none() && other.is_none(),
             _ => {

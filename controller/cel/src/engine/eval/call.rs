@@ -18,18 +18,20 @@ impl<'a> Frame<'a, '_> {
                 Err(failure) => self.charge_failed(call, [FAILED], failure),
             },
             // cel-go evaluates both operands of a binary call, whatever becomes of the first.
-            [left, right] if call.regex.is_none() => match (self.eval(left), self.eval(right)) {
-                (Ok(left), Ok(right)) => self.invoke(call, &[left, right]),
-                (Ok(left), Err(failure)) => self.charge_failed(call, [left, FAILED], failure),
-                (Err(failure), right) => {
-                    let right = match right {
-                        Err(last) if last.is_final() => return Err(last),
-                        right => right.unwrap_or(FAILED),
-                    };
-                    self.charge_failed(call, [FAILED, right], failure)
+            [left, right] if call.regex.is_none() && !call.picks_at_run_time() => {
+                match (self.eval(left), self.eval(right)) {
+                    (Ok(left), Ok(right)) => self.invoke(call, &[left, right]),
+                    (Ok(left), Err(failure)) => self.charge_failed(call, [left, FAILED], failure),
+                    (Err(failure), right) => {
+                        let right = match right {
+                            Err(last) if last.is_final() => return Err(last),
+                            right => right.unwrap_or(FAILED),
+                        };
+                        self.charge_failed(call, [FAILED, right], failure)
+                    }
                 }
-            },
-            [left, right] => {
+            }
+            [left, right] if call.regex.is_some() => {
                 let args = [self.eval(left)?, self.eval(right)?];
                 self.invoke(call, &args)
             }
@@ -93,10 +95,16 @@ impl<'a> Frame<'a, '_> {
         let size = |side: &Result<Value<'a>, Box<Failure>>| side.as_ref().map_or(1, cost::size);
         match (&left, &right) {
             (Err(failure), _) | (_, Err(failure)) if failure.is_final() => return Err(failure.clone()),
+            (Ok(Value::Opaque(left)), _) if left.equality_is_nominal() && !equal.negated => {
+                self.meter.charge(1)?;
+            }
             _ => self.meter.charge(cost::equality(size(&left), size(&right)))?,
         }
-        let same = stdlib::equal(&left?, &right?, self.meter)?;
-        Ok(Value::Bool(same != equal.negated))
+        match stdlib::equality(&left?, &right?, self.meter)? {
+            Some(same) => Ok(Value::Bool(same != equal.negated)),
+            None if equal.negated => Ok(Value::Bool(true)),
+            None => Err(Failure::no_such_overload()),
+        }
     }
 
     pub(super) fn membership(&mut self, membership: &'a Membership) -> Result<Value<'a>, Box<Failure>> {

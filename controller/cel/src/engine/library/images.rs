@@ -76,8 +76,8 @@ impl Opaque for ImageReference {
     }
 
     /// Two references are equal when their normalised forms are.
-    fn equals(&self, other: &dyn Opaque) -> bool {
-        other.as_any().downcast_ref::<Self>().is_some_and(|other| {
+    fn equals(&self, other: &dyn Opaque) -> Option<bool> {
+        other.as_any().downcast_ref::<Self>().map(|other| {
             self.host() == other.host()
                 && self.repository() == other.repository()
                 && self.tag() == other.tag()

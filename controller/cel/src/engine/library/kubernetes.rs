@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use super::super::environment::Environment;
-use super::{Feature, Library, list_extension, lists, regex, sets, strings};
+use super::{Feature, Library, cidr, ip, list_extension, lists, quantity, regex, semver, sets, strings, url};
 
 /// A minor version of Kubernetes, of those whose expressions are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,12 +35,17 @@ static ADDITIONS: &[(u8, Addition)] = &[
     (0, Functions(&regex::LIBRARY)),
     (0, Functions(&lists::VERSION_0)),
     (0, Functions(&strings::VERSION_0)),
+    (0, Functions(&url::LIBRARY)),
     (28, Language(Feature::CrossTypeComparison)),
     (28, Language(Feature::Optionals)),
+    (28, Functions(&quantity::LIBRARY)),
     (29, Language(Feature::LiteralValidation)),
     (29, Functions(&strings::VERSION_2)),
     (29, Functions(&sets::LIBRARY)),
+    (30, Functions(&ip::LIBRARY)),
+    (30, Functions(&cidr::LIBRARY)),
     (32, Language(Feature::TwoVariableMacros)),
+    (33, Functions(&semver::LIBRARY)),
     (34, Functions(&list_extension::LIBRARY)),
     (34, Language(Feature::SortBy)),
     (37, Functions(&lists::VERSION_1)),

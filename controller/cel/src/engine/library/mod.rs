@@ -1,15 +1,25 @@
 //! Libraries beside the standard one, each a table that an environment can take in, and which of them each
 //! version of Kubernetes has.
 
+mod addr;
+mod amount;
+mod args;
+mod cidr;
+mod decimal;
 mod features;
 pub(crate) mod formatting;
+mod go_url;
 mod images;
+mod ip;
 mod kubernetes;
 mod list_extension;
 mod lists;
+mod quantity;
 mod regex;
+mod semver;
 mod sets;
 mod strings;
+mod url;
 
 pub(crate) use features::{Feature, Features};
 pub use kubernetes::{KubernetesVersion, UnknownVersion};

@@ -91,6 +91,15 @@ pub(crate) struct Call {
     pub(crate) regex: Option<Regex>,
 }
 
+impl Call {
+    /// Whether only the arguments tell which overload applies, as with a library's function on a value whose
+    /// type is not known. cel-go evaluates the arguments of such a call one after the other; its operators
+    /// have one implementation for all types.
+    pub(crate) fn picks_at_run_time(&self) -> bool {
+        self.overloads.len() > 1 && self.function.starts_with(|first: char| first.is_ascii_alphabetic())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Equal {
     pub(crate) left: Node,

@@ -104,20 +104,35 @@ pub(crate) fn compare(left: &Value<'_>, right: &Value<'_>) -> Result<Ordering, B
     }
 }
 
-/// Whether two values are equal. Values of different types are not, but for numbers.
+/// Whether two values are equal and can be compared, which is what a search asks.
 ///
 /// # Errors
 /// The meter runs out.
 pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<bool, Box<Failure>> {
-    Ok(match (left, right) {
+    Ok(equality(left, right, meter)? == Some(true))
+}
+
+/// Whether two values are equal; none if the left one is of a library's type and the right one of another,
+/// which cel-go calls an error. Other values of different types are not equal, but for numbers.
+///
+/// # Errors
+/// The meter runs out.
+pub(crate) fn equality(
+    left: &Value<'_>,
+    right: &Value<'_>,
+    meter: &Meter,
+) -> Result<Option<bool>, Box<Failure>> {
+    Ok(Some(match (left, right) {
         (Value::Null, Value::Null) => true,
         (Value::Text(left), Value::Text(right)) => left.as_str() == right.as_str(),
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Bytes(left), Value::Bytes(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left == right,
-        (Value::Opaque(left), Value::Opaque(right)) => left.equals(&**right),
+        (Value::Opaque(_), Value::Null) => false,
+        (Value::Opaque(left), Value::Opaque(right)) => return Ok(left.equals(&**right)),
+        (Value::Opaque(_), _) => return Ok(None),
         (Value::Optional(left), Value::Optional(right)) => match (left, right) {
-            (Some(left), Some(right)) => equal(left, right, meter)?,
+            (Some(left), Some(right)) => return equality(left, right, meter),
             (None, None) => true,
             _ => false,
         },
@@ -128,7 +143,7 @@ pub(crate) fn equal(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Resul
             equal_maps(left, right, meter)?
         }
         _ => compare(left, right).is_ok_and(Ordering::is_eq),
-    })
+    }))
 }
 
 fn equal_lists(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<bool, Box<Failure>> {
@@ -139,7 +154,8 @@ fn equal_lists(left: &Value<'_>, right: &Value<'_>, meter: &Meter) -> Result<boo
     meter.visit(length)?;
     for index in 0..length {
         let (Some(one), Some(other)) = (left.element(index), right.element(index)) else { return Ok(false) };
-        if !equal(&one, &other, meter)? {
+        // To cel-go, elements that cannot be compared do not differ.
+        if equality(&one, &other, meter)? == Some(false) {
             return Ok(false);
         }
     }
@@ -155,7 +171,7 @@ fn equal_maps<'a>(left: &Value<'a>, right: &Value<'a>, meter: &Meter) -> Result<
         Value::JsonMap(map) => {
             for (name, value) in map.iter() {
                 match right.entry(&Key::of(&Value::borrowed(name)).unwrap_or(Key::Bool(false))) {
-                    Some(other) if equal(&Value::from_json(value), &other, meter)? => {}
+                    Some(other) if equality(&Value::from_json(value), &other, meter)? != Some(false) => {}
                     _ => return Ok(false),
                 }
             }
@@ -163,7 +179,7 @@ fn equal_maps<'a>(left: &Value<'a>, right: &Value<'a>, meter: &Meter) -> Result<
         Value::Map(map) => {
             for (key, value) in map.iter() {
                 match right.entry(key) {
-                    Some(other) if equal(value, &other, meter)? => {}
+                    Some(other) if equality(value, &other, meter)? != Some(false) => {}
                     _ => return Ok(false),
                 }
             }

@@ -10,7 +10,7 @@ mod strings;
 mod times;
 
 pub(crate) use arithmetic::add;
-pub(crate) use compare::{compare, equal};
+pub(crate) use compare::{compare, equal, equality};
 pub(crate) use convert::is_conversion;
 
 use super::failure::Failure;

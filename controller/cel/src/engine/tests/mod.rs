@@ -6,6 +6,7 @@ mod evaluating;
 mod footprints;
 mod libraries;
 mod limits;
+mod opaque;
 
 use serde_json::{Value as Json, json};
 
@@ -53,4 +54,12 @@ fn run(source: &str) -> (Result<Json, Box<Failure>>, u64) {
     let meter = Meter::new(1_000_000);
     let result = program.evaluate(&bindings, &meter).map(|value| value.to_json());
     (result, meter.cost())
+}
+
+/// Checks what the first thing is that is wrong with an expression.
+#[track_caller]
+fn check_compiles_not(source: &str, message: &str) {
+    let errors = Program::compile(&environment(), source).expect_err(source);
+    let first = errors.first().map(|error| error.message.as_str()).unwrap_or_default();
+    assert!(first.contains(message), "{source}: {first}");
 }
