@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod entry;
 pub mod excerpt;
 pub mod exit;

@@ -16,7 +16,7 @@ const INSTALL: &str = "Go is not installed\nhint: install Go 1.26 or newer, from
 /// Go is not installed, or the program does not build.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
     let module = root()?.join("tests/go");
-    let path = cache()?.join("portcullis/go").join(format!("{:016x}", fingerprint(&module)?)).join(name);
+    let path = cache()?.join("go").join(format!("{:016x}", fingerprint(&module)?)).join(name);
     if path.exists() {
         return Ok(path);
     }
@@ -39,7 +39,11 @@ pub(crate) fn module(path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(folder.trim()))
 }
 
-fn go(module: &Path) -> Result<Command> {
+/// `go`, to be run in a module, without C.
+///
+/// # Errors
+/// Go is not installed.
+pub(crate) fn go(module: &Path) -> Result<Command> {
     if Command::new("go").arg("version").output().is_err() {
         bail!(INSTALL);
     }
@@ -48,16 +52,21 @@ fn go(module: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn cache() -> Result<PathBuf> {
+/// Our folder in the user's cache.
+///
+/// # Errors
+/// The user has neither a cache nor a home.
+pub(crate) fn cache() -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
         .or_else(home)
+        .map(|cache| cache.join("portcullis"))
         .context("neither XDG_CACHE_HOME nor HOME is set")
 }
 
-/// A hash over the names and contents of all files of a folder.
+/// A hash over the names and contents of all files of a module; modules inside it are none of its own.
 fn fingerprint(folder: &Path) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -68,7 +77,9 @@ fn fingerprint(folder: &Path) -> Result<u64> {
         entries.sort();
         for path in entries {
             if path.is_dir() {
-                folders.push(path);
+                if !path.join("go.mod").exists() {
+                    folders.push(path);
+                }
                 continue;
             }
             path.strip_prefix(root()?).unwrap_or(&path).hash(&mut hasher);

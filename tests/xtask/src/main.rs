@@ -6,6 +6,7 @@
 mod agree;
 mod bench;
 mod celgo;
+mod cluster;
 mod conformance;
 mod deny;
 mod golang;
@@ -36,6 +37,7 @@ enum Command {
     Conformance(conformance::Args),
     Oracle(oracle::Args),
     Swap(swap::Args),
+    ClusterTest(cluster::Args),
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
     /// Check the house rules: file length, module docs, no loose ends
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Conformance(args) => conformance::run(&args),
         Command::Oracle(args) => oracle::run(&args),
         Command::Swap(args) => swap::run(&args),
+        Command::ClusterTest(args) => cluster::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
         Command::Deny => deny::run(),

@@ -9,6 +9,9 @@ use crate::yaml::{self, Entry, Node, Text, Value, YamlError};
 /// The label that makes a ConfigMap a policy, with the value `true`.
 pub const POLICY_LABEL: &str = "portcullis.dev/policy";
 
+pub(super) const NO_DATA: &str = "a policy ConfigMap must have `data`";
+pub(super) const NO_MODULES: &str = "WASM modules are not supported yet";
+
 /// A ConfigMap that holds policies, from a file or from a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigMap {
@@ -22,8 +25,8 @@ pub struct ConfigMap {
     pub data: Vec<(String, Text)>,
 }
 
-/// What a file holds for us.
-#[derive(Debug, Clone, Default)]
+/// What a file, or a ConfigMap of a cluster, holds for us.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Manifest {
     /// Labelled ConfigMaps, in the order of the file. One of which a part is broken is here without it.
     pub config_maps: Vec<ConfigMap>,
@@ -135,8 +138,7 @@ impl Reading<'_> {
     fn labelled(&mut self, node: &Node, owner: Owner<'_>) {
         let before = self.manifest.failures.len();
         if filled(node, "binaryData") {
-            let message = "WASM modules are not supported yet";
-            self.fail(owner, place_in(node, "binaryData"), message, None);
+            self.fail(owner, place_in(node, "binaryData"), NO_MODULES, None);
         }
         let data = self.data(node, owner);
         if !data.is_empty() {
@@ -144,7 +146,7 @@ impl Reading<'_> {
             let (namespace, name) = (owner.namespace.to_owned(), owner.name.to_owned());
             self.manifest.config_maps.push(ConfigMap { file, namespace, name, data });
         } else if self.manifest.failures.len() == before {
-            self.fail(owner, place_in(node, "data"), "a policy ConfigMap must have `data`", None);
+            self.fail(owner, place_in(node, "data"), NO_DATA, None);
         }
     }
 
@@ -161,16 +163,9 @@ impl Reading<'_> {
         let mut found = Vec::new();
         for entry in entries {
             let place = place_of(entry);
-            let is_text = [".yaml", ".yml", ".json"].iter().any(|end| entry.key.ends_with(end));
             match &entry.value.value {
-                _ if !names::is_config_map_key(&entry.key) => {
-                    let message = "a ConfigMap's keys are letters, digits, `-`, `_` and `.`";
-                    self.fail(owner, place, message, None);
-                }
-                _ if !is_text => {
-                    let message = "a policy ConfigMap's keys must end in `.yaml`, `.yml` or `.json`";
-                    let hint = "keep other data in a ConfigMap of its own".to_owned();
-                    self.fail(owner, place, message, Some(hint));
+                _ if let Some((message, hint)) = key_problem(&entry.key) => {
+                    self.fail(owner, place, message, hint.map(str::to_owned));
                 }
                 Value::String(text) => found.push((entry.key.clone(), text.clone())),
                 other => {
@@ -215,6 +210,18 @@ impl Reading<'_> {
             hint,
         });
     }
+}
+
+/// Why a key of `data` holds no policies: what is wrong, and what to do.
+pub(super) fn key_problem(key: &str) -> Option<(&'static str, Option<&'static str>)> {
+    if !names::is_config_map_key(key) {
+        return Some(("a ConfigMap's keys are letters, digits, `-`, `_` and `.`", None));
+    }
+    let is_text = [".yaml", ".yml", ".json"].iter().any(|end| key.ends_with(end));
+    (!is_text).then_some((
+        "a policy ConfigMap's keys must end in `.yaml`, `.yml` or `.json`",
+        Some("keep other data in a ConfigMap of its own"),
+    ))
 }
 
 fn string<'a>(node: &'a Node, key: &str) -> &'a str {

@@ -9,6 +9,7 @@ mod error;
 mod exception;
 mod expressions;
 mod fields;
+mod live;
 mod manifest;
 mod match_resources;
 mod metadata;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
 pub use error::{DocumentError, Origin};
+pub use live::read_live_config_map;
 pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_manifest};
 pub use params_schema::ParamsSchema;
 pub(crate) use params_schema::SchemaType;

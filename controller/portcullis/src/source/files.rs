@@ -72,7 +72,8 @@ impl PolicyFiles {
     }
 
     fn sources(&mut self, snapshot: &Snapshot) -> Sources {
-        let mut sources = Sources::default();
+        let controller_namespace = self.controller_namespace.clone();
+        let mut sources = Sources { controller_namespace, ..Sources::default() };
         let mut held = BTreeSet::new();
         for (name, text) in &snapshot.texts {
             if text.trim().is_empty() {

@@ -1,9 +1,48 @@
-//! Where policies and resources come from when there is no cluster: directories of files.
+//! Where policies and facts come from.
 //!
-//! [`tree`] finds and reads files as one consistent snapshot, [`files`] makes policies of them and
-//! [`resources`] facts; [`watch`] says when something changed.
+//! [`Source`] is the one door: [`directories`] stands behind it where there is no cluster, and
+//! [`cluster`](crate::cluster) where there is one. [`tree`] finds and reads files as one consistent snapshot,
+//! [`files`] makes policies of them and [`resources`] facts; [`watch`] says when something changed.
 
+pub mod directories;
 pub mod files;
 pub mod resources;
 pub mod tree;
 pub mod watch;
+
+use portcullis_core::Facts;
+use portcullis_core::set::Sources;
+use std::fmt::Debug;
+use watch::{Points, Wake};
+
+/// Policies and facts from one place, read by the thread that compiles them.
+pub trait Source: Debug + Send {
+    /// What changed since the last reading; at first everything, or nothing as long as not all of it is known.
+    ///
+    /// # Errors
+    /// At the first time only: there is nothing to read and will not be.
+    fn read(&mut self, wake: Wake) -> anyhow::Result<Reading>;
+
+    /// Directories in which changes would show. What rings the bell by itself has none.
+    fn points(&self) -> Points;
+}
+
+/// What a source has to say.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// All policies, if any of them changed.
+    pub policies: Option<Sources>,
+    /// All facts, if any of them changed.
+    pub facts: Option<ReadFacts>,
+    /// Whether directories were read, so that there may be others to watch.
+    pub looked: bool,
+}
+
+/// Facts as they were read.
+#[derive(Debug)]
+pub struct ReadFacts {
+    /// The objects. What is not among them does not exist.
+    pub facts: Facts,
+    /// What could not be read: a line each.
+    pub problems: Vec<String>,
+}

@@ -1,5 +1,6 @@
 //! Namespaces, params and other objects from directories of files, where there is no cluster to ask.
 
+use super::ReadFacts;
 use super::tree::{Snapshot, Survey};
 use super::watch::Points;
 use portcullis_core::yaml::YamlError;
@@ -15,15 +16,6 @@ pub struct ResourceFiles {
     survey: Survey,
     /// What each file held when it was last readable as a whole.
     held: BTreeMap<String, Vec<Json>>,
-}
-
-/// What resource files hold.
-#[derive(Debug)]
-pub struct Resources {
-    /// The objects. What is not among them does not exist.
-    pub facts: Facts,
-    /// What could not be read: a line each.
-    pub problems: Vec<String>,
 }
 
 impl ResourceFiles {
@@ -44,7 +36,7 @@ impl ResourceFiles {
 
     /// Reads everything. A file that cannot be read now, or is empty though it held objects (it is just
     /// being rewritten), keeps what it held; else what is broken of it is left out.
-    pub fn read(&mut self) -> Resources {
+    pub fn read(&mut self) -> ReadFacts {
         let snapshot = Snapshot::take(&self.roots);
         let mut problems = Vec::new();
         let mut held = BTreeMap::new();
@@ -70,7 +62,7 @@ impl ResourceFiles {
         if !snapshot.settled {
             self.survey.forget();
         }
-        Resources { facts, problems }
+        ReadFacts { facts, problems }
     }
 }
 
@@ -124,7 +116,7 @@ mod tests {
         let typed = "apiVersion: v1\nkind: NamespaceList\nitems:\n- metadata: {name: d}\n";
         std::fs::write(&file, format!("{namespace}---\n{list}---\n[broken\n---\n{typed}---\n{odd}")).unwrap();
         let mut files = ResourceFiles::new(vec![directory.path().to_owned()]);
-        let Resources { facts, problems } = files.read();
+        let ReadFacts { facts, problems } = files.read();
         assert!(facts.is_complete());
         assert_eq!(facts.namespace("a").unwrap().to_json()["metadata"]["labels"]["team"], "x");
         assert!(facts.namespace("b").is_some() && facts.namespace("d").is_some());
@@ -134,11 +126,11 @@ mod tests {
         for broken in ["", "{", "[broken\n---\n{}"] {
             std::fs::write(&file, broken).unwrap();
             assert!(files.look_changed());
-            let Resources { facts, problems } = files.read();
+            let ReadFacts { facts, problems } = files.read();
             assert!(facts.namespace("a").is_some() && !problems.is_empty(), "{broken:?}: {problems:?}");
         }
         std::fs::remove_file(file).unwrap();
-        let Resources { facts, problems } = files.read();
+        let ReadFacts { facts, problems } = files.read();
         assert_eq!((facts.namespace("a"), problems.as_slice()), (None, [].as_slice()));
     }
 }

@@ -87,23 +87,36 @@ pub enum Wake {
     Stop,
 }
 
-/// Asks a [`Watch`] to stop; dropping it does the same.
+/// Tells a [`Watch`] that something changed.
+#[derive(Debug, Clone)]
+pub struct Bell(SyncSender<()>);
+
+impl Bell {
+    /// Wakes the watch. One that is rung already need not be rung again, and one that is gone has stopped.
+    pub fn ring(&self) {
+        let _ = self.0.try_send(());
+    }
+}
+
+/// Asks a [`Watch`] to stop when it is dropped.
 #[derive(Debug)]
 pub struct Stopper {
     asked: Arc<AtomicBool>,
-    bell: SyncSender<()>,
+    bell: Bell,
+}
+
+impl Stopper {
+    /// The bell of what it stops.
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
 }
 
 impl Drop for Stopper {
     fn drop(&mut self) {
         self.asked.store(true, Ordering::Release);
-        ring(&self.bell);
+        self.bell.ring();
     }
-}
-
-/// Wakes the watch. One that is rung already need not be rung again, and one that is gone has stopped.
-fn ring(bell: &SyncSender<()>) {
-    let _ = bell.try_send(());
 }
 
 /// A watch on a changing set of directories. It belongs to the thread that reads the files.
@@ -122,6 +135,7 @@ impl Watch {
     /// A watch on nothing yet, and what stops it.
     pub fn new() -> (Self, Stopper) {
         let (bell, rings) = sync_channel(1);
+        let bell = Bell(bell);
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { asked: Arc::clone(&stop), bell: bell.clone() };
         let points = Arc::new(Mutex::new(Points::default()));
@@ -129,7 +143,7 @@ impl Watch {
         let notice = move |event: notify::Result<notify::Event>| {
             let points = watched.lock().unwrap_or_else(PoisonError::into_inner);
             if event.map_or(true, |event| points.are_concerned_by(&event)) {
-                ring(&bell);
+                bell.ring();
             }
         };
         let watcher = notify::recommended_watcher(notice)

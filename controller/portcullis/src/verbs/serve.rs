@@ -1,7 +1,8 @@
 //! `portcullis serve`: the webhook, until it is told to stop.
 
+use crate::cluster;
 use crate::exit::Exit;
-use crate::webhook::{Config, Server};
+use crate::webhook::{Config, Server, SourceConfig};
 use anyhow::Context;
 use clap::Args;
 use std::net::SocketAddr;
@@ -10,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis serve --policies policies/
+  portcullis serve                         # with the policies of the cluster
+  portcullis serve --policies policies/    # without a cluster
   portcullis serve --policies /policies --cert-dir /tls --listen 0.0.0.0:8443
   curl http://127.0.0.1:8081/policies      # what is in force, and what is wrong
 
@@ -22,12 +24,14 @@ the version before.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ServeArgs {
-    /// Directory (or file) of policy ConfigMaps, watched for changes; may be repeated
-    #[arg(long, required = true, value_name = "DIR")]
+    /// Directory (or file) of policy ConfigMaps, watched for changes, in place of a cluster; may be repeated
+    #[arg(long, value_name = "DIR")]
     policies: Vec<PathBuf>,
     /// Directory (or file) of Namespaces, params and other objects; may be repeated
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, requires = "policies", value_name = "DIR")]
     resources: Vec<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// Where `tls.crt` and `tls.key` are; made there if neither exists [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
@@ -51,15 +55,35 @@ pub struct ServeArgs {
     max_requests: usize,
 }
 
+/// Which cluster is meant, as kubectl has it.
+#[derive(Debug, Args)]
+struct ClusterArgs {
+    /// The kubeconfig to connect with [default: as kubectl has it, else the service account of this Pod]
+    #[arg(long, conflicts_with = "policies", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, conflicts_with = "policies", value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl ClusterArgs {
+    fn options(self) -> cluster::Options {
+        cluster::Options { kubeconfig: self.kubeconfig, context: self.context }
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, then lets requests end.
 ///
 /// # Errors
 /// What keeps the webhook from starting.
 pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     log_panics_without_their_message();
+    let source = match args.policies {
+        none if none.is_empty() => SourceConfig::Cluster(args.cluster.options()),
+        policies => SourceConfig::Directories { policies, resources: args.resources },
+    };
     let running = Server::start(Config {
-        policies: args.policies,
-        resources: args.resources,
+        source,
         cert_dir: args.cert_dir,
         listen: args.listen,
         ops_listen: args.ops_listen,

@@ -5,14 +5,12 @@
 use super::tls::CertificateFiles;
 use crate::live::{Generation, Live};
 use crate::metrics::{Metrics, VerdictCounters};
-use crate::source::files::PolicyFiles;
-use crate::source::resources::{ResourceFiles, Resources};
-use crate::source::tree::Problem;
 use crate::source::watch::{Stopper, Wake, Watch};
+use crate::source::{ReadFacts, Reading, Source};
 use anyhow::Context;
 use jiff::Timestamp;
 use portcullis_core::document::DocumentError;
-use portcullis_core::set::{Sources, State};
+use portcullis_core::set::State;
 use portcullis_core::{Facts, PolicySet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -26,8 +24,7 @@ const STACK: usize = 32 << 20;
 /// What is read, and what it is read into.
 #[derive(Debug)]
 pub(super) struct Loader {
-    pub(super) policies: PolicyFiles,
-    pub(super) resources: ResourceFiles,
+    pub(super) source: Box<dyn Source>,
     pub(super) certificate: CertificateFiles,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
@@ -51,12 +48,11 @@ impl Drop for Loading {
 }
 
 impl Loader {
-    /// Starts the thread and waits until the first set is in force.
+    /// Starts the thread and waits for the first reading: what is known then is in force.
     ///
     /// # Errors
-    /// No directory of policies can be read at all.
-    pub(super) fn start(self) -> anyhow::Result<Loading> {
-        let (watch, stopper) = Watch::new();
+    /// The source has nothing to read and will not have.
+    pub(super) fn start(self, watch: Watch, stopper: Stopper) -> anyhow::Result<Loading> {
         let (send_first, first) = sync_channel(1);
         let run = move || self.run(watch, &send_first);
         let thread = Builder::new()
@@ -65,28 +61,18 @@ impl Loader {
             .spawn(run)
             .context("cannot start a thread")?;
         let loading = Loading { stopper: Some(stopper), thread: Some(thread) };
-        let problem = first.recv().context("the first reading of the policies failed")?;
-        match problem {
-            None => Ok(loading),
-            Some(Problem { path, message, .. }) => {
-                anyhow::bail!("no policies can be read: `{path}`: {message}")
-            }
-        }
+        first.recv().context("the first reading of the policies failed")??;
+        Ok(loading)
     }
 
-    fn run(mut self, mut watch: Watch, first: &SyncSender<Option<Problem>>) {
-        let sources = match self.policies.read() {
-            Ok(sources) => sources.unwrap_or_default(),
-            Err(problem) => return drop(first.send(Some(problem))),
-        };
-        let Resources { facts, problems } = self.resources.read();
-        self.put_in_force(Some(&sources), Some((facts, problems)));
-        if first.send(None).is_err() {
+    fn run(mut self, mut watch: Watch, first: &SyncSender<anyhow::Result<()>>) {
+        let read = self.source.read(Wake::Changed).map(|reading| self.put_in_force(reading));
+        let failed = read.is_err();
+        if first.send(read).is_err() || failed {
             return;
         }
         loop {
-            let mut points = self.policies.points().clone();
-            points.extend(self.resources.points());
+            let mut points = self.source.points();
             points.extend(self.certificate.points());
             watch.set(points);
             // What changed before it was watched makes no event: look once more before waiting.
@@ -100,19 +86,17 @@ impl Loader {
         }
     }
 
-    /// Reads what changed. True if anything was read, so that there may be other directories to watch.
+    /// Reads what changed. True if there may be other directories to watch.
     fn refresh(&mut self, wake: Wake) -> bool {
         let refreshed = catch_unwind(AssertUnwindSafe(|| {
             let certificate = self.certificate.refresh();
-            let policies = wake == Wake::Changed || self.policies.look_changed();
-            let resources = self.resources.look_changed();
-            // After the start a root that cannot be read is among the sources' failures.
-            let sources = if policies { self.policies.read().ok().flatten() } else { None };
-            let facts = resources.then(|| self.resources.read()).map(|read| (read.facts, read.problems));
-            if sources.is_some() || facts.is_some() {
-                self.put_in_force(sources.as_ref(), facts);
-            }
-            certificate || policies || resources
+            let reading = self.source.read(wake).unwrap_or_else(|error| {
+                tracing::error!("what is in force stays: {error:#}");
+                Reading::default()
+            });
+            let looked = reading.looked;
+            self.put_in_force(reading);
+            certificate || looked
         }));
         refreshed.unwrap_or_else(|_| {
             self.metrics.panics.inc();
@@ -121,21 +105,22 @@ impl Loader {
         })
     }
 
-    /// Compiles what was read; what was not keeps its version. Then the new generation is in force.
-    fn put_in_force(&mut self, sources: Option<&Sources>, facts: Option<(Facts, Vec<String>)>) {
+    /// Compiles what was read; what was not keeps its version. Then the new generation is in force. Nothing is
+    /// before the first policies were read.
+    fn put_in_force(&mut self, Reading { policies, facts, .. }: Reading) {
+        if policies.is_none() && facts.is_none() {
+            return;
+        }
         let begin = Instant::now();
         let current = self.live.current();
         let old = current.as_ref();
-        let set = match (sources, old) {
+        let set = match (policies, old) {
+            (Some(sources), old) => Arc::new(PolicySet::compile(&sources, old.map(|old| old.set.as_ref()))),
             (None, Some(old)) => Arc::clone(&old.set),
-            (sources, old) => {
-                let none = Sources::default();
-                let previous = old.map(|old| old.set.as_ref());
-                Arc::new(PolicySet::compile(sources.unwrap_or(&none), previous))
-            }
+            (None, None) => return,
         };
         let (facts, resource_problems) = match (facts, old) {
-            (Some((facts, problems)), _) => (Arc::new(facts), problems),
+            (Some(ReadFacts { facts, problems }), _) => (Arc::new(facts), problems),
             (None, Some(old)) => (Arc::clone(&old.facts), old.resource_problems.clone()),
             (None, None) => (Arc::new(Facts::new(true)), Vec::new()),
         };
@@ -148,6 +133,9 @@ impl Loader {
         let generation = Arc::new(Generation { number, set, facts, resource_problems, since, verdicts });
         self.live.swap(Arc::clone(&generation));
         self.report(&generation, begin);
+        if number == 1 {
+            tracing::info!("ready");
+        }
     }
 
     fn report(&self, generation: &Generation, begin: Instant) {

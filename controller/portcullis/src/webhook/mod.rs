@@ -15,11 +15,13 @@ mod outline;
 pub mod review;
 mod tls;
 
+use crate::cluster;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::ops;
-use crate::source::files::PolicyFiles;
-use crate::source::resources::ResourceFiles;
+use crate::source::Source;
+use crate::source::directories::Directories;
+use crate::source::watch::{Bell, Watch};
 use anyhow::Context;
 use gate::Gate;
 use handover::{Busy, Handover};
@@ -46,13 +48,38 @@ const MIN_THREADS: usize = 2;
 /// How long requests may take to end once we are told to stop; Kubernetes kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// Where policies and facts are to come from.
+#[derive(Debug, Clone)]
+pub enum SourceConfig {
+    /// Directories, or files.
+    Directories {
+        /// Those of policies.
+        policies: Vec<PathBuf>,
+        /// Those of Namespaces, params and other objects.
+        resources: Vec<PathBuf>,
+    },
+    /// A cluster.
+    Cluster(cluster::Options),
+}
+
+impl SourceConfig {
+    /// # Errors
+    /// No cluster is to be found; nothing is asked of it yet.
+    fn open(self, namespace: &str, bell: Bell) -> anyhow::Result<Box<dyn Source>> {
+        Ok(match self {
+            Self::Directories { policies, resources } => {
+                Box::new(Directories::new(policies, resources, namespace))
+            }
+            Self::Cluster(options) => Box::new(cluster::ClusterSource::open(&options, namespace, bell)?),
+        })
+    }
+}
+
 /// How the webhook is to be run.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Directories of policies, or files.
-    pub policies: Vec<PathBuf>,
-    /// Directories of Namespaces, params and other objects, or files.
-    pub resources: Vec<PathBuf>,
+    /// Where policies and facts come from.
+    pub source: SourceConfig,
     /// Where `tls.crt` and `tls.key` are, or are to be made; `None` for a temporary directory.
     pub cert_dir: Option<PathBuf>,
     /// Where reviews are answered. Port 0 takes a free one.
@@ -70,11 +97,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// What `serve` does without flags, with these policies.
-    pub fn new(policies: Vec<PathBuf>) -> Self {
+    /// What `serve` does without flags, with policies from there.
+    pub fn new(source: SourceConfig) -> Self {
         Self {
-            policies,
-            resources: Vec::new(),
+            source,
             cert_dir: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
@@ -112,13 +138,16 @@ pub struct Running {
 }
 
 impl Server {
-    /// Binds both addresses, then reads and compiles the policies. Returns when the first set is in force;
-    /// not to be called from an async task.
+    /// Binds both addresses, then reads and compiles the policies. Those from directories are in force when
+    /// this returns, those from a cluster once the cluster has told all of them. Not to be called from an async
+    /// task.
     ///
     /// # Errors
-    /// An address that cannot be bound, a certificate that cannot be used, no readable policies. A policy
-    /// that is wrong is none: it is logged and reported.
+    /// An address that cannot be bound, a certificate that cannot be used, no readable policies, no cluster to
+    /// be found. A policy that is wrong is none: it is logged and reported.
     pub fn start(config: Config) -> anyhow::Result<Running> {
+        let (watch, stopper) = Watch::new();
+        let source = config.source.clone().open(&config.namespace, stopper.bell())?;
         let (cert_dir, temporary) = certificate_directory(&config)?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
@@ -153,15 +182,8 @@ impl Server {
         let ops = ops::start(ops_socket, Arc::clone(&live), Arc::clone(&metrics))?;
         tracing::info!(%address, ops = %ops_address, certificate = %cert_dir.display(), "listening");
 
-        let loader = Loader {
-            policies: PolicyFiles::new(config.policies, &config.namespace),
-            resources: ResourceFiles::new(config.resources),
-            certificate,
-            live: Arc::clone(&live),
-            metrics,
-        };
-        let loading = loader.start()?;
-        tracing::info!("ready");
+        let loading =
+            Loader { source, certificate, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
         let _temporary = temporary;
         Ok(Running {
             address,

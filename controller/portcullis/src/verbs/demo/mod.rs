@@ -11,7 +11,7 @@ use crate::manifests;
 use crate::report::model::Report;
 use crate::report::table::Paint;
 use crate::terminal::{GlobalArgs, Hinted, write_out};
-use crate::webhook::{Config, Running, Server, certificate};
+use crate::webhook::{Config, Running, Server, SourceConfig, certificate};
 use anyhow::Context;
 use clap::Args;
 use portcullis_core::Request;
@@ -48,9 +48,9 @@ pub fn run(args: &DemoArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let paint = Paint::new(global.color.enabled(std::io::stdout().is_terminal()));
 
     let start = Instant::now();
+    let source = SourceConfig::Directories { policies: policies.clone(), resources: Vec::new() };
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let running =
-        Server::start(Config { listen: any_port, ops_listen: any_port, ..Config::new(policies.clone()) })?;
+    let running = Server::start(Config { listen: any_port, ops_listen: any_port, ..Config::new(source) })?;
     let ready = start.elapsed();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let surprises = runtime.block_on(ask_all(&running, &samples, &policies, ready, paint))?;

@@ -1,0 +1,59 @@
+//! Keeping a watch going, whatever happens to the connection.
+
+use super::describe;
+use futures_util::StreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::time::Duration;
+
+/// How long a watch may last until it is asked for again. A connection that is dead without a word is noticed
+/// five seconds later.
+const WATCH: u32 = 60;
+/// Pauses between attempts, from the first to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What to watch: everything of a kind, or what has a label.
+pub(super) fn config(label: Option<&str>) -> watcher::Config {
+    let config = watcher::Config::default().timeout(WATCH);
+    match label {
+        Some(label) => config.labels(label),
+        None => config,
+    }
+}
+
+/// Hands on every event of a watch, for ever. What goes wrong is logged once, and so is its end.
+pub(super) async fn follow<K>(api: Api<K>, config: watcher::Config, mut take: impl FnMut(Event<K>))
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let what = api.resource_url().to_owned();
+    let (first, longest) = PAUSES;
+    let mut pause = first;
+    let mut trouble: Option<String> = None;
+    let mut events = pin!(watcher(api, config));
+    while let Some(event) = events.next().await {
+        match event {
+            // It says that a list is to come, which may yet fail.
+            Ok(Event::Init) => take(Event::Init),
+            Ok(event) => {
+                pause = first;
+                if trouble.take().is_some() {
+                    tracing::info!(%what, "the watch goes on");
+                }
+                take(event);
+            }
+            Err(error) => {
+                let message = describe(&error);
+                if trouble.as_ref() != Some(&message) {
+                    tracing::warn!(%what, "what was known stays, as the watch failed: {message}");
+                    trouble = Some(message);
+                }
+                tokio::time::sleep(pause).await;
+                pause = longest.min(pause * 2);
+            }
+        }
+    }
+}

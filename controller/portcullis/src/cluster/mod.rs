@@ -1,0 +1,30 @@
+//! The cluster: policies and facts out of its API, kept up to date by watches.
+//!
+//! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
+//! watch going, `mirror` holds what the watch shows, and `source` hands it on as a
+//! [`Source`](crate::source::Source).
+
+mod connect;
+mod follow;
+mod mirror;
+mod source;
+mod worker;
+
+pub use connect::Options;
+pub use source::ClusterSource;
+
+use std::error::Error;
+
+/// An error with its causes, in one line that says nothing twice.
+fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
+}

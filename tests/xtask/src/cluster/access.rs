@@ -1,0 +1,113 @@
+//! Who may talk to the API server, and how: its certificate and keys, tokens, kubeconfigs.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Users that the API server knows by a token of their own: name and groups.
+const USERS: [(&str, &str); 3] =
+    [("admin", "system:masters"), ("controller-manager", "system:masters"), ("tenant", "tenants")];
+
+/// A folder with everything that servers and clients read.
+#[derive(Debug)]
+pub(super) struct Access {
+    folder: PathBuf,
+}
+
+impl Access {
+    /// Makes certificate, keys, tokens and policies of an API server.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(super) fn make(folder: PathBuf) -> Result<Self> {
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        let access = Self { folder };
+        let (ca, certificate, key) = certificate()?;
+        access.write("ca.crt", &ca)?;
+        access.write("tls.crt", &certificate)?;
+        access.write("tls.key", &key)?;
+        access.write("service-accounts.key", &KeyPair::generate()?.serialize_pem())?;
+        let tokens = USERS.map(|(user, groups)| format!("{user}-token,{user},{user},\"{groups}\"\n"));
+        access.write("tokens.csv", &tokens.concat())?;
+        // What happened and who did it, but no bodies.
+        let audit = json!({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata"}],
+        });
+        access.write("audit-policy.yaml", &audit.to_string())?;
+        Ok(access)
+    }
+
+    /// The path of a file by its name.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The kubeconfig of a user or service account that was written before.
+    pub(super) fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.path(&format!("{user}.kubeconfig"))
+    }
+
+    /// Writes the kubeconfigs of all users that have a token.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(super) fn write_kubeconfigs(&self, server: &str) -> Result<()> {
+        USERS
+            .iter()
+            .try_for_each(|(user, _)| self.write_kubeconfig(user, &format!("{user}-token"), server).map(drop))
+    }
+
+    /// Writes a kubeconfig with a token, and returns its path.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn write_kubeconfig(&self, user: &str, token: &str, server: &str) -> Result<PathBuf> {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "test",
+                "cluster": {"server": server, "certificate-authority": self.path("ca.crt")},
+            }],
+            "users": [{"name": user, "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+            "current-context": "test",
+        });
+        let path = self.kubeconfig(user);
+        fs::write(&path, config.to_string()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.path(name);
+        fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+/// A CA, and a certificate and key of an API server on this machine.
+fn certificate() -> Result<(String, String, String)> {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate()?;
+    let ca = authority.self_signed(&key)?.pem();
+    let issuer = Issuer::new(authority, key);
+    let names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+    let mut leaf = CertificateParams::new(names.map(str::to_owned).to_vec())?;
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let leaf_key = KeyPair::generate()?;
+    let certificate = leaf.signed_by(&leaf_key, &issuer)?.pem();
+    Ok((ca, certificate, leaf_key.serialize_pem()))
+}
+
+/// A file of this folder as text.
+pub(super) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}

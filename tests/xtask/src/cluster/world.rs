@@ -1,0 +1,292 @@
+//! What one test works in: namespaces of its own on a shared cluster, a controller of its own, kubectl.
+
+use super::servers::Cluster;
+use crate::served::Served;
+use crate::workspace::root;
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that happens by itself. The machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The label of a test's namespaces, by which its webhook finds them.
+const LABEL: &str = "test.portcullis.dev/of";
+
+/// A test's part of a cluster.
+pub(crate) struct World<'a> {
+    pub(crate) cluster: &'a mut Cluster,
+    program: &'a Path,
+    id: String,
+    /// Webhook configurations to remove at the end: one that nobody answers would be in everybody's way.
+    configurations: RefCell<Vec<String>>,
+    /// Namespaces to remove at the end.
+    namespaces: RefCell<Vec<String>>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) command: String,
+    pub(crate) succeeded: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A call of kubectl that is being put together.
+pub(crate) struct Kubectl {
+    command: Command,
+    input: Option<String>,
+    shown: String,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(cluster: &'a mut Cluster, program: &'a Path, number: usize) -> Self {
+        let id = format!("t{number}");
+        Self { cluster, program, id, configurations: RefCell::default(), namespaces: RefCell::default() }
+    }
+
+    /// The namespace of this test's controller.
+    pub(crate) fn controller_namespace(&self) -> String {
+        format!("{}-portcullis", self.id)
+    }
+
+    /// kubectl as the cluster's administrator; the arguments as one would type them.
+    pub(crate) fn kubectl(&self, args: &str) -> Kubectl {
+        self.kubectl_as("admin", args)
+    }
+
+    /// kubectl as a user or service account that has a kubeconfig.
+    pub(crate) fn kubectl_as(&self, user: &str, args: &str) -> Kubectl {
+        let mut command = Command::new(&self.cluster.components.kubectl);
+        command.arg("--kubeconfig").arg(self.cluster.access.kubeconfig(user));
+        command.arg("--cache-dir").arg(self.cluster.access.path("kubectl-cache"));
+        command.args(args.split_whitespace());
+        Kubectl { command, input: None, shown: format!("kubectl {args}") }
+    }
+
+    /// Makes a namespace of this test's own, in which Pods can be created, and returns its name.
+    ///
+    /// # Errors
+    /// It cannot be made, or has no service account in time.
+    pub(crate) fn namespace(&self, name: &str) -> Result<String> {
+        let name = format!("{}-{name}", self.id);
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {LABEL: self.id}},
+        });
+        self.apply(&namespace.to_string())?;
+        self.namespaces.borrow_mut().push(name.clone());
+        self.kubectl(&format!("wait --for=create serviceaccount/default -n {name} --timeout=60s")).ok()?;
+        Ok(name)
+    }
+
+    /// `kubectl apply -f -`, which must succeed.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(crate) fn apply(&self, manifest: &str) -> Result<Said> {
+        self.kubectl("apply -f -").input(manifest).ok()
+    }
+
+    /// The ConfigMap of a policy of the library, for this test's controller.
+    ///
+    /// # Errors
+    /// There is no such policy.
+    pub(crate) fn library(&self, policy: &str) -> Result<String> {
+        let path = root()?.join("policies").join(policy).join("policy.yaml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(text.replace("namespace: portcullis\n", &format!("namespace: {}\n", self.controller_namespace())))
+    }
+
+    /// Starts a controller as its service account, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It is not in time; with its log.
+    pub(crate) fn controller(&self, flags: &[&str]) -> Result<Served> {
+        let kubeconfig = self.controller_kubeconfig()?;
+        let served = self.start_controller(&kubeconfig, flags)?;
+        self.cluster.runtime.block_on(served.ready())?;
+        Ok(served)
+    }
+
+    /// Starts a controller with a kubeconfig, and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// It does not listen in time.
+    pub(crate) fn start_controller(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Served> {
+        let namespace = self.controller_namespace();
+        let kubeconfig = kubeconfig.to_string_lossy();
+        let flags = [&["--kubeconfig", &kubeconfig, "--namespace", &namespace], flags].concat();
+        let served = Served::portcullis(self.program, &[], &flags)?;
+        self.cluster.mind(served.pid())?;
+        Ok(served)
+    }
+
+    /// Makes the controller's namespace and service account, and returns a kubeconfig for it.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub(crate) fn controller_kubeconfig(&self) -> Result<PathBuf> {
+        let namespace = self.namespace("portcullis")?;
+        let user = format!("{namespace}.portcullis");
+        let metadata = json!({"name": "portcullis", "namespace": namespace});
+        let cluster_wide = json!({"name": namespace});
+        let subjects = json!([{"kind": "ServiceAccount", "name": "portcullis", "namespace": namespace}]);
+        let rule =
+            |resource: &str| json!({"apiGroups": [""], "resources": [resource], "verbs": ["list", "watch"]});
+        let rbac = |kind: &str, metadata: &Value, body: Value| {
+            let mut object =
+                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata});
+            for (key, value) in body.as_object().into_iter().flatten() {
+                object[key] = value.clone();
+            }
+            object
+        };
+        let to = |kind: &str, name: &Value| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
+        let manifest = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+            rbac("Role", &metadata, json!({"rules": [rule("configmaps")]})),
+            rbac("RoleBinding", &metadata, json!({"roleRef": to("Role", &metadata["name"]), "subjects": subjects})),
+            rbac("ClusterRole", &cluster_wide, json!({"rules": [rule("namespaces")]})),
+            rbac("ClusterRoleBinding", &cluster_wide, json!({
+                "roleRef": to("ClusterRole", &cluster_wide["name"]),
+                "subjects": subjects,
+            })),
+        ]});
+        self.apply(&manifest.to_string())?;
+        let token =
+            self.kubectl(&format!("create token portcullis -n {namespace} --duration=2h")).ok()?.stdout;
+        self.cluster.access.write_kubeconfig(&user, token.trim(), &self.cluster.url())
+    }
+
+    /// Tells the API server to ask a controller, on one of its paths, about everything in this test's
+    /// namespaces but the controller's.
+    ///
+    /// # Errors
+    /// The configuration is refused.
+    pub(crate) fn register(&self, served: &Served, path: &str, failure_policy: &str) -> Result<()> {
+        let name = format!("{}{}", self.id, path.replace('/', "-"));
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": format!("{name}.portcullis.dev"),
+                "clientConfig": {
+                    "url": format!("https://{}{path}", served.address),
+                    "caBundle": ByteString(served.ca()?),
+                },
+                "rules": [{
+                    "apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"],
+                    "resources": ["*", "pods/ephemeralcontainers", "pods/resize"],
+                }],
+                "namespaceSelector": {
+                    "matchLabels": {LABEL: self.id},
+                    "matchExpressions": [{
+                        "key": "kubernetes.io/metadata.name",
+                        "operator": "NotIn",
+                        "values": [self.controller_namespace()],
+                    }],
+                },
+                "failurePolicy": failure_policy,
+                "sideEffects": "NoneOnDryRun",
+                "timeoutSeconds": 5,
+                "admissionReviewVersions": ["v1"],
+            }],
+        });
+        self.configurations.borrow_mut().push(name);
+        self.apply(&configuration.to_string()).map(drop)
+    }
+
+    /// Asks again and again until it is so.
+    ///
+    /// # Errors
+    /// It is not in time; with the last answer.
+    pub(crate) fn eventually(&self, what: &str, mut ask: impl FnMut() -> Result<()>) -> Result<Duration> {
+        let begin = Instant::now();
+        loop {
+            match ask() {
+                Ok(()) => return Ok(begin.elapsed()),
+                Err(error) if begin.elapsed() > PATIENCE => {
+                    return Err(error.context(format!("waited in vain: {what}")));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        // What stays behind of a test that failed harms no other, for it is in namespaces of its own.
+        let configurations = self.configurations.borrow().join(" ");
+        if !configurations.is_empty() {
+            let delete = format!("delete validatingwebhookconfiguration {configurations} --ignore-not-found");
+            let _ = self.kubectl(&delete).run();
+        }
+        let namespaces = self.namespaces.borrow().join(" ");
+        if !namespaces.is_empty() {
+            let _ =
+                self.kubectl(&format!("delete namespace {namespaces} --wait=false --ignore-not-found")).run();
+        }
+    }
+}
+
+impl Kubectl {
+    /// What it reads from standard input.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        self.input = Some(text.to_owned());
+        self
+    }
+
+    /// Runs it to its end, whichever that is.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn run(mut self) -> Result<Said> {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().context("cannot start kubectl")?;
+        let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
+        // It fails where kubectl ends without reading, and then says itself what it did not like.
+        let _ = stdin.write_all(self.input.unwrap_or_default().as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().context("kubectl's end cannot be awaited")?;
+        Ok(Said {
+            command: self.shown,
+            succeeded: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs it; it must succeed.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(crate) fn ok(self) -> Result<Said> {
+        let said = self.run()?;
+        ensure!(said.succeeded, "`{}` failed: {}", said.command, said.stderr.trim());
+        Ok(said)
+    }
+
+    /// Runs it; it must fail, and its error must hold all of this.
+    ///
+    /// # Errors
+    /// It succeeds, or says something else.
+    pub(crate) fn refused(self, expect: &[&str]) -> Result<Said> {
+        let said = self.run()?;
+        ensure!(!said.succeeded, "`{}` succeeded: {}{}", said.command, said.stdout, said.stderr);
+        match expect.iter().find(|part| !said.stderr.contains(**part)) {
+            Some(missing) => bail!("`{}` does not say `{missing}`: {}", said.command, said.stderr.trim()),
+            None => Ok(said),
+        }
+    }
+}
