@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{agree, conformance, house, oracle, purity, swap};
+use crate::{agree, cluster, conformance, house, oracle, purity, swap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -46,6 +46,8 @@ enum Phase {
     Agree,
     /// Policies edited under load, for a short while
     Swap,
+    /// The controller in a real control plane; needs Go
+    Cluster,
     /// What the README's first command shows
     Demo,
 }
@@ -53,7 +55,7 @@ enum Phase {
 impl Phase {
     /// Whether it needs more than cargo, so that it is run only where it is asked for.
     fn needs_go(self) -> bool {
-        matches!(self, Self::Conformance | Self::Oracle)
+        matches!(self, Self::Cluster | Self::Conformance | Self::Oracle)
     }
 
     fn title(self) -> &'static str {
@@ -69,6 +71,7 @@ impl Phase {
             Self::Suites => "suites of the library and the sample reviews",
             Self::Agree => "one verdict at every door",
             Self::Swap => "policies edited under load",
+            Self::Cluster => "the controller in a cluster",
             Self::Demo => "the demo",
         }
     }
@@ -91,6 +94,7 @@ impl Phase {
             Self::Suites => suites(),
             Self::Agree => agree::check_library(),
             Self::Swap => swap::check_briefly(),
+            Self::Cluster => cluster::check_all(),
             Self::Demo => quiet(Command::new(build_portcullis(false)?).current_dir(root()?).arg("demo")),
         }
     }

@@ -8,9 +8,10 @@ use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Resource, ResourceExt};
-use portcullis_core::{Facts, Tree};
+use portcullis_core::Facts;
 use portcullis_core::document::{Manifest, POLICY_LABEL, read_live_config_map};
 use portcullis_core::set::Sources;
+use portcullis_core::tree::Tree;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the watches show.

@@ -30,7 +30,9 @@ impl Access {
         access.write("ca.crt", &ca)?;
         access.write("tls.crt", &certificate)?;
         access.write("tls.key", &key)?;
-        access.write("service-accounts.key", &KeyPair::generate()?.serialize_pem())?;
+        let service_accounts = KeyPair::generate()?;
+        access.write("service-accounts.key", &service_accounts.serialize_pem())?;
+        access.write("service-accounts.pub", &service_accounts.public_key_pem())?;
         let tokens = USERS.map(|(user, groups)| format!("{user}-token,{user},{user},\"{groups}\"\n"));
         access.write("tokens.csv", &tokens.concat())?;
         // What happened and who did it, but no bodies.

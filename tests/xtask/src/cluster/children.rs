@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a child may take to end by itself.
 const END: Duration = Duration::from_secs(10);
-/// How many lines of a log are shown.
-const TAIL: usize = 30;
+/// How much of a log is shown: lines, and characters of each.
+const TAIL: (usize, usize) = (20, 300);
 
 const UNDERTAKER: &str = r#"
 trap '' INT TERM HUP
@@ -168,8 +168,10 @@ impl Process {
 pub(super) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n")
+    let (lines, width) = TAIL;
+    let all: Vec<&str> = text.lines().collect();
+    let last = all.get(all.len().saturating_sub(lines)..).unwrap_or_default();
+    last.iter().map(|line| line.chars().take(width).chain(['\n']).collect::<String>()).collect()
 }
 
 /// Sends a signal, such as `TERM` or `STOP`, to a process of ours. It fails only for one that has ended.

@@ -60,6 +60,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Every test, for `cargo xtask test`.
+pub(crate) fn check_all() -> Result<Tally> {
+    check(&Args { filter: None, keep: false, list: false })
+}
+
 fn check(args: &Args) -> Result<Tally> {
     let wanted = |sentence: &Sentence| {
         args.filter.as_deref().is_none_or(|filter| sentence.text().contains(&filter.replace('_', " ")))
@@ -118,7 +123,7 @@ fn judge(sentence: &Sentence, number: usize, cluster: &mut Cluster, program: &Pa
     match &result {
         Ok(()) => println!("{seconds:>7.1} s  {}", sentence.text()),
         Err(error) => {
-            println!("{seconds:>7.1} s  FAILED: {}\n{error:#}\n{}", sentence.text(), cluster.tails());
+            println!("{seconds:>7.1} s  FAILED: {}\n{error:#}\n{}", sentence.text(), cluster.tails()?);
             let kept = keep_logs(cluster)?;
             println!("all logs are in {kept}");
         }

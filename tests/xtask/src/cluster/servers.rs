@@ -62,13 +62,13 @@ impl Cluster {
         let data = folder.path().join("etcd");
         let etcd = starting.server("etcd", &components.etcd, None, "/health", |[client, peer]| {
             let (client, peer) = (format!("http://{client}"), format!("http://{peer}"));
-            let mut args = vec!["--unsafe-no-fsync".into(), "--log-level=warn".into()];
+            let mut args = vec!["--unsafe-no-fsync".into(), "--log-level=warn".into(), "--name=test".into()];
             args.push(flag("--data-dir", &data));
             args.extend(["--listen-client-urls", "--advertise-client-urls"].map(|name| flag(name, &client)));
             args.extend(
                 ["--listen-peer-urls", "--initial-advertise-peer-urls"].map(|name| flag(name, &peer)),
             );
-            args.push(flag("--initial-cluster", format!("default={peer}")));
+            args.push(flag("--initial-cluster", format!("test={peer}")));
             args
         })?;
         let ca = fs::read(access.path("ca.crt"))?;
@@ -83,6 +83,7 @@ impl Cluster {
             "kube-controller-manager",
             &components.controller_manager,
             controller_manager(&access),
+            || has_default_account(&components.kubectl, &access.kubeconfig("admin")),
         )?;
         Ok(Self { components, access, runtime, controller_manager, api_server, etcd, undertaker, folder })
     }
@@ -107,17 +108,15 @@ impl Cluster {
         self.undertaker.mind(pid)
     }
 
-    /// A process ended that was minded.
-    pub(super) fn forget(&self, pid: u32) {
-        self.undertaker.forget(pid);
-    }
-
-    /// The ends of all logs.
-    pub(super) fn tails(&self) -> String {
-        let names = [&self.etcd, &self.api_server, &self.controller_manager].map(|server| server.name);
-        let tails =
-            names.map(|name| format!("== {name}\n{}\n", tail(&self.logs().join(format!("{name}.log")))));
-        tails.concat()
+    /// The ends of all logs but the audit log.
+    pub(super) fn tails(&self) -> Result<String> {
+        let mut logs = Vec::new();
+        for entry in fs::read_dir(self.logs())? {
+            logs.push(entry?.path());
+        }
+        logs.retain(|log| !log.ends_with("audit.log"));
+        logs.sort();
+        Ok(logs.iter().map(|log| format!("== {}\n{}\n", log.display(), tail(log))).collect())
     }
 
     /// Stops the API server and starts it again where it was.
@@ -205,14 +204,33 @@ impl Starting<'_> {
         bail!("{name} found no free port in {ATTEMPTS} attempts")
     }
 
-    /// Starts a server that listens nowhere.
-    fn unasked(&self, name: &'static str, program: &Path, args: Vec<OsString>) -> Result<Server> {
+    /// Starts a server that listens nowhere, and waits until its work shows.
+    fn unasked(
+        &self,
+        name: &'static str,
+        program: &Path,
+        args: Vec<OsString>,
+        works: impl Fn() -> bool,
+    ) -> Result<Server> {
         let mut command = Command::new(program);
         command.args(&args);
-        let process = Process::start(name, command, self.logs, self.undertaker)?;
+        let mut process = Process::start(name, command, self.logs, self.undertaker)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Server { name, program: program.to_owned(), args, address, process })
+        match process.wait_until(Instant::now() + START, || works().then_some(())) {
+            Ok(()) => Ok(Server { name, program: program.to_owned(), args, address, process }),
+            Err(error) => {
+                process.kill(self.undertaker);
+                Err(error)
+            }
+        }
     }
+}
+
+/// What the controller manager gives every namespace, and every Pod needs.
+fn has_default_account(kubectl: &Path, kubeconfig: &Path) -> bool {
+    let mut get = Command::new(kubectl);
+    get.arg("--kubeconfig").arg(kubeconfig).args(["get", "serviceaccount", "default", "-n", "default"]);
+    get.output().is_ok_and(|output| output.status.success())
 }
 
 async fn answers(client: &Client, path: &str) -> bool {
@@ -251,7 +269,7 @@ fn api_server(access: &Access, etcd: SocketAddr, own: SocketAddr, audit: &Path) 
     for (name, file) in [
         ("--tls-cert-file", "tls.crt"),
         ("--tls-private-key-file", "tls.key"),
-        ("--service-account-key-file", "service-accounts.key"),
+        ("--service-account-key-file", "service-accounts.pub"),
         ("--service-account-signing-key-file", "service-accounts.key"),
         ("--token-auth-file", "tokens.csv"),
         ("--audit-policy-file", "audit-policy.yaml"),
@@ -269,8 +287,7 @@ fn controller_manager(access: &Access) -> Vec<OsString> {
         "--secure-port=0",
         "--leader-elect=false",
         "--use-service-account-credentials=true",
-        "--controllers=*,-node-ipam-controller,-node-lifecycle-controller,-node-route-controller,\
-         -service-lb-controller",
+        "--controllers=*,-node-ipam-controller,-node-lifecycle-controller",
     ]
     .map(OsString::from)
     .to_vec();

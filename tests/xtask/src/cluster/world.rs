@@ -5,7 +5,9 @@ use crate::served::Served;
 use crate::workspace::root;
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::ByteString;
-use serde_json::{Value, json};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
 use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
@@ -15,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take that happens by itself. The machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The chart, from the workspace's root.
+const CHART: &str = "deploy/helm/portcullis";
 
 /// The label of a test's namespaces, by which its webhook finds them.
 const LABEL: &str = "test.portcullis.dev/of";
@@ -26,8 +31,23 @@ pub(crate) struct World<'a> {
     id: String,
     /// Webhook configurations to remove at the end: one that nobody answers would be in everybody's way.
     configurations: RefCell<Vec<String>>,
+    /// Namespaces with a release of ours, which leaves something behind outside them.
+    releases: RefCell<Vec<String>>,
     /// Namespaces to remove at the end.
     namespaces: RefCell<Vec<String>>,
+}
+
+/// A controller of ours. When this is dropped it ends, and its log is where those of the servers are.
+pub(crate) struct Controller {
+    pub(crate) served: Served,
+    log: PathBuf,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // Only whoever looks for the cause of a failure would miss it.
+        let _ = fs::write(&self.log, self.served.log().join("\n"));
+    }
 }
 
 /// How a command ended.
@@ -39,8 +59,8 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
-/// A call of kubectl that is being put together.
-pub(crate) struct Kubectl {
+/// A call of kubectl or Helm that is being put together.
+pub(crate) struct Call {
     command: Command,
     input: Option<String>,
     shown: String,
@@ -49,7 +69,14 @@ pub(crate) struct Kubectl {
 impl<'a> World<'a> {
     pub(super) fn new(cluster: &'a mut Cluster, program: &'a Path, number: usize) -> Self {
         let id = format!("t{number}");
-        Self { cluster, program, id, configurations: RefCell::default(), namespaces: RefCell::default() }
+        Self {
+            cluster,
+            program,
+            id,
+            configurations: RefCell::default(),
+            releases: RefCell::default(),
+            namespaces: RefCell::default(),
+        }
     }
 
     /// The namespace of this test's controller.
@@ -58,17 +85,27 @@ impl<'a> World<'a> {
     }
 
     /// kubectl as the cluster's administrator; the arguments as one would type them.
-    pub(crate) fn kubectl(&self, args: &str) -> Kubectl {
+    pub(crate) fn kubectl(&self, args: &str) -> Call {
         self.kubectl_as("admin", args)
     }
 
     /// kubectl as a user or service account that has a kubeconfig.
-    pub(crate) fn kubectl_as(&self, user: &str, args: &str) -> Kubectl {
+    pub(crate) fn kubectl_as(&self, user: &str, args: &str) -> Call {
         let mut command = Command::new(&self.cluster.components.kubectl);
         command.arg("--kubeconfig").arg(self.cluster.access.kubeconfig(user));
         command.arg("--cache-dir").arg(self.cluster.access.path("kubectl-cache"));
         command.args(args.split_whitespace());
-        Kubectl { command, input: None, shown: format!("kubectl {args}") }
+        Call { command, input: None, shown: format!("kubectl {args}") }
+    }
+
+    /// A client of the API server as the cluster's administrator, for what kubectl is too slow to measure.
+    ///
+    /// # Errors
+    /// The administrator's kubeconfig cannot be used.
+    pub(crate) async fn client(&self) -> Result<Client> {
+        let kubeconfig = Kubeconfig::read_from(self.cluster.access.kubeconfig("admin"))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Client::try_from(config)?)
     }
 
     /// Makes a namespace of this test's own, in which Pods can be created, and returns its name.
@@ -110,61 +147,58 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// It is not in time; with its log.
-    pub(crate) fn controller(&self, flags: &[&str]) -> Result<Served> {
+    pub(crate) fn controller(&self, flags: &[&str]) -> Result<Controller> {
         let kubeconfig = self.controller_kubeconfig()?;
-        let served = self.start_controller(&kubeconfig, flags)?;
-        self.cluster.runtime.block_on(served.ready())?;
-        Ok(served)
+        let controller = self.start_controller(&kubeconfig, flags)?;
+        self.cluster.runtime.block_on(controller.served.ready())?;
+        Ok(controller)
     }
 
     /// Starts a controller with a kubeconfig, and does not wait until it is ready.
     ///
     /// # Errors
     /// It does not listen in time.
-    pub(crate) fn start_controller(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Served> {
+    pub(crate) fn start_controller(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Controller> {
         let namespace = self.controller_namespace();
         let kubeconfig = kubeconfig.to_string_lossy();
         let flags = [&["--kubeconfig", &kubeconfig, "--namespace", &namespace], flags].concat();
         let served = Served::portcullis(self.program, &[], &flags)?;
         self.cluster.mind(served.pid())?;
-        Ok(served)
+        let log = self.cluster.logs().join(format!("portcullis-{}-{}.log", self.id, served.pid()));
+        Ok(Controller { served, log })
     }
 
-    /// Makes the controller's namespace and service account, and returns a kubeconfig for it.
+    /// Installs the chart into the controller's namespace, and returns a kubeconfig for its service account.
     ///
     /// # Errors
-    /// They cannot be made.
+    /// The chart cannot be installed.
     pub(crate) fn controller_kubeconfig(&self) -> Result<PathBuf> {
         let namespace = self.namespace("portcullis")?;
-        let user = format!("{namespace}.portcullis");
-        let metadata = json!({"name": "portcullis", "namespace": namespace});
-        let cluster_wide = json!({"name": namespace});
-        let subjects = json!([{"kind": "ServiceAccount", "name": "portcullis", "namespace": namespace}]);
-        let rule =
-            |resource: &str| json!({"apiGroups": [""], "resources": [resource], "verbs": ["list", "watch"]});
-        let rbac = |kind: &str, metadata: &Value, body: Value| {
-            let mut object =
-                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata});
-            for (key, value) in body.as_object().into_iter().flatten() {
-                object[key] = value.clone();
-            }
-            object
-        };
-        let to = |kind: &str, name: &Value| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-        let manifest = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-            rbac("Role", &metadata, json!({"rules": [rule("configmaps")]})),
-            rbac("RoleBinding", &metadata, json!({"roleRef": to("Role", &metadata["name"]), "subjects": subjects})),
-            rbac("ClusterRole", &cluster_wide, json!({"rules": [rule("namespaces")]})),
-            rbac("ClusterRoleBinding", &cluster_wide, json!({
-                "roleRef": to("ClusterRole", &cluster_wide["name"]),
-                "subjects": subjects,
-            })),
-        ]});
-        self.apply(&manifest.to_string())?;
+        self.helm(&format!("install portcullis {CHART} -n {namespace}"))?;
+        self.releases.borrow_mut().push(namespace.clone());
         let token =
             self.kubectl(&format!("create token portcullis -n {namespace} --duration=2h")).ok()?.stdout;
+        let user = format!("{namespace}.portcullis");
         self.cluster.access.write_kubeconfig(&user, token.trim(), &self.cluster.url())
+    }
+
+    /// Helm as the cluster's administrator; it must succeed.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(crate) fn helm(&self, args: &str) -> Result<Said> {
+        let mut command = Command::new(&self.cluster.components.helm);
+        command.current_dir(root()?).args(args.split_whitespace());
+        command.env("KUBECONFIG", self.cluster.access.kubeconfig("admin"));
+        // Nothing of the user's own Helm matters here.
+        for (variable, folder) in [
+            ("HELM_CACHE_HOME", "helm-cache"),
+            ("HELM_CONFIG_HOME", "helm-config"),
+            ("HELM_DATA_HOME", "helm-data"),
+        ] {
+            command.env(variable, self.cluster.access.path(folder));
+        }
+        Call { command, input: None, shown: format!("helm {args}") }.ok()
     }
 
     /// Tells the API server to ask a controller, on one of its paths, about everything in this test's
@@ -172,7 +206,7 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// The configuration is refused.
-    pub(crate) fn register(&self, served: &Served, path: &str, failure_policy: &str) -> Result<()> {
+    pub(crate) fn register(&self, controller: &Controller, path: &str, failure_policy: &str) -> Result<()> {
         let name = format!("{}{}", self.id, path.replace('/', "-"));
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -181,8 +215,8 @@ impl<'a> World<'a> {
             "webhooks": [{
                 "name": format!("{name}.portcullis.dev"),
                 "clientConfig": {
-                    "url": format!("https://{}{path}", served.address),
-                    "caBundle": ByteString(served.ca()?),
+                    "url": format!("https://{}{path}", controller.served.address),
+                    "caBundle": ByteString(controller.served.ca()?),
                 },
                 "rules": [{
                     "apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"],
@@ -210,11 +244,11 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     /// It is not in time; with the last answer.
-    pub(crate) fn eventually(&self, what: &str, mut ask: impl FnMut() -> Result<()>) -> Result<Duration> {
+    pub(crate) fn eventually(&self, what: &str, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
         let begin = Instant::now();
         loop {
             match ask() {
-                Ok(()) => return Ok(begin.elapsed()),
+                Ok(()) => return Ok(()),
                 Err(error) if begin.elapsed() > PATIENCE => {
                     return Err(error.context(format!("waited in vain: {what}")));
                 }
@@ -232,6 +266,9 @@ impl Drop for World<'_> {
             let delete = format!("delete validatingwebhookconfiguration {configurations} --ignore-not-found");
             let _ = self.kubectl(&delete).run();
         }
+        for namespace in self.releases.borrow().iter() {
+            let _ = self.helm(&format!("uninstall portcullis -n {namespace} --ignore-not-found"));
+        }
         let namespaces = self.namespaces.borrow().join(" ");
         if !namespaces.is_empty() {
             let _ =
@@ -240,7 +277,7 @@ impl Drop for World<'_> {
     }
 }
 
-impl Kubectl {
+impl Call {
     /// What it reads from standard input.
     pub(crate) fn input(mut self, text: &str) -> Self {
         self.input = Some(text.to_owned());
@@ -253,12 +290,12 @@ impl Kubectl {
     /// It cannot be started.
     pub(crate) fn run(mut self) -> Result<Said> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().context("cannot start kubectl")?;
-        let mut stdin = child.stdin.take().context("kubectl has no standard input")?;
-        // It fails where kubectl ends without reading, and then says itself what it did not like.
+        let mut child = self.command.spawn().context("cannot start it")?;
+        let mut stdin = child.stdin.take().context("it has no standard input")?;
+        // It fails where it ends without reading, and then says itself what it did not like.
         let _ = stdin.write_all(self.input.unwrap_or_default().as_bytes());
         drop(stdin);
-        let output = child.wait_with_output().context("kubectl's end cannot be awaited")?;
+        let output = child.wait_with_output().context("its end cannot be awaited")?;
         Ok(Said {
             command: self.shown,
             succeeded: output.status.success(),

@@ -1,10 +1,14 @@
 //! The tests, a file for each area. A test is a function whose name says what it shows.
 
 mod enforcement;
+mod faults;
+mod rights;
 
 use super::Sentence;
+use super::world::World;
+use anyhow::Result;
 
-/// Tests by their functions; `breaks_servers` before those that need servers of their own.
+/// Tests by their functions; `#[breaks_servers]` before those that need servers of their own.
 macro_rules! sentences {
     ($($(#[$mark:ident])? $test:ident),* $(,)?) => {
         vec![$(crate::cluster::Sentence {
@@ -20,5 +24,22 @@ use sentences;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> Vec<Sentence> {
-    enforcement::all()
+    [enforcement::all(), rights::all(), faults::all()].into_iter().flatten().collect()
+}
+
+/// A Pod with one more line in its spec.
+fn pod(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  {more}\n  containers:\n  - name: main\n    \
+         image: registry.example.com/app:1\n"
+    )
+}
+
+/// Waits until a Pod in the host's network is denied with this message. The API server begins to ask a new
+/// webhook a moment after it was configured.
+fn bad_pod_is_denied(world: &World<'_>, namespace: &str, message: &str) -> Result<()> {
+    world.eventually("a bad Pod is denied", || {
+        let create = format!("create -n {namespace} -f - --dry-run=server");
+        world.kubectl(&create).input(&pod("bad", "hostNetwork: true")).refused(&[message]).map(drop)
+    })
 }
