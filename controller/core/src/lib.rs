@@ -12,6 +12,7 @@ pub mod enforcement;
 mod evaluation;
 pub mod exception;
 pub mod facts;
+pub mod lint;
 pub mod matching;
 pub mod needs;
 pub mod pod;

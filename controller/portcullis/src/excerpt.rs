@@ -24,6 +24,8 @@ pub struct Excerpt {
     before: String,
     /// What stands at and behind it.
     after: String,
+    /// How many characters are marked; at least one.
+    marked: usize,
 }
 
 impl Excerpt {
@@ -37,7 +39,8 @@ impl Excerpt {
         Self::in_text(&text, place)
     }
 
-    fn in_text(text: &str, place: &Place) -> Option<Self> {
+    /// The excerpt of a place in the text of its file.
+    pub(crate) fn in_text(text: &str, place: &Place) -> Option<Self> {
         let index = usize::try_from(place.line).ok()?.checked_sub(1)?;
         let line = text.lines().nth(index)?;
         let separates = |line: &&str| line.starts_with("---");
@@ -55,6 +58,39 @@ impl Excerpt {
         Self::in_line(line, place)
     }
 
+    /// The word, name, number or operator at the place.
+    pub(crate) fn token(&self) -> &str {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let is_operator = |c: char| "=!<>&|+-*/%?:".contains(c);
+        let rest = &self.after;
+        let length = match rest.chars().next() {
+            // A selection stands where its point does.
+            Some('.') => {
+                let name = rest.trim_start_matches(['.', '?']);
+                rest.len() - name.trim_start_matches(is_name).len()
+            }
+            Some(quote @ ('\'' | '"')) => {
+                rest.get(1..).and_then(|inside| inside.find(quote)).map_or(1, |length| length + 2)
+            }
+            Some(first) if is_name(first) => rest.len() - rest.trim_start_matches(is_name).len(),
+            Some(first) if is_operator(first) => rest.len() - rest.trim_start_matches(is_operator).len(),
+            first => first.map_or(0, char::len_utf8),
+        };
+        rest.get(..length).unwrap_or_default()
+    }
+
+    /// The same with the token at the place marked as a whole.
+    #[must_use]
+    pub(crate) fn marking_token(self) -> Self {
+        let marked = self.token().chars().count().max(1);
+        Self { marked, ..self }
+    }
+
+    /// How wide the number of the line is, in characters.
+    pub(crate) fn margin(&self) -> usize {
+        self.line.to_string().len()
+    }
+
     fn in_line(line: &str, place: &Place) -> Option<Self> {
         let column = usize::try_from(place.column).ok()?.checked_sub(1)?;
         let start = column.saturating_sub(MAX_CHARACTERS);
@@ -64,6 +100,7 @@ impl Excerpt {
             line: place.line,
             before: clean(&before.replace('\t', " ")).into_owned(),
             after: clean(after.trim_end()).into_owned(),
+            marked: 1,
         };
         (!line.trim().is_empty()).then_some(excerpt)
     }
@@ -71,11 +108,10 @@ impl Excerpt {
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, before, after } = self;
-        let number = line.to_string();
-        let (margin, indent) = (" ".repeat(number.len()), " ".repeat(before.chars().count()));
-        writeln!(f, "  {number} | {before}{after}")?;
-        writeln!(f, "  {margin} | {indent}^")
+        let Self { line, before, after, marked } = self;
+        let (margin, indent) = (" ".repeat(self.margin()), " ".repeat(before.chars().count()));
+        writeln!(f, "  {line} | {before}{after}")?;
+        writeln!(f, "  {margin} | {indent}{}", "^".repeat(*marked))
     }
 }
 
@@ -112,6 +148,17 @@ mod tests {
         check("\t\"a\x1b\": 1", 2, Some("  12 |  \"a\\u{1b}\": 1\n     |  ^\n"));
         check("short", 40, Some("  12 | short\n     |      ^\n"));
         check("   ", 2, None);
+        let marked = |line: &str, column: u32, expect: &str| {
+            let place = Place { file: "policy.yaml".to_owned(), line: 1, column };
+            let shown = Excerpt::in_line(line, &place).unwrap().marking_token().to_string();
+            assert_eq!(shown, format!("  1 | {line}\n    | {}{expect}\n", " ".repeat(column as usize - 1)));
+        };
+        marked("a.name == 'x'", 2, "^^^^^");
+        marked("a.?name", 2, "^^^^^^");
+        marked("a == 'x y' ", 3, "^^");
+        marked("a == 'x y'.z", 6, "^^^^^");
+        marked("ü_1 + 1", 1, "^^^");
+        marked("f(x)", 2, "^");
         let long = format!("{}!{}", "a".repeat(500), "b".repeat(500));
         let shown = format!("  12 | {}!{}\n     | {}^\n", "a".repeat(60), "b".repeat(59), " ".repeat(60));
         check(&long, 501, Some(&shown));

@@ -4,8 +4,8 @@
 use super::fields::{Field, Fields, Problems, near_miss};
 use super::metadata;
 use super::{
-    ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, PolicyDocument,
-    binding, exception, policy,
+    Code, ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place,
+    PolicyDocument, binding, exception, policy,
 };
 use crate::yaml::{self, Node, Text, TextPlace};
 
@@ -16,6 +16,8 @@ pub struct ReadDocument {
     pub origin: Origin,
     /// Kind and name, where they could be read.
     pub identity: Option<Identity>,
+    /// The text that it was read from, parsed; `None` if that cannot be parsed.
+    pub node: Option<Node>,
     /// The document, or what is wrong with it.
     pub outcome: Outcome,
 }
@@ -44,6 +46,8 @@ pub enum Outcome {
         /// else is broken: it can still follow its failurePolicy for what it matches. The rest of it is
         /// whatever could be read, and must not be evaluated.
         salvage: Option<Box<PolicyDocument>>,
+        /// A policy as far as it could be read, for whoever wants to say more about it.
+        partial: Option<Box<PolicyDocument>>,
     },
 }
 
@@ -65,6 +69,7 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
     if documents.is_empty() {
         let origin = origin(0);
         let error = DocumentError {
+            code: Code::Document,
             file_position: origin.text.as_ref().map(TextPlace::start),
             origin: origin.clone(),
             name: None,
@@ -72,8 +77,8 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
             message: "holds no document".to_owned(),
             hint: None,
         };
-        let outcome = Outcome::Broken { errors: vec![error], salvage: None };
-        return vec![ReadDocument { origin, identity: None, outcome }];
+        let outcome = Outcome::Broken { errors: vec![error], salvage: None, partial: None };
+        return vec![ReadDocument { origin, identity: None, node: None, outcome }];
     }
     documents
         .into_iter()
@@ -81,11 +86,11 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
         .map(|(document, number)| {
             let origin = origin(number);
             match document {
-                Ok(node) => read_document(origin, &node),
+                Ok(node) => read_document(origin, node),
                 Err(error) => {
                     let errors = vec![DocumentError::unreadable(&origin, error)];
-                    let outcome = Outcome::Broken { errors, salvage: None };
-                    ReadDocument { origin, identity: None, outcome }
+                    let outcome = Outcome::Broken { errors, salvage: None, partial: None };
+                    ReadDocument { origin, identity: None, node: None, outcome }
                 }
             }
         })
@@ -114,12 +119,13 @@ pub(super) fn is_ours(node: &Node) -> bool {
     KINDS.iter().any(|(known, _, kind, _)| *known == group && *kind == text("kind"))
 }
 
-fn read_document(origin: Origin, node: &Node) -> ReadDocument {
+/// Reads one document, wherever it stands.
+pub(super) fn read_document(origin: Origin, node: Node) -> ReadDocument {
     let problems = Problems::default();
     let mut identity = None;
     let mut document = None;
-    let mut salvage = None;
-    let root = Field::root(node, &problems).fields();
+    let (mut salvage, mut partial) = (None, None);
+    let root = Field::root(&node, &problems).fields();
     if let Some((root, (name, kind))) = root.and_then(|root| kind(&root).map(|kind| (root, kind))) {
         let kubernetes = !matches!(kind, Kind::Policy(Dialect::Portcullis) | Kind::Exception);
         let metadata = metadata::read(&root, kubernetes);
@@ -132,7 +138,7 @@ fn read_document(origin: Origin, node: &Node) -> ReadDocument {
             Kind::Policy(dialect) => {
                 if let Some(decoded) = policy::read(&root, metadata, dialect, &problems) {
                     salvage = decoded.salvageable.then(|| Box::new(decoded.policy.clone()));
-                    document = Some(Document::Policy(Box::new(decoded.policy)));
+                    partial = Some(Box::new(decoded.policy));
                 }
             }
             Kind::Binding => {
@@ -156,11 +162,12 @@ fn read_document(origin: Origin, node: &Node) -> ReadDocument {
             ..DocumentError::at(&origin, name, problem.place, problem.message)
         })
         .collect();
-    let outcome = match document {
-        Some(document) if errors.is_empty() => Outcome::Document(document),
-        _ => Outcome::Broken { errors, salvage },
+    let outcome = match (document, partial) {
+        (Some(document), _) if errors.is_empty() => Outcome::Document(document),
+        (_, Some(policy)) if errors.is_empty() => Outcome::Document(Document::Policy(policy)),
+        (_, partial) => Outcome::Broken { errors, salvage, partial },
     };
-    ReadDocument { origin, identity, outcome }
+    ReadDocument { origin, identity, node: Some(node), outcome }
 }
 
 /// The document's kind by `apiVersion` and `kind`.

@@ -1,6 +1,6 @@
 //! What is wrong with a document: where it came from, where in it, and what to do.
 
-use super::{Expression, Place};
+use super::{Code, Expression, Place};
 use crate::yaml::{self, Position, TextPlace, YamlError};
 use std::fmt;
 
@@ -24,6 +24,8 @@ pub struct Origin {
 /// What is wrong with a document, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentError {
+    /// What kind of thing is wrong.
+    pub code: Code,
     /// File, ConfigMap, key and document.
     pub origin: Origin,
     /// The policy, binding or exception concerned, where its name could be read.
@@ -56,12 +58,21 @@ impl DocumentError {
             document: 0,
             text: None,
         };
-        Self { origin, name: None, place: None, file_position: None, message: message.into(), hint: None }
+        Self {
+            code: Code::Yaml,
+            origin,
+            name: None,
+            place: None,
+            file_position: None,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// An error at a place in a document.
     pub fn at(origin: &Origin, name: Option<&str>, place: Place, message: impl Into<String>) -> Self {
         Self {
+            code: Code::Document,
             file_position: origin.file_position(place.position),
             origin: origin.clone(),
             name: name.map(str::to_owned),
@@ -81,7 +92,13 @@ impl DocumentError {
     ) -> Self {
         let position = expression.at.position(inside.line, inside.column);
         let place = Place { field: expression.place.field.clone(), position };
-        Self::at(origin, name, place, message)
+        Self::at(origin, name, place, message).with_code(Code::Expression)
+    }
+
+    /// The same error as one of another kind.
+    #[must_use]
+    pub fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
     }
 
     /// The same error with a hint.
@@ -92,7 +109,8 @@ impl DocumentError {
 
     /// A text that cannot be read as YAML.
     pub(super) fn unreadable(origin: &Origin, error: YamlError) -> Self {
-        Self::at(origin, None, Place { field: String::new(), position: error.position }, error.message)
+        let place = Place { field: String::new(), position: error.position };
+        Self::at(origin, None, place, error.message).with_code(Code::Yaml)
     }
 }
 

@@ -263,7 +263,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The path of a key below another path.
-pub(super) fn child_path(parent: &str, key: &str) -> String {
+pub(crate) fn child_path(parent: &str, key: &str) -> String {
     if key.is_empty() || key.contains(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')) {
         one_line(format!("{parent}['{key}']"))
     } else if parent.is_empty() {
@@ -284,7 +284,7 @@ pub(super) fn refuse_duplicates<'a>(named: impl IntoIterator<Item = (&'a str, Fi
 }
 
 /// "did you mean `x`?", if one of the names is close.
-pub(super) fn near_miss(text: &str, names: &[&str]) -> Option<String> {
+pub(crate) fn near_miss(text: &str, names: &[&str]) -> Option<String> {
     let lower = text.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
     let limit = (text.chars().count() / 3).clamp(1, 3);
@@ -301,12 +301,17 @@ pub(super) fn near_miss(text: &str, names: &[&str]) -> Option<String> {
 
 /// "`a`, `b` or `c`".
 pub(super) fn alternatives(names: &[&str]) -> String {
+    enumeration(names, "or")
+}
+
+/// Names in a row, with a word before the last one.
+pub(crate) fn enumeration(names: &[&str], word: &str) -> String {
     match names {
         [] => String::new(),
         [only] => format!("`{only}`"),
         [rest @ .., last] => {
             let rest: Vec<String> = rest.iter().map(|name| format!("`{name}`")).collect();
-            format!("{} or `{last}`", rest.join(", "))
+            format!("{} {word} `{last}`", rest.join(", "))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A labelled ConfigMap as the API server hands it out: its texts have no place in any file.
 
 use super::manifest::{NO_DATA, NO_MODULES, key_problem};
-use super::{ConfigMap, DocumentError, Manifest, Origin, POLICY_LABEL};
+use super::{Code, ConfigMap, DocumentError, Manifest, Origin, POLICY_LABEL};
 use crate::yaml::{self, Position, Text, TextPlace};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,7 @@ pub fn read_live_config_map(
         };
         let message = yaml::one_line(format!("`{field}`: {message}"));
         manifest.failures.push(DocumentError {
+            code: Code::Document,
             origin,
             name: None,
             place: None,

@@ -1,10 +1,10 @@
 //! Which ConfigMaps of a file are policies: those that carry our label, and errors for those that look as
 //! if they should.
 
-use super::config_map::is_ours;
+use super::config_map::{ReadDocument, is_ours, read_document};
 use super::fields::{child_path, what};
-use super::{DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, names};
-use crate::yaml::{self, Entry, Node, Text, Value, YamlError};
+use super::{Code, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, names};
+use crate::yaml::{self, Entry, Node, Text, TextPlace, Value, YamlError};
 
 /// The label that makes a ConfigMap a policy, with the value `true`.
 pub const POLICY_LABEL: &str = "portcullis.dev/policy";
@@ -36,22 +36,44 @@ pub struct Manifest {
 
 /// Finds the policy ConfigMaps of a file, also inside Lists. Other objects are left alone.
 pub fn read_manifest(file: Option<&str>, text: &str, controller_namespace: &str) -> Manifest {
-    let mut reading = Reading { file, controller_namespace, manifest: Manifest::default() };
+    read(file, text, controller_namespace, None).manifest
+}
+
+/// The same, and the documents that stand outside ConfigMaps: what is not in force, or not here, can be wrong all
+/// the same.
+pub fn read_documents(
+    file: Option<&str>,
+    text: &str,
+    controller_namespace: &str,
+) -> (Manifest, Vec<ReadDocument>) {
+    let Reading { manifest, plain, .. } = read(file, text, controller_namespace, Some(Vec::new()));
+    (manifest, plain.unwrap_or_default())
+}
+
+fn read<'a>(
+    file: Option<&'a str>,
+    text: &str,
+    controller_namespace: &'a str,
+    plain: Option<Vec<ReadDocument>>,
+) -> Reading<'a> {
+    let mut reading = Reading { file, controller_namespace, plain, manifest: Manifest::default() };
     for document in yaml::read(text) {
         match document {
             Ok(node) => reading.object(&node),
             Err(YamlError { position, message }) => {
                 let place = Place { field: String::new(), position };
-                reading.fail(Owner::default(), place, message, None);
+                reading.fail_with(Code::Yaml, Owner::default(), place, message, None);
             }
         }
     }
-    reading.manifest
+    reading
 }
 
 struct Reading<'a> {
     file: Option<&'a str>,
     controller_namespace: &'a str,
+    /// Documents outside ConfigMaps, if they are read, too.
+    plain: Option<Vec<ReadDocument>>,
     manifest: Manifest,
 }
 
@@ -78,10 +100,28 @@ impl Reading<'_> {
                 ("ConfigMap", _) if api_version == "v1" => self.config_map(node),
                 // The items of a typed list need not repeat their kind.
                 ("", _) if in_config_map_list => self.config_map(node),
-                (kind, _) if group == GROUP && kind != "Suite" => self.bare(node, kind),
+                (kind, _) if group == GROUP && kind != "Suite" => {
+                    self.bare(node, kind);
+                    self.plain(node);
+                }
+                _ if is_ours(node) => self.plain(node),
                 _ => {}
             }
         }
+    }
+
+    /// A document outside a ConfigMap, for whoever wants those.
+    fn plain(&mut self, node: &Node) {
+        let Some(plain) = &mut self.plain else { return };
+        let origin = Origin {
+            file: self.file.map(str::to_owned),
+            namespace: String::new(),
+            config_map: String::new(),
+            key: String::new(),
+            document: plain.len() + 1,
+            text: self.file.is_some().then(TextPlace::whole),
+        };
+        plain.push(read_document(origin, node.clone()));
     }
 
     /// One of our documents outside a ConfigMap.
@@ -91,7 +131,7 @@ impl Reading<'_> {
             "wrap it in a ConfigMap labelled `{POLICY_LABEL}: \"true\"`, under a key such as `policy.yaml`"
         );
         let place = Place { field: String::new(), position: node.at };
-        self.fail(Owner::default(), place, message, Some(hint));
+        self.fail_with(Code::NotInForce, Owner::default(), place, message, Some(hint));
     }
 
     fn config_map(&mut self, node: &Node) {
@@ -194,7 +234,19 @@ impl Reading<'_> {
     }
 
     fn fail(&mut self, owner: Owner<'_>, place: Place, message: impl Into<String>, hint: Option<String>) {
+        self.fail_with(Code::Document, owner, place, message, hint);
+    }
+
+    fn fail_with(
+        &mut self,
+        code: Code,
+        owner: Owner<'_>,
+        place: Place,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.manifest.failures.push(DocumentError {
+            code,
             origin: Origin {
                 file: self.file.map(str::to_owned),
                 namespace: owner.namespace.to_owned(),

@@ -4,6 +4,7 @@
 //! of a document is collected, each with its field, its position in the key's text and in the file.
 
 mod binding;
+mod code;
 mod config_map;
 mod error;
 mod exception;
@@ -21,10 +22,12 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use code::Code;
 pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
 pub use error::{DocumentError, Origin};
+pub(crate) use fields::{child_path, enumeration, near_miss};
 pub use live::read_live_config_map;
-pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_manifest};
+pub use manifest::{ConfigMap, Manifest, POLICY_LABEL, read_documents, read_manifest};
 pub use params_schema::ParamsSchema;
 pub(crate) use params_schema::SchemaType;
 pub use shape::{

@@ -17,6 +17,11 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// The dialect of a policy's kind.
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        [Self::Portcullis, Self::Kubernetes].into_iter().find(|dialect| dialect.kind() == kind)
+    }
+
     /// The document's kind.
     pub fn kind(self) -> &'static str {
         match self {

@@ -159,7 +159,7 @@ spec:
 #[test]
 fn a_policy_with_every_field_is_read() {
     let documents = read_all(&file(FULL));
-    let [ReadDocument { outcome: Outcome::Document(Document::Policy(policy)), identity, origin }] =
+    let [ReadDocument { outcome: Outcome::Document(Document::Policy(policy)), identity, origin, .. }] =
         documents.as_slice()
     else {
         panic!("{documents:#?}");

@@ -28,6 +28,22 @@ pub(crate) fn kinds_of(group: &str, plural: &str) -> impl Iterator<Item = &'stat
     all_of(group).filter(move |(_, resource)| resource.plural == plural).map(|(kind, _)| kind)
 }
 
+/// The resource of a plural.
+pub(crate) fn of_plural(group: &str, plural: &str) -> Option<Resource<'static>> {
+    all_of(group).map(|(_, resource)| resource).find(|resource| resource.plural == plural)
+}
+
+/// The plurals of a group.
+pub(crate) fn plurals(group: &str) -> impl Iterator<Item = &'static str> {
+    all_of(group).map(|(_, resource)| resource.plural)
+}
+
+/// A group that has a resource of this plural.
+pub(crate) fn group_of(plural: &str) -> Option<&'static str> {
+    let has = |group: &&Group| group.all().any(|(_, resource)| resource.plural == plural);
+    GROUPS.iter().find(has).map(|group| group.name)
+}
+
 /// Whether Kubernetes itself owns every kind of this group.
 pub(crate) fn is_group(group: &str) -> bool {
     GROUPS.iter().any(|known| known.name == group)

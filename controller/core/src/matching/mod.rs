@@ -2,7 +2,7 @@
 //!
 //! [`RuleIndex`] finds the few policies whose rules may match, [`Matcher`] tells whether one really does.
 
-mod built_in;
+pub(crate) mod built_in;
 mod constraints;
 mod excluded;
 mod index;

@@ -114,23 +114,34 @@ pub(crate) fn compile(
     origin: &Origin,
     policy: &PolicyDocument,
 ) -> Result<CompiledPolicy, Vec<DocumentError>> {
-    let mut compiled = frame(origin, policy);
-    if covers_only_excluded(compiled.matcher.rules()) {
+    match check(origin, policy) {
+        Checked { programs: Some(programs), errors, .. } if errors.is_empty() => {
+            Ok(CompiledPolicy { body: Ok(programs), ..frame(origin, policy) })
+        }
+        Checked { errors, .. } => Err(errors),
+    }
+}
+
+/// What is found out about a policy when it is compiled.
+pub(super) struct Checked {
+    /// `None` if an expression does not compile.
+    pub(super) programs: Option<Programs>,
+    pub(super) errors: Vec<DocumentError>,
+    pub(super) warnings: Vec<DocumentError>,
+}
+
+/// Compiles the expressions of a policy as far as they can be.
+pub(super) fn check(origin: &Origin, policy: &PolicyDocument) -> Checked {
+    let mut compiler = ExpressionCompiler::new(origin, policy);
+    if covers_only_excluded(Matcher::new(&policy.matching).rules()) {
         let message = "everything it matches is kept out of the webhook";
         let hint = "nodes, leases, events, certificate signing requests and reviews are never judged, \
                     so that no policy can stop a cluster from working";
         let error = DocumentError::at(origin, Some(&policy.name), policy.place.clone(), message);
-        return Err(vec![error.with_hint(hint)]);
+        compiler.errors.push(error.with_hint(hint));
     }
-    let mut compiler = ExpressionCompiler::new(origin, policy);
     let programs = programs(&mut compiler, policy);
-    match programs {
-        Some(programs) if compiler.errors.is_empty() => {
-            compiled.body = Ok(programs);
-            Ok(compiled)
-        }
-        _ => Err(compiler.errors),
-    }
+    Checked { programs, errors: compiler.errors, warnings: compiler.warnings }
 }
 
 /// A policy that cannot be run, but whose match is known: every matching request is an error.

@@ -1,8 +1,7 @@
 //! One compiled CEL expression, and what each kind of expression must be.
 
 use super::declarations::{VARIABLES, environment, of_variable};
-use super::{Lint, Warning};
-use crate::document::{Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
+use crate::document::{Code, Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
 use crate::yaml::Position;
 use portcullis_cel::{CompileError, Environment, ObjectType, Program, Type};
 
@@ -25,7 +24,7 @@ pub(crate) struct ExpressionCompiler<'a> {
     variables: Vec<(String, Type)>,
     pub(crate) errors: Vec<DocumentError>,
     /// What compiles, or may be left out, and hardly does what was meant.
-    pub(crate) warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<DocumentError>,
 }
 
 /// What an expression must evaluate to.
@@ -102,7 +101,8 @@ impl<'a> ExpressionCompiler<'a> {
             }
             Err(errors) => {
                 let shown = CompileError::display_all(&errors, &expression.text);
-                self.warn_of_each(Lint::BrokenVariable, expression, errors);
+                let consequence = "this variable does not compile, and its use is an error";
+                self.warn_of_each(Code::BrokenVariable, consequence, expression, errors);
                 let program = Program::compile(&self.environment, "null").ok();
                 let broken = Some(format!("compilation failed: {shown}").into());
                 program.map(|program| CompiledExpression { program, broken })
@@ -128,7 +128,8 @@ impl<'a> ExpressionCompiler<'a> {
         match self.try_compile(expression, Expected::String, each) {
             Ok(compiled) => Some(Some(compiled)),
             Err(errors) if self.dialect == Dialect::Kubernetes => {
-                self.warn_of_each(Lint::MessageFallsBack, expression, errors);
+                let consequence = "this messageExpression does not compile, and is never used";
+                self.warn_of_each(Code::UnusedMessage, consequence, expression, errors);
                 Some(None)
             }
             Err(errors) if names_authorizer(&errors) => {
@@ -141,12 +142,6 @@ impl<'a> ExpressionCompiler<'a> {
                 None
             }
         }
-    }
-
-    /// Warns of a place in an expression.
-    pub(crate) fn warn(&mut self, lint: Lint, expression: &Expression, error: CompileError) {
-        let error = self.place(expression, error);
-        self.warnings.push(Warning { lint, error });
     }
 
     fn declare(&mut self, name: &str, kind: Type) {
@@ -196,8 +191,18 @@ impl<'a> ExpressionCompiler<'a> {
         self.errors.push(error);
     }
 
-    fn warn_of_each(&mut self, lint: Lint, expression: &Expression, errors: Vec<CompileError>) {
-        errors.into_iter().for_each(|error| self.warn(lint, expression, error));
+    fn warn_of_each(
+        &mut self,
+        code: Code,
+        consequence: &str,
+        expression: &Expression,
+        errors: Vec<CompileError>,
+    ) {
+        for error in errors {
+            let message = format!("{consequence}: {}", error.message);
+            let placed = self.place(expression, CompileError { message, ..error });
+            self.warnings.push(placed.with_code(code));
+        }
     }
 
     fn place(&self, expression: &Expression, error: CompileError) -> DocumentError {

@@ -3,6 +3,8 @@
 mod compile;
 mod declarations;
 mod expression;
+mod lint;
+mod matches_nothing;
 mod reads;
 #[cfg(test)]
 mod tests;
@@ -12,27 +14,10 @@ pub(crate) use compile::{
     frame,
 };
 pub(crate) use expression::CompiledExpression;
+pub(crate) use lint::{lint, lint_binding};
 pub(crate) use reads::{Input, Origins, Reads, Unsure};
 
-use crate::document::{Dialect, DocumentError, Origin};
-
-/// What lint warns of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lint {
-    /// A variable of a ValidatingAdmissionPolicy that does not compile: its use is an error, for each request.
-    BrokenVariable,
-    /// A messageExpression of a ValidatingAdmissionPolicy that does not compile: it is never used.
-    MessageFallsBack,
-}
-
-/// Something that is in force, but hardly as it was meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// What kind of thing it is.
-    pub lint: Lint,
-    /// Where it is, and what is wrong with it.
-    pub error: DocumentError,
-}
+use crate::document::{Dialect, Origin};
 
 /// What a failure leads to. Deny and Warn together are refused when a document is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

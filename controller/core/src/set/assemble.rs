@@ -3,7 +3,7 @@
 
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
-    self, BindingDocument, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
+    self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
 };
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
@@ -46,6 +46,9 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
             assembly.take(read, source, previous);
         }
     }
+    for read in &sources.plain {
+        assembly.take(read.clone(), "", previous);
+    }
     assembly.refuse_clashes();
     assembly.keep_last_good(&sources.config_maps, previous);
     assembly.finish(&sources.controller_namespace)
@@ -68,7 +71,7 @@ struct Assembly {
 impl Assembly {
     /// Takes in one document: as a unit if it is sound, else as problems.
     fn take(&mut self, read: document::ReadDocument, source: &str, previous: &[Arc<Unit>]) {
-        let document::ReadDocument { origin, identity, outcome } = read;
+        let document::ReadDocument { origin, identity, outcome, .. } = read;
         if let Some(document::Identity { kind, name, place }) = identity {
             let identity = identity_of(kind, name);
             if matches!(outcome, document::Outcome::Broken { .. }) {
@@ -78,7 +81,7 @@ impl Assembly {
         }
         let document = match outcome {
             document::Outcome::Document(document) => document,
-            document::Outcome::Broken { errors, salvage } => {
+            document::Outcome::Broken { errors, salvage, .. } => {
                 self.problems.extend(errors);
                 if let Some(policy) = salvage {
                     self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
@@ -217,8 +220,7 @@ impl Assembly {
 }
 
 fn identity_of(kind: &'static str, name: String) -> Identity {
-    let is_policy = [Dialect::Portcullis, Dialect::Kubernetes].iter().any(|dialect| dialect.kind() == kind);
-    (if is_policy { POLICY } else { kind }, name)
+    (if Dialect::of_kind(kind).is_some() { POLICY } else { kind }, name)
 }
 
 /// Compiles a document. A policy that does not compile is handed back with its errors.
@@ -270,6 +272,7 @@ fn clash(
         places.iter().filter(|(other, _)| *other != origin).map(|(other, _)| describe(other)).collect();
     let message = format!("{kind} `{name}` is also defined in {}", others.join(" and in "));
     DocumentError::at(origin, Some(name), place.clone(), message)
+        .with_code(Code::Duplicate)
         .with_hint("give each a name of its own, or remove one")
 }
 
@@ -277,6 +280,7 @@ fn dangling(unit: &Unit, policy: &str, place: &Place) -> DocumentError {
     let (_, name) = &unit.identity;
     let message = format!("there is no ValidatingAdmissionPolicy `{policy}` for this binding");
     DocumentError::at(&unit.origin, Some(name), place.clone(), message)
+        .with_code(Code::MissingPolicy)
         .with_hint("bindings of a Policy are written in the Policy itself, under `bindings`")
 }
 

@@ -3,7 +3,7 @@
 mod assemble;
 
 use crate::decision::Decision;
-use crate::document::{ConfigMap, DocumentError};
+use crate::document::{ConfigMap, DocumentError, ReadDocument};
 use crate::evaluation::{self, Candidate, Context};
 use crate::exception::Exception;
 use crate::facts::Facts;
@@ -23,6 +23,8 @@ pub const DEFAULT_NAMESPACE: &str = "portcullis";
 pub struct Sources {
     /// Labelled ConfigMaps.
     pub config_maps: Vec<ConfigMap>,
+    /// Documents outside ConfigMaps, for tools that look at documents wherever they stand.
+    pub plain: Vec<ReadDocument>,
     /// Files and ConfigMaps that could not be read. What was in force from them stays: from a whole file if
     /// its error names no ConfigMap, from a whole ConfigMap if it names no key.
     pub failures: Vec<DocumentError>,
@@ -34,6 +36,7 @@ impl Default for Sources {
     fn default() -> Self {
         Self {
             config_maps: Vec::new(),
+            plain: Vec::new(),
             failures: Vec::new(),
             controller_namespace: DEFAULT_NAMESPACE.to_owned(),
         }

@@ -46,6 +46,11 @@ impl TextPlace {
         Self { start, layout: Layout::Line }
     }
 
+    /// A text that stands by itself.
+    pub fn whole() -> Self {
+        Self::literal(FIRST)
+    }
+
     /// A literal block (`|`).
     pub(super) fn literal(start: Position) -> Self {
         Self { start, layout: Layout::Block }

@@ -81,10 +81,19 @@ impl Manifests {
 
 /// The text of one file, of whatever shape.
 pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
-    let text = File::open(file).and_then(read_limited).and_then(|bytes| {
+    text(&file.display().to_string(), File::open(file).and_then(read_limited))
+}
+
+/// The text of standard input.
+pub(crate) fn read_stdin() -> Result<String, Problem> {
+    text("<stdin>", read_limited(io::stdin().lock()))
+}
+
+fn text(file: &str, bytes: io::Result<Vec<u8>>) -> Result<String, Problem> {
+    let text = bytes.and_then(|bytes| {
         String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
     });
-    text.map_err(|error| Problem::new(format!("cannot read `{}`: {}", file.display(), reason(&error))))
+    text.map_err(|error| Problem::new(format!("cannot read `{file}`: {}", reason(&error))))
 }
 
 /// Reads one byte more than is taken, so that the parser can tell what is too large.

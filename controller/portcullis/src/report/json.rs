@@ -129,7 +129,7 @@ impl<'a> Object<'a> {
     }
 }
 
-fn document(document: &impl Serialize) -> String {
+pub(super) fn document(document: &impl Serialize) -> String {
     // Strings, numbers and lists always have a JSON form.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');

@@ -3,5 +3,6 @@
 
 pub mod json;
 pub mod judge;
+pub mod lint;
 pub mod model;
 pub mod table;

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod inputs;
+pub mod lint;
 pub mod serve;
 pub mod test;
 
@@ -20,6 +21,8 @@ pub enum Verb {
     Check(check::CheckArgs),
     /// Run the suites that policies bring along
     Test(test::TestArgs),
+    /// Say everything that is wrong with policies, with lines and carets
+    Lint(lint::LintArgs),
     /// Report who would be denied, among objects dumped from a cluster
     Audit(audit::AuditArgs),
     /// Show the webhook at work on the policy library, over real HTTPS
@@ -31,7 +34,9 @@ impl Verb {
     pub fn log_level(&self) -> LogLevel {
         match self {
             Self::Demo(_) => LogLevel::Warn,
-            Self::Serve(_) | Self::Check(_) | Self::Test(_) | Self::Audit(_) => LogLevel::Info,
+            Self::Serve(_) | Self::Check(_) | Self::Test(_) | Self::Lint(_) | Self::Audit(_) => {
+                LogLevel::Info
+            }
         }
     }
 }
@@ -45,6 +50,7 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args, global),
         Verb::Test(args) => test::run(&args, global),
+        Verb::Lint(args) => lint::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),
         Verb::Demo(args) => demo::run(&args, global),
     }

@@ -98,7 +98,7 @@ fn line(out: &mut String, text: &str) {
 }
 
 /// `1 object`, `2 objects`, `3 policies`, `4 errors in policies`.
-fn count(number: usize, thing: &str) -> String {
+pub(super) fn count(number: usize, thing: &str) -> String {
     let (noun, rest) = thing.find(" in ").map_or((thing, ""), |at| thing.split_at(at));
     match (number, noun.strip_suffix('y')) {
         (1, _) => format!("1 {thing}"),

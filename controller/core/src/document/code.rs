@@ -1,0 +1,53 @@
+//! What kinds of things can be wrong with documents.
+
+/// What kind of thing is wrong: stable names, for programs and for documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// A text that cannot be read.
+    Yaml,
+    /// A document whose fields are not as they must be.
+    Document,
+    /// An expression that does not compile.
+    Expression,
+    /// Two documents of one kind and name.
+    Duplicate,
+    /// A binding of a policy that is not there.
+    MissingPolicy,
+    /// A document that is not where documents are in force.
+    NotInForce,
+    /// A variable of a ValidatingAdmissionPolicy that does not compile: its use is an error, for each request.
+    BrokenVariable,
+    /// A messageExpression of a ValidatingAdmissionPolicy that does not compile: it is never used.
+    UnusedMessage,
+    /// A variable that no expression reads.
+    UnusedVariable,
+    /// A param that no expression reads.
+    UnusedParam,
+    /// A validation or matchCondition that does not depend on anything.
+    Constant,
+    /// A policy, or a rule of it, that no request can match.
+    NeverMatches,
+    /// A ValidatingAdmissionPolicy without a binding.
+    Unbound,
+}
+
+impl Code {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Document => "document",
+            Self::Expression => "expression",
+            Self::Duplicate => "duplicate",
+            Self::MissingPolicy => "missing-policy",
+            Self::NotInForce => "not-in-force",
+            Self::BrokenVariable => "broken-variable",
+            Self::UnusedMessage => "unused-message",
+            Self::UnusedVariable => "unused-variable",
+            Self::UnusedParam => "unused-param",
+            Self::Constant => "constant",
+            Self::NeverMatches => "never-matches",
+            Self::Unbound => "unbound",
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What is wrong with documents, and what is sound and hardly as it was meant.
+
+use crate::document::{self, Code, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument};
+use crate::policy;
+use crate::set::{PolicySet, Sources};
+use std::collections::BTreeSet;
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The document is not in force, or not as a whole.
+    Error,
+    /// It is, and hardly as it was meant.
+    Warning,
+}
+
+/// How grave findings of one kind are.
+pub fn severity(code: Code) -> Severity {
+    match code {
+        Code::Yaml | Code::Document | Code::Expression | Code::Duplicate => Severity::Error,
+        Code::MissingPolicy
+        | Code::NotInForce
+        | Code::BrokenVariable
+        | Code::UnusedMessage
+        | Code::UnusedVariable
+        | Code::UnusedParam
+        | Code::Constant
+        | Code::NeverMatches
+        | Code::Unbound => Severity::Warning,
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Linted {
+    /// How many policies there are, broken ones included.
+    pub policies: usize,
+    /// By file and position.
+    pub findings: Vec<DocumentError>,
+}
+
+/// Looks at all documents of the sources.
+pub fn lint(sources: &Sources) -> Linted {
+    portcullis_cel::with_large_stack(|| lint_all(sources))
+}
+
+fn lint_all(sources: &Sources) -> Linted {
+    let of_config_maps = sources.config_maps.iter().flat_map(document::read_config_map);
+    let read: Vec<ReadDocument> = of_config_maps.chain(sources.plain.iter().cloned()).collect();
+    // Broken documents, clashes and bindings without a policy; expressions are compiled once more below, with
+    // those of documents that are broken elsewhere.
+    let mut findings = PolicySet::compile(sources, None).problems().to_vec();
+    let policies: BTreeSet<&str> = read
+        .iter()
+        .filter_map(|read| read.identity.as_ref())
+        .filter(|identity| Dialect::of_kind(identity.kind).is_some())
+        .map(|identity| identity.name.as_str())
+        .collect();
+    let bindings = read.iter().filter_map(|read| match &read.outcome {
+        Outcome::Document(Document::Binding(binding)) => Some((&read.origin, binding.policy_name.as_str())),
+        _ => None,
+    });
+    let bindings: Vec<(&Origin, &str)> = bindings.collect();
+    // A policy that is broken is there all the same.
+    let of_broken = |origin: &Origin| {
+        bindings.iter().any(|(binding, policy)| *binding == origin && policies.contains(policy))
+    };
+    findings.retain(|finding| finding.code != Code::MissingPolicy || !of_broken(&finding.origin));
+    let bound: BTreeSet<&str> = bindings.iter().map(|(_, policy)| *policy).collect();
+    for read in &read {
+        findings.extend(lint_document(read, &bound));
+    }
+    findings.sort_by(|a, b| place(a).cmp(&place(b)));
+    findings.dedup();
+    Linted { policies: policies.len(), findings }
+}
+
+fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>) -> Vec<DocumentError> {
+    let Some(node) = &read.node else { return Vec::new() };
+    match &read.outcome {
+        Outcome::Document(Document::Policy(policy)) => {
+            let mut findings = policy::lint(&read.origin, policy, node);
+            if policy.dialect == Dialect::Kubernetes && !bound.contains(policy.name.as_str()) {
+                let message = "no binding here names this policy, and without one it judges nothing";
+                let unbound =
+                    DocumentError::at(&read.origin, Some(&policy.name), policy.place.clone(), message);
+                findings.push(unbound.with_code(Code::Unbound));
+            }
+            findings
+        }
+        Outcome::Document(Document::Binding(binding)) => policy::lint_binding(&read.origin, binding, node),
+        Outcome::Broken { errors, partial: Some(policy), .. } if !may_mislead(errors) => {
+            let mut findings = policy::lint(&read.origin, policy, node);
+            findings.retain(|finding| finding.code == Code::Expression);
+            findings
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether something is broken that expressions may name, so that what is said of them may follow from that.
+fn may_mislead(errors: &[DocumentError]) -> bool {
+    let named = ["spec.variables", "spec.param", "spec.bindings"];
+    errors.iter().any(|error| match &error.place {
+        Some(place) => named.iter().any(|field| place.field.starts_with(field)),
+        None => true,
+    })
+}
+
+/// What findings are sorted by.
+fn place(finding: &DocumentError) -> impl Ord + '_ {
+    let in_key = finding.place.as_ref().map(|place| place.position);
+    (&finding.origin.file, finding.file_position, &finding.origin, in_key, finding.code, &finding.message)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! Every kind of finding, and what gives none.
+
+use super::{Severity, lint, severity};
+use crate::document::read_documents;
+use crate::set::Sources;
+use crate::testing::policy;
+
+/// What is found in documents outside ConfigMaps: code, field, message and hint. That those of ours are not in force
+/// is left out.
+fn findings(documents: &str) -> Vec<String> {
+    let (manifest, plain) = read_documents(Some("f.yaml"), documents, "portcullis");
+    let sources = Sources { plain, failures: manifest.failures, ..Sources::default() };
+    let linted = lint(&sources);
+    let told = linted.findings.iter().filter(|found| found.code.as_str() != "not-in-force");
+    let show = |found: &crate::document::DocumentError| {
+        let field = found.place.as_ref().map_or("", |place| place.field.as_str());
+        let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{} {}: {}{hint}", found.code.as_str(), field.trim_start_matches("spec."), found.message)
+    };
+    told.map(show).collect()
+}
+
+fn check(spec: &str, expected: &[&str]) {
+    let documents = policy("p", &format!("validationActions: [Deny]\nmatchPods: {{}}\n{spec}"));
+    assert_eq!(findings(&documents), expected, "{spec}");
+}
+
+const BINDING: &str = "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
+                       metadata: {name: b}\nspec: {policyName: v, validationActions: [Deny]}\n";
+
+fn kubernetes(spec: &str) -> String {
+    let spec = spec.replace('\n', "\n  ");
+    format!(
+        "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: v}}\n\
+         spec:\n  {spec}\n{BINDING}"
+    )
+}
+
+fn check_kubernetes(spec: &str, expected: &[&str]) {
+    let rules = "matchConstraints:\n  resourceRules:\n  - {apiGroups: [''], apiVersions: [v1], operations: ['*'], \
+                 resources: [configmaps]}\n";
+    assert_eq!(findings(&kubernetes(&format!("{rules}{spec}"))), expected, "{spec}");
+}
+
+#[test]
+fn what_does_not_compile_and_is_left_out_is_told() {
+    check_kubernetes(
+        "variables: [{name: v, expression: object.x + undeclared}]\nvalidations:\n- expression: variables.v == 1\n  \
+         messageExpression: object.x",
+        &[
+            "broken-variable variables[0].expression: this variable does not compile, and its use is an error: \
+             undeclared reference to 'undeclared' (in container '')",
+            "unused-message validations[0].messageExpression: this messageExpression does not compile, and is never \
+             used: must evaluate to string but got dyn (convert it, as in `string(…)`)",
+        ],
+    );
+}
+
+#[test]
+fn errors_of_expressions_are_told_beside_those_of_the_document() {
+    check(
+        "validations:\n- {expression: request.nmae == 'x', reason: forbidden}\n- expression: 1",
+        &[
+            "expression validations[0].expression: undefined field 'nmae' (did you mean `name`?)",
+            "document validations[0].reason: must be `Invalid`, `Forbidden`, `RequestEntityTooLarge` or \
+             `Unauthorized`, found `forbidden` (did you mean `Forbidden`?)",
+            "document validations[1].expression: must be a string, found a number (quote it)",
+        ],
+    );
+    // What follows from the first error is not told.
+    check(
+        "variables: [{nam: x, expression: '1'}]\nvalidations:\n- expression: variables.x == 1",
+        &[
+            "document variables[0].name: is required",
+            "document variables[0].nam: unknown field (did you mean `name`?)",
+        ],
+    );
+}
+
+#[test]
+fn what_nothing_reads_is_told() {
+    let uses =
+        "validations:\n- expression: variables.a == 1\n  messageExpression: \"'x' + string(variables.d)\"";
+    let variables = "variables:\n- {name: z, expression: '1'}\n- {name: a, expression: variables.z}\n\
+                     - {name: b, expression: variables.a}\n- {name: d, expression: '1'}\n";
+    check(&format!("{variables}{uses}"), &["unused-variable variables[2].name: variable `b` is never used"]);
+    let params = "params: {most: 1, names: [a], least: 2}\nvalidations:\n- expression: ";
+    check(
+        &format!("{params}params.most > 1"),
+        &[
+            "unused-param params.names: no expression reads param `names` (expressions read `most`)",
+            "unused-param params.least: no expression reads param `least` (expressions read `most`)",
+        ],
+    );
+    check(&format!("{params}params.size() > 1"), &[]);
+    check(&format!("{params}params.exists(name, params[name] == object.x)"), &[]);
+    check(
+        &format!(
+            "variables: [{{name: m, expression: params.most}}]\n{params}variables.m > 1 && has(params.least)"
+        ),
+        &[
+            "unused-param params.names: no expression reads param `names` (expressions read `least` and `most`)",
+        ],
+    );
+    check(
+        "bindings: [{name: one, params: {x: 1}}, {name: two, params: {x: 1, w: 1}}]\nparamsSchema:\n  type: object\n  \
+         properties: {x: {type: integer}, w: {type: integer}, 'z.z': {type: integer, default: 1}}\n\
+         validations:\n- expression: params.x > 0",
+        &[
+            "unused-param bindings[1].params.w: no expression reads param `w` (expressions read `x`)",
+            "unused-param paramsSchema.properties['z.z']: no expression reads param `z.z` (expressions read `x`)",
+        ],
+    );
+}
+
+#[test]
+fn what_depends_on_nothing_is_told() {
+    let validation = |expression: &str| format!("validations:\n- expression: \"{expression}\"");
+    let always = "constant validations[0].expression: always true: this validation never fails";
+    let never = "constant validations[0].expression: always false: this validation refuses whatever matches (write \
+                 `false` if that is meant)";
+    for (expression, expected) in [
+        ("true", Some(always)),
+        ("size([1, 2].filter(x, x > 1)) == 1", Some(always)),
+        ("1 == 2", Some(never)),
+        ("false", None),
+        ("podSpec.x == podSpec.x", None),
+        ("[1][5] == 1", None),
+    ] {
+        check(&validation(expression), &Vec::from_iter(expected));
+    }
+    check(
+        &format!(
+            "matchConditions: [{{name: a, expression: 'true'}}, {{name: b, expression: 'false'}}]\n{}",
+            validation("object.x == 1")
+        ),
+        &[
+            "constant matchConditions[0].expression: always true: this condition leaves nothing out",
+            "never-matches matchConditions[1].expression: always false: the policy never matches",
+        ],
+    );
+    check(
+        &format!("audit: {{validations: [{{expression: 'true'}}]}}\n{}", validation("object.x == 1")),
+        &["constant audit.validations[0].expression: always true: this validation never fails"],
+    );
+}
+
+#[test]
+fn what_matches_nothing_is_told() {
+    let rule = |groups: &str, resources: &str, rest: &str| {
+        format!(
+            "matchConstraints:\n  resourceRules:\n  - {{apiGroups: [{groups}], apiVersions: [v1], \
+             operations: ['*'], resources: [{resources}]{rest}}}\nvalidations: [{{expression: object.x == 1}}]"
+        )
+    };
+    let check = |groups: &str, resources: &str, rest: &str, expected: &[&str]| {
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|wrong| format!("never-matches matchConstraints.resourceRules[0].{wrong}"))
+            .collect();
+        assert_eq!(
+            findings(&kubernetes(&rule(groups, resources, rest))),
+            expected,
+            "{groups} {resources} {rest}"
+        );
+    };
+    check("'', apps", "pods, deployments/scale, '*/exec', pods/*", "", &[]);
+    check("example.com, apps", "widgets", "", &[]);
+    check("'*'", "widgets", "", &[]);
+    check(
+        "apps",
+        "deployment, pods",
+        "",
+        &[
+            "resources[0]: there is no resource `deployment` in group `apps` (did you mean `deployments`?)",
+            "resources[1]: there is no resource `pods` in group `apps` (`pods` are in the core group, which is \
+             written `''`)",
+        ],
+    );
+    check(
+        "'', batch",
+        "deployments",
+        "",
+        &[
+            "resources[0]: there is no resource `deployments` in the core group or group `batch` (`deployments` are \
+           in group `apps`)",
+        ],
+    );
+    check(
+        "''",
+        "pods",
+        ", scope: Cluster",
+        &["resources[0]: `pods` live in namespaces, so this scope leaves none"],
+    );
+    check(
+        "''",
+        "namespaces",
+        ", scope: Namespaced",
+        &["resources[0]: `namespaces` live in no namespace, so this scope leaves none"],
+    );
+    let with = |rest: &str, expected: &[&str]| {
+        let spec = rule("''", "pods", "").replace("resourceRules", &format!("{rest}\n  resourceRules"));
+        assert_eq!(findings(&kubernetes(&spec)), expected, "{rest}");
+    };
+    for (selector, contradiction) in [
+        ("{matchLabels: {a: x}, matchExpressions: [{key: a, operator: In, values: [u, z]}]}", true),
+        ("{matchLabels: {a: x}, matchExpressions: [{key: a, operator: NotIn, values: [x]}]}", true),
+        ("{matchExpressions: [{key: a, operator: DoesNotExist}, {key: a, operator: Exists}]}", true),
+        ("{matchLabels: {a: x}, matchExpressions: [{key: a, operator: In, values: [x, z]}]}", false),
+        ("{matchLabels: {a: x}, matchExpressions: [{key: b, operator: DoesNotExist}]}", false),
+        (
+            "{matchExpressions: [{key: a, operator: NotIn, values: [x]}, {key: a, operator: DoesNotExist}]}",
+            false,
+        ),
+    ] {
+        let wrong =
+            "never-matches matchConstraints.objectSelector: no object fits what is required of label `a`";
+        with(
+            &format!("objectSelector: {selector}"),
+            if contradiction { std::slice::from_ref(&wrong) } else { &[] },
+        );
+    }
+    for (excluded, covers) in [
+        ("apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*']", true),
+        (
+            "apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods], scope: Namespaced",
+            false,
+        ),
+        ("apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods]", false),
+        (
+            "apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods], resourceNames: [x]",
+            false,
+        ),
+        ("apiGroups: [''], apiVersions: [v2, v1], operations: ['*'], resources: [services, pods]", true),
+    ] {
+        let wrong = "never-matches matchConstraints.resourceRules[0]: excludeResourceRules[0] leaves nothing of this \
+                     rule";
+        with(
+            &format!("excludeResourceRules: [{{{excluded}}}]"),
+            if covers { std::slice::from_ref(&wrong) } else { &[] },
+        );
+    }
+}
+
+#[test]
+fn policies_and_bindings_that_miss_each_other_are_told() {
+    let sound = kubernetes(
+        "matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], \
+         resources: [pods]}]}\nvalidations: [{expression: object.x == 1}]",
+    );
+    assert_eq!(findings(&sound), Vec::<String>::new());
+    let (policy, binding) = sound.split_at(sound.rfind("---").unwrap());
+    assert_eq!(
+        findings(policy),
+        ["unbound metadata.name: no binding here names this policy, and without one it judges nothing"]
+    );
+    assert_eq!(
+        findings(binding),
+        [
+            "missing-policy metadata.name: there is no ValidatingAdmissionPolicy `v` for this binding (bindings of a \
+          Policy are written in the Policy itself, under `bindings`)"
+        ]
+    );
+    let narrowed = binding.replace(
+        "policyName: v,",
+        "policyName: v, matchResources: {objectSelector: {matchExpressions: [{key: a, operator: Exists}, \
+         {key: a, operator: DoesNotExist}]}},",
+    );
+    assert_eq!(
+        findings(&format!("{policy}{narrowed}")),
+        ["never-matches matchResources.objectSelector: no object fits what is required of label `a`"]
+    );
+    let broken = sound.replace("operations: ['*']", "operations: [EDIT]");
+    assert!(findings(&broken).iter().all(|found| found.starts_with("document ")), "{:?}", findings(&broken));
+    assert_eq!(findings(&format!("{sound}{policy}")).len(), 2, "duplicates");
+}
+
+#[test]
+fn what_is_not_in_force_is_an_error() {
+    let (manifest, plain) = read_documents(Some("f.yaml"), &policy("p", "validations: []"), "portcullis");
+    let linted = lint(&Sources { plain, failures: manifest.failures, ..Sources::default() });
+    let told: Vec<_> =
+        linted.findings.iter().map(|found| (severity(found.code), found.code.as_str())).collect();
+    assert_eq!(linted.policies, 1);
+    assert!(told.contains(&(Severity::Warning, "not-in-force")), "{told:?}");
+    assert!(told.contains(&(Severity::Error, "document")), "{told:?}");
+}

@@ -1,0 +1,216 @@
+//! What of a policy is sound and hardly as it was meant.
+
+use super::CompiledExpression;
+use super::compile::{CompiledValidation, Programs, check};
+use super::declarations::VARIABLES;
+use super::matches_nothing::{self, Nothing};
+use crate::document::{
+    BindingDocument, Code, DocumentError, Expression, Origin, Params, Place, PolicyDocument, Validation,
+    child_path, enumeration,
+};
+use crate::yaml::Node;
+use portcullis_cel::{Bindings, Meter, Step};
+use std::collections::BTreeSet;
+
+/// More than this an expression that depends on nothing need not take.
+const CONSTANT_BUDGET: u64 = 100_000;
+
+/// What is wrong with a policy's expressions, and what else strikes the eye. `node` is the document.
+pub(crate) fn lint(origin: &Origin, policy: &PolicyDocument, node: &Node) -> Vec<DocumentError> {
+    let checked = check(origin, policy);
+    let mut findings = checked.errors;
+    let sound_throughout = checked.warnings.is_empty();
+    findings.extend(checked.warnings);
+    let mut linting = Linting { origin, policy, node, findings };
+    linting.matching();
+    if let Some(programs) = &checked.programs {
+        linting.constants(programs);
+        // What does not compile may be what would have used them.
+        if sound_throughout {
+            linting.variables(programs);
+            linting.params(programs);
+        }
+    }
+    linting.findings
+}
+
+/// What strikes the eye in a ValidatingAdmissionPolicyBinding.
+pub(crate) fn lint_binding(origin: &Origin, binding: &BindingDocument, node: &Node) -> Vec<DocumentError> {
+    let found = matches_nothing::of_binding(binding).into_iter();
+    found.map(|nothing| nothing.into_warning(origin, &binding.name, node)).collect()
+}
+
+impl Nothing {
+    fn into_warning(self, origin: &Origin, name: &str, node: &Node) -> DocumentError {
+        let Self { field, message, hint } = self;
+        let place = Place { position: node.position_of(&field), field };
+        let error = DocumentError::at(origin, Some(name), place, message).with_code(Code::NeverMatches);
+        DocumentError { hint, ..error }
+    }
+}
+
+struct Linting<'a> {
+    origin: &'a Origin,
+    policy: &'a PolicyDocument,
+    node: &'a Node,
+    findings: Vec<DocumentError>,
+}
+
+impl Linting<'_> {
+    fn warn(&mut self, code: Code, field: &str, message: impl Into<String>, hint: Option<String>) {
+        let place = Place { field: field.to_owned(), position: self.node.position_of(field) };
+        let error = DocumentError::at(self.origin, Some(&self.policy.name), place, message).with_code(code);
+        self.findings.push(DocumentError { hint, ..error });
+    }
+
+    fn warn_in(&mut self, code: Code, expression: &Expression, message: &str, hint: Option<String>) {
+        let place = Place { field: expression.place.field.clone(), position: expression.at.start() };
+        let error = DocumentError::at(self.origin, Some(&self.policy.name), place, message).with_code(code);
+        self.findings.push(DocumentError { hint, ..error });
+    }
+
+    fn matching(&mut self) {
+        for nothing in matches_nothing::of(self.policy) {
+            self.findings.push(nothing.into_warning(self.origin, &self.policy.name, self.node));
+        }
+    }
+
+    fn constants(&mut self, programs: &Programs) {
+        for ((_, condition), written) in programs.match_conditions.iter().zip(&self.policy.match_conditions) {
+            let (code, message) = match constant(programs, condition) {
+                Some(true) => (Code::Constant, "always true: this condition leaves nothing out"),
+                Some(false) => (Code::NeverMatches, "always false: the policy never matches"),
+                None => continue,
+            };
+            self.warn_in(code, &written.expression, message, None);
+        }
+        self.constant_validations(programs, &programs.validations.list, &self.policy.validations);
+        if let (Some(compiled), Some(written)) = (&programs.audit_validations, &self.policy.audit_validations)
+        {
+            self.constant_validations(programs, &compiled.list, written);
+        }
+    }
+
+    fn constant_validations(
+        &mut self,
+        programs: &Programs,
+        compiled: &[CompiledValidation],
+        written: &[Validation],
+    ) {
+        for (compiled, written) in compiled.iter().zip(written) {
+            match constant(programs, &compiled.expression) {
+                Some(true) => {
+                    let message = "always true: this validation never fails";
+                    self.warn_in(Code::Constant, &written.expression, message, None);
+                }
+                // Whoever writes no more than `false` means to refuse all that matches.
+                Some(false) if written.expression.text.trim() != "false" => {
+                    let message = "always false: this validation refuses whatever matches";
+                    let hint = "write `false` if that is meant".to_owned();
+                    self.warn_in(Code::Constant, &written.expression, message, Some(hint));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn variables(&mut self, programs: &Programs) {
+        let mut used = vec![false; programs.variables.len()];
+        programs.readers().for_each(|expression| mark_used(expression, programs, &mut used));
+        // Each variable sees only those before it.
+        for (index, (_, variable)) in programs.variables.iter().enumerate().rev() {
+            if used.get(index) == Some(&true) {
+                mark_used(variable, programs, &mut used);
+            }
+        }
+        for (index, variable) in self.policy.variables.iter().enumerate() {
+            if used.get(index) != Some(&true) {
+                let message = format!("variable `{}` is never used", variable.name);
+                self.warn(Code::UnusedVariable, &format!("spec.variables[{index}].name"), message, None);
+            }
+        }
+    }
+
+    fn params(&mut self, programs: &Programs) {
+        let mut used = BTreeSet::new();
+        let variables = programs.variables.iter().map(|(_, variable)| variable);
+        for expression in programs.readers().chain(variables) {
+            for read in expression.program.footprint().reads().filter(|read| &*read.variable == "params") {
+                match read.steps.first() {
+                    Some(Step::Field(name)) => used.insert(name.to_string()),
+                    // All of them.
+                    _ => return,
+                };
+            }
+        }
+        for (name, field) in self.param_names() {
+            if !used.contains(&name) {
+                let names: Vec<&str> = used.iter().map(String::as_str).collect();
+                let hint =
+                    (!names.is_empty()).then(|| format!("expressions read {}", enumeration(&names, "and")));
+                self.warn(Code::UnusedParam, &field, format!("no expression reads param `{name}`"), hint);
+            }
+        }
+    }
+
+    /// The names of inline params, each with the field in which it is first given or described.
+    fn param_names(&self) -> Vec<(String, String)> {
+        let mut names: Vec<(String, String)> = Vec::new();
+        let mut add = |name: &str, parent: &str| {
+            let field = child_path(parent, name);
+            // What is not written there is a default of the schema.
+            let is_written = self.node.position_of(&field) != self.node.position_of(parent);
+            if is_written && !names.iter().any(|(known, _)| known == name) {
+                names.push((name.to_owned(), field));
+            }
+        };
+        let bindings = self.policy.bindings.iter().enumerate();
+        let of_bindings =
+            bindings.map(|(index, binding)| (format!("spec.bindings[{index}].params"), &binding.params));
+        for (field, params) in
+            std::iter::once(("spec.params".to_owned(), &self.policy.params)).chain(of_bindings)
+        {
+            if let Params::Inline(serde_json::Value::Object(values)) = params {
+                values.keys().for_each(|name| add(name, &field));
+            }
+        }
+        for (name, _) in self.policy.params_schema.iter().flat_map(|schema| schema.properties()) {
+            add(name, "spec.paramsSchema.properties");
+        }
+        names
+    }
+}
+
+impl Programs {
+    /// Every expression that is evaluated by itself: all but the variables.
+    fn readers(&self) -> impl Iterator<Item = &CompiledExpression> {
+        let named =
+            self.match_conditions.iter().chain(&self.audit_annotations).map(|(_, expression)| expression);
+        let audit = self.audit_validations.iter().flat_map(|validations| &validations.list);
+        named.chain(self.validations.list.iter().chain(audit).flat_map(|validation| {
+            let parts = [&validation.for_each, &validation.field_path, &validation.message_expression];
+            std::iter::once(&validation.expression).chain(parts.into_iter().flatten())
+        }))
+    }
+}
+
+/// Marks the variables that an expression reads itself.
+fn mark_used(expression: &CompiledExpression, programs: &Programs, used: &mut [bool]) {
+    for read in expression.program.footprint().reads().filter(|read| &*read.variable == VARIABLES) {
+        for ((name, _), used) in programs.variables.iter().zip(&mut *used) {
+            *used |= match read.steps.first() {
+                Some(Step::Field(read)) => **read == **name,
+                _ => true,
+            };
+        }
+    }
+}
+
+/// What an expression always evaluates to, if it reads nothing.
+fn constant(programs: &Programs, expression: &CompiledExpression) -> Option<bool> {
+    if expression.program.footprint().reads().next().is_some() {
+        return None;
+    }
+    let bindings = Bindings::new(&programs.environment);
+    expression.program.evaluate(&bindings, &Meter::new(CONSTANT_BUDGET)).ok()?.as_bool()
+}
