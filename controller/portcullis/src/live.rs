@@ -6,6 +6,7 @@ use portcullis_core::{Facts, PolicySet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 /// One generation: what a request is decided by, from its beginning to its end.
@@ -29,6 +30,8 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Live {
     generation: ArcSwapOption<Generation>,
+    /// The number of the generation in force, for those who wait for the next.
+    number: watch::Sender<u64>,
     draining: AtomicBool,
     begin: Instant,
     /// When a thread that decides last had nothing better to do, in milliseconds since `begin`.
@@ -42,6 +45,7 @@ impl Default for Live {
     fn default() -> Self {
         Self {
             generation: ArcSwapOption::empty(),
+            number: watch::Sender::new(0),
             draining: AtomicBool::new(false),
             begin: Instant::now(),
             beat: AtomicU64::new(0),
@@ -77,7 +81,14 @@ impl Live {
 
     /// Puts a generation into force.
     pub fn swap(&self, generation: Arc<Generation>) {
+        let number = generation.number;
         self.generation.store(Some(generation));
+        self.number.send_replace(number);
+    }
+
+    /// Tells the number of each generation once it is in force; 0 before the first. Some may be left out.
+    pub fn numbers(&self) -> watch::Receiver<u64> {
+        self.number.subscribe()
     }
 
     /// From now on nobody should send requests, though they are answered still.

@@ -23,9 +23,7 @@ pub(crate) struct Served {
     pub(crate) webhook: Client,
     /// Asks the operator's port, where the child has one.
     pub(crate) ops: Option<Client>,
-    /// Where the webhook listens.
-    pub(crate) address: SocketAddr,
-    certificates: TempDir,
+    _certificates: TempDir,
 }
 
 impl Served {
@@ -66,10 +64,10 @@ impl Served {
         let client = listening.and_then(|(address, ops)| {
             let ca =
                 std::fs::read(certificates.path().join("ca.crt")).context("the child wrote no `ca.crt`")?;
-            Ok((address, Client::https(address, &ca)?, ops.map(Client::http)))
+            Ok((Client::https(address, &ca)?, ops.map(Client::http)))
         });
         match client {
-            Ok((address, webhook, ops)) => Ok(Self { child, log, webhook, ops, address, certificates }),
+            Ok((webhook, ops)) => Ok(Self { child, log, webhook, ops, _certificates: certificates }),
             Err(error) => {
                 end(&mut child);
                 Err(error.context(format!("{name} does not serve:\n{}", log.lines().join("\n"))))
@@ -80,14 +78,6 @@ impl Served {
     /// The child's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// The CA of the certificate that it made for itself.
-    ///
-    /// # Errors
-    /// It is gone.
-    pub(crate) fn ca(&self) -> Result<Vec<u8>> {
-        std::fs::read(self.certificates.path().join("ca.crt")).context("there is no `ca.crt`")
     }
 
     /// What the child has logged so far, a line each.

@@ -60,6 +60,11 @@ fn is_excluded_kind(group: &str, kind: &str) -> bool {
     EXCLUDED.iter().any(|(excluded, kinds)| *excluded == group && kinds.contains(&kind))
 }
 
+/// The kinds that stay out, by group.
+pub fn excluded_kinds() -> &'static [(&'static str, &'static [&'static str])] {
+    EXCLUDED
+}
+
 /// Kinds by group. The API server calls no webhook for those of admissionregistration.k8s.io
 /// (`IsExemptAdmissionConfigurationResource` in its `predicates/rules`).
 const EXCLUDED: &[(&str, &[&str])] = &[

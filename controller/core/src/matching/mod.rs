@@ -11,7 +11,7 @@ mod resources;
 pub mod rules;
 mod selector;
 
-pub use excluded::{covers_only_excluded, is_excluded};
+pub use excluded::{covers_only_excluded, excluded_kinds, is_excluded};
 pub use index::RuleIndex;
 pub use resources::{Resource, Resources};
 pub(crate) use selector::label;

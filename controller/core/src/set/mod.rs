@@ -3,7 +3,7 @@
 mod assemble;
 
 use crate::decision::Decision;
-use crate::document::{ConfigMap, DocumentError, ReadDocument};
+use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
 use crate::evaluation::{self, Candidate, Context};
 use crate::exception::Exception;
 use crate::facts::Facts;
@@ -142,6 +142,15 @@ impl PolicySet {
                 remembered.insert(key, Arc::clone(&needs));
             }
             needs
+        })
+    }
+
+    /// What every pair matches at most: its class, and the rules of its policy. The webhook configuration asks
+    /// for no more.
+    pub fn matched(&self) -> impl Iterator<Item = (Class, &[ResourceRule])> {
+        self.policies.iter().flat_map(|Bound { policy, bindings }| {
+            let class = |binding: &Arc<CompiledBinding>| binding.class(policy.failure_policy);
+            bindings.iter().map(move |binding| (class(binding), policy.matcher.rules()))
         })
     }
 

@@ -1,11 +1,14 @@
 //! Which API server to talk to, and as whom.
 
 use super::describe;
+use super::worker::Worker;
 use crate::terminal::Hinted;
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Which cluster is meant. Without anything said: what `KUBECONFIG` or `~/.kube/config` says, else the service
 /// account of the Pod that we run in.
@@ -17,14 +20,35 @@ pub struct Options {
     pub context: Option<String>,
 }
 
-/// A client of the cluster that is meant. Nothing is asked of it yet.
-///
-/// # Errors
-/// No cluster is to be found, or what tells about it cannot be used.
-pub(super) async fn connect(options: &Options) -> anyhow::Result<Client> {
-    let config = config(options).await?;
-    tracing::info!(cluster = %config.cluster_url, "policies come from the cluster");
-    Client::try_from(config).context("the cluster's address or credentials cannot be used")
+/// A cluster that we talk to.
+pub struct Cluster {
+    pub(super) client: Client,
+    /// The controller's namespace.
+    pub(super) namespace: String,
+    pub(super) worker: Worker,
+}
+
+impl Cluster {
+    /// Finds the cluster that is meant. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// No cluster is to be found, or what tells about it cannot be used.
+    pub fn find(options: &Options, controller_namespace: &str) -> anyhow::Result<Arc<Self>> {
+        let worker = Worker::start()?;
+        let options = options.clone();
+        let client = worker.run(async move {
+            let config = config(&options).await?;
+            tracing::info!(cluster = %config.cluster_url, "policies come from the cluster");
+            Client::try_from(config).context("the cluster's address or credentials cannot be used")
+        })??;
+        Ok(Arc::new(Self { client, namespace: controller_namespace.to_owned(), worker }))
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
 }
 
 async fn config(options: &Options) -> anyhow::Result<Config> {

@@ -15,13 +15,9 @@ const WATCH: u32 = 60;
 /// Pauses between attempts, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What to watch: everything of a kind, or what has a label.
-pub(super) fn config(label: Option<&str>) -> watcher::Config {
-    let config = watcher::Config::default().timeout(WATCH);
-    match label {
-        Some(label) => config.labels(label),
-        None => config,
-    }
+/// A watch on everything of a kind, unless it is narrowed.
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH)
 }
 
 /// Hands on every event of a watch, for ever. What goes wrong is logged once, and so is its end.

@@ -1,17 +1,23 @@
-//! The cluster: policies and facts out of its API, kept up to date by watches.
+//! The cluster: policies and facts out of its API, kept up to date by watches, and what is written back.
 //!
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
 //! watch going, `mirror` holds what the watch shows, and `source` hands it on as a
-//! [`Source`](crate::source::Source).
+//! [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
+//! does, `webhooks` keeps the webhook configuration in step.
 
 mod connect;
+pub(crate) mod control;
 mod follow;
+mod leader;
 mod mirror;
 mod source;
+mod webhooks;
 mod worker;
 
-pub use connect::Options;
+pub use connect::{Cluster, Options};
+pub use control::Upkeep;
 pub use source::ClusterSource;
+pub use webhooks::Target;
 
 use std::error::Error;
 

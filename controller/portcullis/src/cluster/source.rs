@@ -1,9 +1,8 @@
 //! Policies and facts as the cluster has them now.
 
-use super::connect::{Options, connect};
+use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
-use super::worker::Worker;
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
@@ -25,37 +24,30 @@ struct Seen {
 #[derive(Debug)]
 pub struct ClusterSource {
     seen: Arc<Mutex<Seen>>,
-    controller_namespace: String,
+    cluster: Arc<Cluster>,
     /// The versions that were handed on: policies, Namespaces.
     read: [Option<u64>; 2],
-    _worker: Worker,
 }
 
 impl ClusterSource {
-    /// Begins to watch a cluster; `bell` is rung at every change.
-    ///
-    /// # Errors
-    /// No cluster is to be found. One that does not answer is asked again.
-    pub fn open(options: &Options, controller_namespace: &str, bell: Bell) -> anyhow::Result<Self> {
-        let worker = Worker::start()?;
-        let options = options.clone();
-        let client = worker.run(async move { connect(&options).await })??;
+    /// Begins to watch a cluster; `bell` is rung at every change. A cluster that does not answer is asked again.
+    pub fn watch(cluster: &Arc<Cluster>, bell: Bell) -> Self {
+        let client = &cluster.client;
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let policies: Api<ConfigMap> = Api::namespaced(client.clone(), controller_namespace);
+        let policies: Api<ConfigMap> = Api::namespaced(client.clone(), &cluster.namespace);
         let (mirror, ring) = (Arc::clone(&seen), bell.clone());
-        worker.spawn(follow(policies, config(Some(POLICY_LABEL)), move |event| {
+        cluster.worker.spawn(follow(policies, config().labels(POLICY_LABEL), move |event| {
             if lock(&mirror).policies.take(event, policy) {
                 ring.ring();
             }
         }));
         let mirror = Arc::clone(&seen);
-        worker.spawn(follow(Api::<Namespace>::all(client), config(None), move |event| {
+        cluster.worker.spawn(follow(Api::<Namespace>::all(client.clone()), config(), move |event| {
             if lock(&mirror).namespaces.take(event, whole) {
                 bell.ring();
             }
         }));
-        let controller_namespace = controller_namespace.to_owned();
-        Ok(Self { seen, controller_namespace, read: [None; 2], _worker: worker })
+        Self { seen, cluster: Arc::clone(cluster), read: [None; 2] }
     }
 }
 
@@ -68,7 +60,7 @@ impl Source for ClusterSource {
             return Ok(reading);
         }
         let [policies, namespaces] = [0, 1].map(|index| current.get(index) != self.read.get(index));
-        reading.policies = policies.then(|| sources(&seen.policies, &self.controller_namespace));
+        reading.policies = policies.then(|| sources(&seen.policies, &self.cluster.namespace));
         reading.facts = namespaces.then(|| {
             let mut facts = Facts::new(true);
             seen.namespaces.objects().for_each(|namespace| facts.add(namespace.clone()));

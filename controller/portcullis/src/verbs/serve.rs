@@ -1,6 +1,6 @@
 //! `portcullis serve`: the webhook, until it is told to stop.
 
-use crate::cluster;
+use crate::cluster::{self, Target, Upkeep};
 use crate::exit::Exit;
 use crate::webhook::{Config, Server, SourceConfig};
 use anyhow::Context;
@@ -55,7 +55,7 @@ pub struct ServeArgs {
     max_requests: usize,
 }
 
-/// Which cluster is meant, as kubectl has it.
+/// Which cluster is meant, as kubectl has it, and what is looked after in it.
 #[derive(Debug, Args)]
 struct ClusterArgs {
     /// The kubeconfig to connect with [default: as kubectl has it, else the service account of this Pod]
@@ -64,12 +64,42 @@ struct ClusterArgs {
     /// The kubeconfig's context [default: its current one]
     #[arg(long, conflicts_with = "policies", value_name = "NAME")]
     context: Option<String>,
+    /// The ValidatingWebhookConfiguration to keep in step with the policies [default: none]
+    #[arg(long, conflicts_with = "policies", value_name = "NAME")]
+    webhook_configuration: Option<String>,
+    /// The Service by which the API server reaches us
+    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    webhook_service: String,
+    /// The URL by which it does, in place of a Service [default without a value: where we listen]
+    #[arg(long, requires = "webhook_configuration", num_args = 0..=1, default_missing_value = "", value_name = "URL")]
+    webhook_url: Option<String>,
+    /// Namespaces that are open when we cannot answer, so that nodes come back
+    #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "kube-system")]
+    critical_namespaces: Vec<String>,
 }
 
 impl ClusterArgs {
-    fn options(self) -> cluster::Options {
-        cluster::Options { kubeconfig: self.kubeconfig, context: self.context }
+    fn source(self) -> SourceConfig {
+        let target = match self.webhook_url {
+            Some(url) => Target::Url(url.trim_end_matches('/').to_owned()),
+            None => Target::Service(self.webhook_service),
+        };
+        let critical_namespaces = self.critical_namespaces;
+        let upkeep = self.webhook_configuration.map(|configuration| Upkeep {
+            configuration,
+            target,
+            critical_namespaces,
+            identity: identity(),
+        });
+        let options = cluster::Options { kubeconfig: self.kubeconfig, context: self.context };
+        SourceConfig::Cluster { options, upkeep }
     }
+}
+
+/// What tells this replica from others: the Pod's name, which is its host's.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    format!("{}-{}", host.trim(), std::process::id())
 }
 
 /// Serves until SIGTERM or SIGINT, then lets requests end.
@@ -79,7 +109,7 @@ impl ClusterArgs {
 pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     log_panics_without_their_message();
     let source = match args.policies {
-        none if none.is_empty() => SourceConfig::Cluster(args.cluster.options()),
+        none if none.is_empty() => args.cluster.source(),
         policies => SourceConfig::Directories { policies, resources: args.resources },
     };
     let running = Server::start(Config {

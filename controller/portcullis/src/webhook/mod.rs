@@ -15,7 +15,7 @@ mod outline;
 pub mod review;
 mod tls;
 
-use crate::cluster;
+use crate::cluster::{Cluster, ClusterSource, Options, Upkeep, control};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::ops;
@@ -59,18 +59,30 @@ pub enum SourceConfig {
         resources: Vec<PathBuf>,
     },
     /// A cluster.
-    Cluster(cluster::Options),
+    Cluster {
+        /// Which one.
+        options: Options,
+        /// What to look after in it, if anything.
+        upkeep: Option<Upkeep>,
+    },
 }
+
+/// A source that is open, and how its cluster is looked after, if there is one.
+type Opened = (Box<dyn Source>, Option<(Arc<Cluster>, Upkeep)>);
 
 impl SourceConfig {
     /// # Errors
     /// No cluster is to be found; nothing is asked of it yet.
-    fn open(self, namespace: &str, bell: Bell) -> anyhow::Result<Box<dyn Source>> {
+    fn open(self, namespace: &str, bell: Bell) -> anyhow::Result<Opened> {
         Ok(match self {
             Self::Directories { policies, resources } => {
-                Box::new(Directories::new(policies, resources, namespace))
+                (Box::new(Directories::new(policies, resources, namespace)), None)
             }
-            Self::Cluster(options) => Box::new(cluster::ClusterSource::open(&options, namespace, bell)?),
+            Self::Cluster { options, upkeep } => {
+                let cluster = Cluster::find(&options, namespace)?;
+                let source = Box::new(ClusterSource::watch(&cluster, bell));
+                (source, upkeep.map(|upkeep| (cluster, upkeep)))
+            }
         })
     }
 }
@@ -130,6 +142,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     connections: Arc<Semaphore>,
     loading: Loading,
+    control: Option<control::Running>,
     ops: ops::Running,
     _handover: Handover,
     runtime: Runtime,
@@ -147,7 +160,7 @@ impl Server {
     /// be found. A policy that is wrong is none: it is logged and reported.
     pub fn start(config: Config) -> anyhow::Result<Running> {
         let (watch, stopper) = Watch::new();
-        let source = config.source.clone().open(&config.namespace, stopper.bell())?;
+        let (source, kept) = config.source.clone().open(&config.namespace, stopper.bell())?;
         let (cert_dir, temporary) = certificate_directory(&config)?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
@@ -184,6 +197,11 @@ impl Server {
 
         let loading =
             Loader { source, certificate, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
+        let control = kept.map(|(cluster, upkeep)| {
+            let ca = std::fs::read(cert_dir.join(certificate::CA)).unwrap_or_default();
+            let upkeep = upkeep.at(address);
+            control::start(&cluster, upkeep, Arc::clone(&live), watch::Sender::new(ca).subscribe())
+        });
         let _temporary = temporary;
         Ok(Running {
             address,
@@ -193,6 +211,7 @@ impl Server {
             stop,
             connections,
             loading,
+            control,
             ops,
             _handover,
             runtime,
@@ -212,6 +231,9 @@ impl Running {
     pub fn shutdown(self) {
         self.live.drain();
         self.stop.send_replace(true);
+        if let Some(control) = self.control {
+            control.stop();
+        }
         if !self.runtime.block_on(Listener::drained(&self.connections, DRAIN)) {
             tracing::warn!("some requests did not end in time");
         }

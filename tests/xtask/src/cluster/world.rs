@@ -4,7 +4,6 @@ use super::servers::Cluster;
 use crate::served::Served;
 use crate::workspace::root;
 use anyhow::{Context, Result, bail, ensure};
-use k8s_openapi::ByteString;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
@@ -29,8 +28,6 @@ pub(crate) struct World<'a> {
     pub(crate) cluster: &'a mut Cluster,
     program: &'a Path,
     id: String,
-    /// Webhook configurations to remove at the end: one that nobody answers would be in everybody's way.
-    configurations: RefCell<Vec<String>>,
     /// Namespaces with a release of ours, which leaves something behind outside them.
     releases: RefCell<Vec<String>>,
     /// Namespaces to remove at the end.
@@ -69,19 +66,17 @@ pub(crate) struct Call {
 impl<'a> World<'a> {
     pub(super) fn new(cluster: &'a mut Cluster, program: &'a Path, number: usize) -> Self {
         let id = format!("t{number}");
-        Self {
-            cluster,
-            program,
-            id,
-            configurations: RefCell::default(),
-            releases: RefCell::default(),
-            namespaces: RefCell::default(),
-        }
+        Self { cluster, program, id, releases: RefCell::default(), namespaces: RefCell::default() }
     }
 
     /// The namespace of this test's controller.
     pub(crate) fn controller_namespace(&self) -> String {
         format!("{}-portcullis", self.id)
+    }
+
+    /// The name of this test's webhook configuration.
+    pub(crate) fn configuration(&self) -> String {
+        format!("{}-portcullis", self.controller_namespace())
     }
 
     /// kubectl as the cluster's administrator; the arguments as one would type them.
@@ -161,7 +156,10 @@ impl<'a> World<'a> {
     pub(crate) fn start_controller(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Controller> {
         let namespace = self.controller_namespace();
         let kubeconfig = kubeconfig.to_string_lossy();
-        let flags = [&["--kubeconfig", &kubeconfig, "--namespace", &namespace], flags].concat();
+        let configuration = self.configuration();
+        let own = ["--kubeconfig", &kubeconfig, "--namespace", &namespace];
+        let webhook = ["--webhook-configuration", &configuration, "--webhook-url"];
+        let flags = [own.as_slice(), &webhook, flags].concat();
         let served = Served::portcullis(self.program, &[], &flags)?;
         self.cluster.mind(served.pid())?;
         let log = self.cluster.logs().join(format!("portcullis-{}-{}.log", self.id, served.pid()));
@@ -201,45 +199,6 @@ impl<'a> World<'a> {
         Call { command, input: None, shown: format!("helm {args}") }.ok()
     }
 
-    /// Tells the API server to ask a controller, on one of its paths, about everything in this test's
-    /// namespaces but the controller's.
-    ///
-    /// # Errors
-    /// The configuration is refused.
-    pub(crate) fn register(&self, controller: &Controller, path: &str, failure_policy: &str) -> Result<()> {
-        let name = format!("{}{}", self.id, path.replace('/', "-"));
-        let configuration = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": "ValidatingWebhookConfiguration",
-            "metadata": {"name": name},
-            "webhooks": [{
-                "name": format!("{name}.portcullis.dev"),
-                "clientConfig": {
-                    "url": format!("https://{}{path}", controller.served.address),
-                    "caBundle": ByteString(controller.served.ca()?),
-                },
-                "rules": [{
-                    "apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"],
-                    "resources": ["*", "pods/ephemeralcontainers", "pods/resize"],
-                }],
-                "namespaceSelector": {
-                    "matchLabels": {LABEL: self.id},
-                    "matchExpressions": [{
-                        "key": "kubernetes.io/metadata.name",
-                        "operator": "NotIn",
-                        "values": [self.controller_namespace()],
-                    }],
-                },
-                "failurePolicy": failure_policy,
-                "sideEffects": "NoneOnDryRun",
-                "timeoutSeconds": 5,
-                "admissionReviewVersions": ["v1"],
-            }],
-        });
-        self.configurations.borrow_mut().push(name);
-        self.apply(&configuration.to_string()).map(drop)
-    }
-
     /// Asks again and again until it is so.
     ///
     /// # Errors
@@ -261,13 +220,12 @@ impl<'a> World<'a> {
 impl Drop for World<'_> {
     fn drop(&mut self) {
         // What stays behind of a test that failed harms no other, for it is in namespaces of its own.
-        let configurations = self.configurations.borrow().join(" ");
-        if !configurations.is_empty() {
-            let delete = format!("delete validatingwebhookconfiguration {configurations} --ignore-not-found");
-            let _ = self.kubectl(&delete).run();
-        }
         for namespace in self.releases.borrow().iter() {
             let _ = self.helm(&format!("uninstall portcullis -n {namespace} --ignore-not-found"));
+            // One that the controller made again is not Helm's, and would be in everybody's way.
+            let delete =
+                format!("delete validatingwebhookconfiguration {} --ignore-not-found", self.configuration());
+            let _ = self.kubectl(&delete).run();
         }
         let namespaces = self.namespaces.borrow().join(" ");
         if !namespaces.is_empty() {

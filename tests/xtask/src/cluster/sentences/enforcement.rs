@@ -25,8 +25,7 @@ fn a_policy_applied_by_kubectl_denies_the_next_bad_pod_with_our_message_and_admi
     world: &mut World<'_>,
 ) -> Result<()> {
     let namespace = world.namespace("shop")?;
-    let controller = world.controller(&[])?;
-    world.register(&controller, "/validate/fail", "Fail")?;
+    let _controller = world.controller(&[])?;
     world.apply(&world.library("isolation/no-host-access")?)?;
     bad_pod_is_denied(
         world,
@@ -39,8 +38,7 @@ fn a_policy_applied_by_kubectl_denies_the_next_bad_pod_with_our_message_and_admi
 
 fn an_edited_policy_is_enforced_within_a_second_fifty_times(world: &mut World<'_>) -> Result<()> {
     let namespace = world.namespace("shop")?;
-    let controller = world.controller(&[])?;
-    world.register(&controller, "/validate/fail", "Fail")?;
+    let _controller = world.controller(&[])?;
     let policy = world.library("isolation/no-host-access")?;
     world.apply(&policy)?;
     bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;

@@ -18,8 +18,7 @@ fn the_api_server_restarts_and_nothing_enforced_is_lost_and_later_edits_count(
     world: &mut World<'_>,
 ) -> Result<()> {
     let namespace = world.namespace("shop")?;
-    let controller = world.controller(&[])?;
-    world.register(&controller, "/validate/fail", "Fail")?;
+    let _controller = world.controller(&[])?;
     let policy = world.library("isolation/no-host-access")?;
     world.apply(&policy)?;
     bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
@@ -32,7 +31,6 @@ fn the_api_server_restarts_and_nothing_enforced_is_lost_and_later_edits_count(
 fn etcd_stands_still_and_what_is_in_force_is_enforced_as_before(world: &mut World<'_>) -> Result<()> {
     let namespace = world.namespace("shop")?;
     let controller = world.controller(&[])?;
-    world.register(&controller, "/validate/fail", "Fail")?;
     world.apply(&world.library("isolation/no-host-access")?)?;
     bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
     world.cluster.pause_etcd();

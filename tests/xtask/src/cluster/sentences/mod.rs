@@ -1,5 +1,6 @@
 //! The tests, a file for each area. A test is a function whose name says what it shows.
 
+mod configuration;
 mod enforcement;
 mod faults;
 mod rights;
@@ -24,7 +25,7 @@ use sentences;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> Vec<Sentence> {
-    [enforcement::all(), rights::all(), faults::all()].into_iter().flatten().collect()
+    [enforcement::all(), configuration::all(), rights::all(), faults::all()].into_iter().flatten().collect()
 }
 
 /// A Pod with one more line in its spec.

@@ -13,26 +13,52 @@ pub(super) fn all() -> Vec<Sentence> {
 
 fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut World<'_>) -> Result<()> {
     let _controller = world.controller(&[])?;
+    let granted = granted(world)?;
+    world.apply(&world.library("isolation/no-host-access")?)?;
+    let deleted = format!("delete validatingwebhookconfiguration {}", world.configuration());
+    world.kubectl(&deleted).ok()?;
     let user = format!("system:serviceaccount:{}:portcullis", world.controller_namespace());
-    let granted: BTreeSet<String> =
-        ["list configmaps", "watch configmaps", "list namespaces", "watch namespaces"]
-            .map(str::to_owned)
-            .into();
     world.eventually("every right is used", || {
-        let mut used = BTreeSet::new();
-        for line in world.cluster.audit_log()?.lines() {
-            // The last line may be half written.
-            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
-            if event["user"]["username"] != user.as_str() {
-                continue;
-            }
-            let (verb, resource) = (event["verb"].as_str(), event["objectRef"]["resource"].as_str());
-            let right = format!("{} {}", verb.unwrap_or_default(), resource.unwrap_or_default());
-            ensure!(event["responseStatus"]["code"] != 403, "forbidden: {right}");
-            used.insert(right);
-        }
+        let used = used(world, &user)?;
         ensure!(used == granted, "granted {granted:?}, used {used:?}");
         Ok(())
-    })?;
-    Ok(())
+    })
+}
+
+/// `verb resource` for each right that the chart grants.
+fn granted(world: &World<'_>) -> Result<BTreeSet<String>> {
+    let namespace = world.controller_namespace();
+    let roles =
+        [format!("get role portcullis -n {namespace}"), format!("get clusterrole {namespace}-portcullis")];
+    let mut granted = BTreeSet::new();
+    for get in roles {
+        let role: Value = serde_json::from_str(&world.kubectl(&format!("{get} -o json")).ok()?.stdout)?;
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            for resource in texts(&rule["resources"]) {
+                granted.extend(texts(&rule["verbs"]).map(|verb| format!("{verb} {resource}")));
+            }
+        }
+    }
+    Ok(granted)
+}
+
+/// The same for what a user did so far.
+fn used(world: &World<'_>, user: &str) -> Result<BTreeSet<String>> {
+    let mut used = BTreeSet::new();
+    for line in world.cluster.audit_log()?.lines() {
+        // The last line may be half written.
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        if event["user"]["username"] != user {
+            continue;
+        }
+        let (verb, resource) = (event["verb"].as_str(), event["objectRef"]["resource"].as_str());
+        let right = format!("{} {}", verb.unwrap_or_default(), resource.unwrap_or_default());
+        ensure!(event["responseStatus"]["code"] != 403, "forbidden: {right}");
+        used.insert(right);
+    }
+    Ok(used)
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str)
 }

@@ -1,0 +1,90 @@
+//! Looking after the cluster: what one replica does for all, and what it shares while it does.
+
+use super::connect::Cluster;
+use super::leader::Candidate;
+use super::webhooks::{Settings, Target, reconcile};
+use crate::live::Live;
+use kube::Client;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// The Lease's name.
+const LEASE: &str = "portcullis";
+
+/// What is looked after, and how.
+#[derive(Debug, Clone)]
+pub struct Upkeep {
+    /// The ValidatingWebhookConfiguration to keep in step with the policies.
+    pub configuration: String,
+    /// Where the API server reaches us.
+    pub target: Target,
+    /// Namespaces in which nodes must be able to come back without us.
+    pub critical_namespaces: Vec<String>,
+    /// What tells this replica from others.
+    pub identity: String,
+}
+
+impl Upkeep {
+    /// The same, reached where we listen if nothing else was said.
+    pub(crate) fn at(self, address: SocketAddr) -> Self {
+        let target = match self.target {
+            Target::Url(url) if url.is_empty() => Target::Url(format!("https://{address}")),
+            target => target,
+        };
+        Self { target, ..self }
+    }
+}
+
+/// What the tasks share.
+#[derive(Clone)]
+pub(super) struct Control {
+    pub(super) client: Client,
+    /// The controller's.
+    pub(super) namespace: String,
+    pub(super) live: Arc<Live>,
+    /// Whether this replica is to do what one does for all.
+    pub(super) leading: watch::Receiver<bool>,
+    /// Which CA signs what we serve (PEM); empty as long as that is not known.
+    pub(super) ca: watch::Receiver<Vec<u8>>,
+}
+
+/// The running tasks.
+#[derive(Debug)]
+pub(crate) struct Running {
+    cluster: Arc<Cluster>,
+    stop: watch::Sender<bool>,
+    stood: watch::Receiver<bool>,
+}
+
+/// Starts looking after a cluster.
+pub(crate) fn start(
+    cluster: &Arc<Cluster>,
+    upkeep: Upkeep,
+    live: Arc<Live>,
+    ca: watch::Receiver<Vec<u8>>,
+) -> Running {
+    let Upkeep { configuration, target, critical_namespaces, identity } = upkeep;
+    let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
+    let (candidate, leading) = Candidate::new(client.clone(), &namespace, LEASE, &identity);
+    let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };
+    let control = Control { client, namespace, live, leading, ca };
+    let (stop, stopped) = watch::channel(false);
+    let (has_stood, stood) = watch::channel(false);
+    cluster.worker.spawn(async move {
+        candidate.stand(stopped).await;
+        has_stood.send_replace(true);
+    });
+    cluster.worker.spawn(reconcile(control, configuration, settings));
+    Running { cluster: Arc::clone(cluster), stop, stood }
+}
+
+impl Running {
+    /// Hands over to another replica. Not to be called from an async task.
+    pub(crate) fn stop(self) {
+        self.stop.send_replace(true);
+        let mut stood = self.stood;
+        // It fails where the thread has ended, and nobody stands any more.
+        let _ = self.cluster.worker.run(async move { stood.wait_for(|stood| *stood).await.is_ok() });
+    }
+}

@@ -1,0 +1,174 @@
+//! One of the replicas leads: whoever holds the Lease. It expires by the watch's own clock, never by comparing
+//! with the holder's, so that clocks may differ.
+
+use super::describe;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Without a word for so long, the holder is gone (Kubernetes' own controllers: 15 s).
+const EXPIRES: Duration = Duration::from_secs(15);
+/// A holder that could not renew for so long leads no more: before anybody else does.
+const GIVES_UP: Duration = Duration::from_secs(10);
+/// How often the Lease is renewed, or looked at.
+const ROUND: Duration = Duration::from_secs(2);
+
+/// A candidate for the Lease.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    leading: watch::Sender<bool>,
+    seen: Option<Seen>,
+    renewed: Instant,
+}
+
+/// What was last seen of the Lease, and since when it has been so.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    spec: LeaseSpec,
+    since: Instant,
+}
+
+impl Candidate {
+    /// A candidate that does not lead yet; the receiver tells whether it does.
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: &str,
+    ) -> (Self, watch::Receiver<bool>) {
+        let (leading, led) = watch::channel(false);
+        let candidate = Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            leading,
+            seen: None,
+            renewed: Instant::now(),
+        };
+        (candidate, led)
+    }
+
+    /// Stands for election until told to stop; then gives the Lease back, so that nobody waits for its end.
+    pub(super) async fn stand(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            // A call that hangs must not keep us in office.
+            match timeout(GIVES_UP / 2, self.round(false)).await {
+                Ok(Ok(holds)) => self.lead(holds),
+                Ok(Err(error)) => {
+                    tracing::debug!("no news of the Lease: {}", describe(&error));
+                    self.doubt();
+                }
+                Err(_) => self.doubt(),
+            }
+            tokio::select! {
+                () = sleep(ROUND) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+        if *self.leading.borrow() {
+            let _ = timeout(ROUND, self.round(true)).await;
+            self.lead(false);
+        }
+    }
+
+    /// Takes, renews or gives back the Lease, if it is ours to. True if it is ours now.
+    async fn round(&mut self, give_back: bool) -> kube::Result<bool> {
+        let by = PostParams::default();
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(self.spec(None, give_back)) };
+            return conflict_is_no(self.api.create(&by, &lease).await);
+        };
+        let old = lease.spec.clone().unwrap_or_default();
+        let now = Instant::now();
+        let since = match self.seen.take() {
+            Some(seen) if seen.spec == old => seen.since,
+            _ => now,
+        };
+        self.seen = Some(Seen { spec: old.clone(), since });
+        if !may_take(&old, &self.identity, now.duration_since(since)) {
+            return Ok(false);
+        }
+        let spec = Some(self.spec(Some(&old), give_back));
+        // It carries the version that was read: whoever writes in between wins.
+        conflict_is_no(self.api.replace(&self.name, &by, &Lease { spec, ..lease }).await)
+    }
+
+    fn spec(&self, old: Option<&LeaseSpec>, give_back: bool) -> LeaseSpec {
+        let now = Some(MicroTime(Timestamp::now()));
+        let held = old.filter(|old| old.holder_identity.as_deref() == Some(&self.identity));
+        let transitions = old.and_then(|old| old.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            acquire_time: held.map_or(now.clone(), |held| held.acquire_time.clone()),
+            holder_identity: Some(if give_back { String::new() } else { self.identity.clone() }),
+            lease_duration_seconds: i32::try_from(EXPIRES.as_secs()).ok(),
+            lease_transitions: Some(if held.is_some() { transitions } else { transitions + 1 }),
+            renew_time: now,
+            ..LeaseSpec::default()
+        }
+    }
+
+    fn lead(&mut self, holds: bool) {
+        if holds {
+            self.renewed = Instant::now();
+        }
+        let before = self.leading.send_replace(holds);
+        if before != holds {
+            tracing::info!(lease = self.name, "{}", if holds { "leading" } else { "no longer leading" });
+        }
+    }
+
+    fn doubt(&mut self) {
+        if *self.leading.borrow() && self.renewed.elapsed() > GIVES_UP {
+            self.lead(false);
+        }
+    }
+}
+
+/// Whether the Lease is ours already, nobody's, or of somebody who has not been heard of for too long.
+fn may_take(spec: &LeaseSpec, identity: &str, unchanged: Duration) -> bool {
+    match spec.holder_identity.as_deref() {
+        None | Some("") => true,
+        Some(holder) => holder == identity || unchanged > EXPIRES,
+    }
+}
+
+/// A conflict says that somebody else was faster.
+fn conflict_is_no<T>(written: kube::Result<T>) -> kube::Result<bool> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_taken_from_nobody_who_is_alive() {
+        let check = |holder: Option<&str>, unchanged: u64, expect: bool| {
+            let spec = LeaseSpec { holder_identity: holder.map(str::to_owned), ..LeaseSpec::default() };
+            assert_eq!(
+                may_take(&spec, "me", Duration::from_secs(unchanged)),
+                expect,
+                "{holder:?} {unchanged}"
+            );
+        };
+        check(None, 0, true);
+        check(Some(""), 0, true);
+        check(Some("me"), 0, true);
+        check(Some("other"), 0, false);
+        check(Some("other"), 15, false);
+        check(Some("other"), 16, true);
+    }
+}

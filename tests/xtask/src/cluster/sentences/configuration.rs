@@ -1,0 +1,80 @@
+//! The webhook configuration, which the controller looks after.
+
+use super::{bad_pod_is_denied, pod, sentences};
+use crate::cluster::Sentence;
+use crate::cluster::world::World;
+use anyhow::{Result, ensure};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+
+pub(super) fn all() -> Vec<Sentence> {
+    sentences![
+        the_api_server_asks_about_what_policies_match_and_about_nothing_else,
+        an_edited_or_deleted_webhook_configuration_is_repaired,
+        a_second_replica_takes_over_when_the_first_ends,
+    ]
+}
+
+fn the_api_server_asks_about_what_policies_match_and_about_nothing_else(world: &mut World<'_>) -> Result<()> {
+    let _controller = world.controller(&[])?;
+    world.apply(&world.library("isolation/no-host-access")?)?;
+    world.eventually("the entries are there", || {
+        let configuration = read(world)?;
+        let names: Vec<&str> =
+            configuration.webhooks.iter().flatten().map(|webhook| webhook.name.as_str()).collect();
+        ensure!(names == ["fail.portcullis.dev", "critical.portcullis.dev"], "{names:?}");
+        let owners = configuration.metadata.owner_references.unwrap_or_default();
+        ensure!(owners.iter().any(|owner| owner.name == world.controller_namespace()), "{owners:?}");
+        Ok(())
+    })?;
+    world.kubectl(&format!("delete configmap no-host-access -n {}", world.controller_namespace())).ok()?;
+    world.eventually("the entries are gone", || {
+        let entries = read(world)?.webhooks.unwrap_or_default();
+        ensure!(entries.is_empty(), "{entries:?}");
+        Ok(())
+    })
+}
+
+fn an_edited_or_deleted_webhook_configuration_is_repaired(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    world.apply(&world.library("isolation/no-host-access")?)?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    let name = world.configuration();
+    let before = read(world)?.webhooks;
+    let repaired = || {
+        world.eventually("it is repaired", || {
+            ensure!(read(world)?.webhooks == before, "it is not");
+            Ok(())
+        })
+    };
+    let patch = r#"[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]"#;
+    world.kubectl(&format!("patch validatingwebhookconfiguration {name} --type=json -p={patch}")).ok()?;
+    repaired()?;
+    world.kubectl(&format!("delete validatingwebhookconfiguration {name}")).ok()?;
+    repaired()?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")
+}
+
+fn a_second_replica_takes_over_when_the_first_ends(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let kubeconfig = world.controller_kubeconfig()?;
+    let first = world.start_controller(&kubeconfig, &[])?;
+    world.apply(&world.library("isolation/no-host-access")?)?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    let _second = world.start_controller(&kubeconfig, &[])?;
+    // It has to wait until the Lease expires: the first is killed, and gives nothing back.
+    drop(first);
+    world.eventually("the second has the API server ask it", || {
+        world
+            .kubectl(&format!("create -n {namespace} --dry-run=server -f -"))
+            .input(&pod("good", ""))
+            .ok()
+            .map(drop)
+    })?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")
+}
+
+fn read(world: &World<'_>) -> Result<ValidatingWebhookConfiguration> {
+    let get = format!("get validatingwebhookconfiguration {} -o json", world.configuration());
+    Ok(serde_json::from_str(&world.kubectl(&get).ok()?.stdout)?)
+}
