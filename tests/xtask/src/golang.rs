@@ -39,6 +39,17 @@ pub(crate) fn module(path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(folder.trim()))
 }
 
+/// The folder in which Go keeps a module that `tests/go` does not need: data that is only read.
+///
+/// # Errors
+/// Go is not installed, or the module cannot be downloaded.
+pub(crate) fn module_at(path: &str, version: &str) -> Result<PathBuf> {
+    let ours = root()?.join("tests/go");
+    let told = stdout_of(go(&ours)?.args(["mod", "download", "-json", &format!("{path}@{version}")]))?;
+    let told: serde_json::Value = serde_json::from_str(&told).context("Go's answer is not JSON")?;
+    told["Dir"].as_str().map(PathBuf::from).context("Go does not say where the module is")
+}
+
 /// `go`, to be run in a module, without C.
 ///
 /// # Errors

@@ -13,10 +13,12 @@ mod golang;
 mod house;
 mod load;
 mod oracle;
+mod podsecurity;
 mod purity;
 mod served;
 mod swap;
 mod test;
+mod vap;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,9 @@ enum Command {
     Oracle(oracle::Args),
     Swap(swap::Args),
     ClusterTest(cluster::Args),
+    Vap(vap::Args),
+    /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
+    PodSecurity,
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
     /// Check the house rules: file length, module docs, no loose ends
@@ -59,6 +64,8 @@ fn main() -> ExitCode {
         Command::Oracle(args) => oracle::run(&args),
         Command::Swap(args) => swap::run(&args),
         Command::ClusterTest(args) => cluster::run(&args),
+        Command::Vap(args) => vap::run(&args),
+        Command::PodSecurity => podsecurity::run(),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
         Command::Deny => deny::run(),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{agree, cluster, conformance, house, oracle, purity, swap};
+use crate::{agree, cluster, conformance, house, oracle, podsecurity, purity, swap, vap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -40,6 +40,10 @@ enum Phase {
     Conformance,
     /// Our CEL engine against cel-go on thousands of expressions; needs Go
     Oracle,
+    /// Our verdicts against those of the API server's own plugin; needs Go
+    Vap,
+    /// Pod Security admission's fixtures on the policies that we ship; needs Go
+    PodSecurity,
     /// The suites of the policy library and of the sample reviews
     Suites,
     /// Every case of the suites at every door, and every validation missed
@@ -55,7 +59,7 @@ enum Phase {
 impl Phase {
     /// Whether it needs more than cargo, so that it is run only where it is asked for.
     fn needs_go(self) -> bool {
-        matches!(self, Self::Cluster | Self::Conformance | Self::Oracle)
+        matches!(self, Self::Cluster | Self::Conformance | Self::Oracle | Self::Vap | Self::PodSecurity)
     }
 
     fn title(self) -> &'static str {
@@ -68,6 +72,8 @@ impl Phase {
             Self::Unit => "unit and integration tests",
             Self::Conformance => "cel-spec's tests",
             Self::Oracle => "our CEL engine against cel-go",
+            Self::Vap => "our verdicts against the API server's",
+            Self::PodSecurity => "Pod Security admission's fixtures",
             Self::Suites => "suites of the library and the sample reviews",
             Self::Agree => "one verdict at every door",
             Self::Swap => "policies edited under load",
@@ -91,6 +97,8 @@ impl Phase {
             Self::Unit => cargo_tests(&mut cargo(["test", "--workspace", "--locked", "--no-fail-fast"])?),
             Self::Conformance => conformance::check(),
             Self::Oracle => oracle::check(),
+            Self::Vap => vap::check(),
+            Self::PodSecurity => podsecurity::check(),
             Self::Suites => suites(),
             Self::Agree => agree::check_library(),
             Self::Swap => swap::check_briefly(),

@@ -46,7 +46,8 @@ func serve(answer func(*testCase) (any, error)) error {
 		}
 		answered, err := answer(&c)
 		if err != nil {
-			return fmt.Errorf("case %d: %w", number, err)
+			// Such as an object that its Go type does not take.
+			answered = map[string]string{"broken": err.Error()}
 		}
 		if err := encoder.Encode(answered); err != nil {
 			return err

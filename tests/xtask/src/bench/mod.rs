@@ -5,6 +5,7 @@ mod affinity;
 pub(crate) mod baseline;
 mod cel;
 mod process;
+mod vap;
 mod webhook;
 
 use crate::workspace::cargo;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     Cel(cel::Args),
+    Vap(vap::Args),
     Webhook(webhook::Args),
 }
 
@@ -25,6 +27,7 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
     }
     match bench {
         Bench::Cel(args) => cel::run(args),
+        Bench::Vap(args) => vap::run(args),
         Bench::Webhook(args) => webhook::run(args),
     }
 }

@@ -9,7 +9,7 @@ mod footprint;
 mod generate;
 mod operands;
 mod paths;
-mod random;
+pub(crate) mod random;
 mod templates;
 
 use crate::celgo::ours::Engine;
