@@ -155,7 +155,7 @@ mod tests {
         };
         marked("a.name == 'x'", 2, "^^^^^");
         marked("a.?name", 2, "^^^^^^");
-        marked("a == 'x y' ", 3, "^^");
+        marked("a == 'x y'", 3, "^^");
         marked("a == 'x y'.z", 6, "^^^^^");
         marked("ü_1 + 1", 1, "^^^");
         marked("f(x)", 2, "^");
