@@ -16,6 +16,7 @@ const MAX_AUDIT_ANNOTATIONS: usize = 20;
 /// The longest expression of an audit annotation, in bytes (Kubernetes' validation).
 const MAX_AUDIT_EXPRESSION: usize = 5 << 10;
 
+/// Kubernetes' validation takes all but the last, which its documentation names and its evaluation knows.
 const REASONS: [(&str, Reason); 4] = [
     ("Invalid", Reason::Invalid),
     ("Forbidden", Reason::Forbidden),
@@ -87,7 +88,11 @@ fn validation(fields: Fields<'_>, dialect: Dialect) -> Option<Validation> {
         .optional("messageExpression")
         .filter(|field| field.node().as_str() != Some(""))
         .and_then(|field| field.expression());
-    let reason = fields.optional("reason").and_then(|field| field.one_of(&REASONS));
+    let reasons = match dialect {
+        Dialect::Portcullis => REASONS.as_slice(),
+        Dialect::Kubernetes => REASONS.split_last().map_or(&[][..], |(_, supported)| supported),
+    };
+    let reason = fields.optional("reason").and_then(|field| field.one_of(reasons));
     let (mut for_each, mut field_path) = (None, None);
     if dialect == Dialect::Portcullis {
         for_each = fields.optional("forEach").and_then(|field| field.expression());

@@ -230,6 +230,12 @@ impl<'a> Fields<'a> {
         self.entries.iter().map(|entry| (entry.key.as_str(), entry.key_at, self.field(entry)))
     }
 
+    /// Reports a problem with an entry of a mapping whose keys are free, under the field of the mapping as Kubernetes
+    /// does.
+    pub(super) fn refuse_entry(&self, at: Position, message: impl Into<String>) {
+        self.parent.problems.add(Place { field: self.parent.path.clone(), position: at }, message, None);
+    }
+
     /// Reports a problem with a key rather than its value.
     pub(super) fn refuse_key(
         &self,

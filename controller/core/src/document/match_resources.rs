@@ -2,6 +2,7 @@
 //! (`pkg/apis/admissionregistration/validation` and apimachinery's `meta/v1/validation`).
 
 use super::fields::{Field, Fields, refuse_duplicates};
+use super::metadata::read_labels;
 use super::{
     LabelSelector, MatchPods, MatchResources, Requirement, ResourceRule, Scope, SelectorOperator, names,
 };
@@ -34,8 +35,8 @@ const SCOPES: [(&str, Scope); 3] =
 /// A policy's `matchConstraints`: at least one rule.
 pub(super) fn constraints(field: &Field<'_>) -> Option<MatchResources> {
     let fields = field.fields()?;
-    if fields.optional("resourceRules").is_none() {
-        fields.missing("resourceRules", "is required");
+    if let Some(rules) = fields.required("resourceRules") {
+        rules.filled_list();
     }
     read(fields)
 }
@@ -51,7 +52,7 @@ fn read(fields: Fields<'_>) -> Option<MatchResources> {
     let namespace_selector = selector(&fields, "namespaceSelector");
     let object_selector = selector(&fields, "objectSelector");
     let rules = fields.optional("resourceRules");
-    let resource_rules = rules.map(|field| rule_list(field.filled_list())).unwrap_or_default();
+    let resource_rules = rules.map(|field| rule_list(field.list())).unwrap_or_default();
     let excluded = fields.optional("excludeResourceRules");
     let exclude_resource_rules = excluded.map(|field| rule_list(field.list())).unwrap_or_default();
     fields.finish();
@@ -90,7 +91,7 @@ fn rule(fields: Fields<'_>) -> ResourceRule {
     let operations = operations(&fields);
     let resources = resource_list(&fields);
     let names = fields.optional("resourceNames").and_then(|field| field.list()).unwrap_or_default();
-    let names: Vec<_> = names.into_iter().filter_map(|item| Some((item.string()?, item))).collect();
+    let names: Vec<_> = names.into_iter().filter_map(|item| Some((&*item.text()?.text, item))).collect();
     for (name, field) in &names {
         field.require(names::path_segment(name));
     }
@@ -143,7 +144,9 @@ fn resource_list(fields: &Fields<'_>) -> Vec<String> {
     if all.len() > 1 && all.contains(&"*/*") {
         field.refuse("`*/*` must stand alone");
     }
-    if all.contains(&"*") && all.iter().any(|resource| *resource != "*" && !resource.contains('/')) {
+    // Kubernetes looks at the last one alone.
+    let last = all.iter().rev().find(|resource| !resource.contains('/'));
+    if all.contains(&"*") && last.is_some_and(|resource| *resource != "*") {
         field.refuse("beside `*` there must be no resource without a subresource");
     }
     for (index, (resource, item)) in items.iter().enumerate() {
@@ -168,15 +171,9 @@ pub(super) fn read_selector(field: &Field<'_>) -> Option<LabelSelector> {
     let fields = field.fields()?;
     let mut requirements = Vec::new();
     if let Some(labels) = fields.optional("matchLabels").and_then(|field| field.fields()) {
-        for (key, key_at, value) in labels.all() {
-            if let Err(rule) = names::qualified_name(key) {
-                labels.refuse_key(key, key_at, rule, None);
-            }
-            if let Some(text) = value.text() {
-                value.require(names::label_value(&text.text));
-                let operator = SelectorOperator::In(vec![text.text.clone()]);
-                requirements.push(Requirement { key: key.to_owned(), operator });
-            }
+        for (key, value) in read_labels(&labels) {
+            let operator = SelectorOperator::In(vec![value.to_owned()]);
+            requirements.push(Requirement { key: key.to_owned(), operator });
         }
     }
     let expressions = fields.optional("matchExpressions").and_then(|field| field.list());

@@ -63,8 +63,10 @@ fn read_reference(field: &Field<'_>) -> Option<ParamRef> {
             ParamSelect::Name(text.to_owned())
         }),
         (None, Some(selector)) => read_selector(selector).map(ParamSelect::Selector),
-        (Some(_), Some(selector)) => {
+        (Some(name), Some(selector)) => {
+            name.refuse("must not be given together with `selector`");
             selector.refuse("must not be given together with `name`");
+            read_selector(selector);
             None
         }
         (None, None) => {

@@ -1,5 +1,7 @@
 //! Tables of documents and of what is wrong with them.
 
+mod kubernetes;
+
 use super::*;
 use crate::decision::Reason;
 use crate::policy::FailurePolicy;
@@ -584,6 +586,7 @@ fn every_error_of_a_spec_is_reported() {
                  letter",
                 "spec.paramRef.parameterNotFoundAction: is required",
                 "spec.paramRef.selector: must not be given together with `name`",
+                "spec.paramRef.name: must not be given together with `selector`",
                 "spec.paramRef.namespace: must be a DNS subdomain: at most 253 lower case letters, digits, `-` \
                  and `.`, beginning and ending with a letter or digit",
             ],
