@@ -7,6 +7,8 @@ use crate::error::CompileError;
 
 /// The longest source, in code points; cel-go's limit.
 const MAX_CODE_POINTS: usize = 100_000;
+/// The most names, literals, operators and brackets: the parser takes two kilobytes and more for each.
+const MAX_TOKENS: u32 = 12_000;
 /// The deepest nesting of brackets, operators and calls that is handed to the parser. More than any
 /// accepted program has, and less than the large stack holds.
 const MAX_PARSED_DEPTH: u32 = 1_000;
@@ -73,7 +75,11 @@ pub(crate) fn scan(source: &str) -> Result<u32, CompileError> {
     let mut group = Group::default();
     let mut enclosing = 0;
     let mut deepest = 0;
-    for token in (Tokens { source, at: 0 }) {
+    let mut tokens = Tokens { source, at: 0, passed: 0 };
+    while let Some(token) = tokens.next() {
+        if tokens.passed > MAX_TOKENS {
+            return Err(too_many(source, token.at));
+        }
         match token.kind {
             TokenKind::Open => {
                 group.chain += 1;
@@ -101,7 +107,18 @@ pub(crate) fn scan(source: &str) -> Result<u32, CompileError> {
             return Err(too_deep(source, token.at));
         }
     }
-    Ok(deepest)
+    if tokens.passed > MAX_TOKENS { Err(too_many(source, 0)) } else { Ok(deepest) }
+}
+
+/// The error for a source that has too many tokens before byte `at`.
+fn too_many(source: &str, at: usize) -> CompileError {
+    let (line, column) = position(source, at);
+    CompileError {
+        message: format!("the expression has more than {MAX_TOKENS} names, literals and operators"),
+        line,
+        column,
+        hint: Some("split it into variables, or move long lists into params".to_owned()),
+    }
 }
 
 /// The error for a source that nests too deeply at byte `at`.
@@ -143,6 +160,8 @@ enum TokenKind {
 struct Tokens<'a> {
     source: &'a str,
     at: usize,
+    /// How many tokens there were, of all kinds.
+    passed: u32,
 }
 
 impl Tokens<'_> {
@@ -192,9 +211,11 @@ impl Iterator for Tokens<'_> {
     fn next(&mut self) -> Option<Token> {
         loop {
             let at = self.at;
-            let rest = self.rest();
+            let source = self.source;
+            let rest = source.get(at..).unwrap_or_default();
             let first = rest.chars().next()?;
             let two = rest.get(..2).unwrap_or_default();
+            self.passed += u32::from(!first.is_whitespace());
             let kind = match first {
                 '\'' | '"' => {
                     self.skip_string(false);

@@ -6,6 +6,9 @@ use crate::limits;
 /// At most this many characters of a message are told.
 const MAX_MESSAGE: usize = 400;
 
+/// At most this many errors are told, as by cel-go.
+const MAX_ERRORS: usize = 100;
+
 /// The errors of one expression, each of them once.
 #[derive(Debug)]
 pub(crate) struct Issues<'s> {
@@ -25,6 +28,9 @@ impl<'s> Issues<'s> {
 
     /// Adds an error at a byte of the source, and what to do about it.
     pub(crate) fn report_with_hint(&mut self, at: u32, message: impl Into<String>, hint: Option<String>) {
+        if self.is_full() {
+            return;
+        }
         let (line, column) = limits::position(self.source, at as usize);
         let mut message: String = message.into();
         // Names and types in a message are as long as their author made them.
@@ -36,9 +42,14 @@ impl<'s> Issues<'s> {
     }
 
     pub(crate) fn add(&mut self, error: CompileError) {
-        if !self.found.contains(&error) {
+        if !self.is_full() && !self.found.contains(&error) {
             self.found.push(error);
         }
+    }
+
+    /// Whether more would not be told.
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.len() >= MAX_ERRORS
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -34,6 +34,7 @@ mod meter;
 mod number;
 mod parse;
 mod pattern;
+mod patterns;
 mod plan;
 mod program;
 mod registry;

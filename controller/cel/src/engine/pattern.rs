@@ -3,41 +3,18 @@
 
 use std::fmt::Write;
 
-use regex::{Regex, RegexBuilder};
-
 /// The largest count of a repetition, in Go as here.
 const MAX_REPEAT: u32 = 1_000;
-/// The largest compiled size, in bytes.
-const MAX_SIZE: usize = 1 << 20;
-/// The deepest nesting of groups.
-const MAX_NESTING: u32 = 200;
 
-/// Compiles a pattern.
+/// The deepest nesting of groups.
+pub(crate) const MAX_NESTING: u32 = 200;
+
+/// Translates a pattern.
 ///
 /// # Errors
 /// The pattern is wrong, in Go's words where they are known.
-pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    let translated = Translation::new(pattern).run()?;
-    RegexBuilder::new(&translated)
-        .size_limit(MAX_SIZE)
-        .dfa_size_limit(MAX_SIZE)
-        .nest_limit(MAX_NESTING)
-        .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => {
-                format!("error parsing regexp: expression too large: `{pattern}`")
-            }
-            other => {
-                let detail = other.to_string();
-                let reason = detail.lines().last().unwrap_or("invalid syntax");
-                let reason = match reason.trim_start_matches("error: ") {
-                    "unclosed group" => "missing closing )",
-                    "unopened group" => "unexpected )",
-                    reason => reason,
-                };
-                format!("error parsing regexp: {reason}: `{pattern}`")
-            }
-        })
+pub(crate) fn translate(pattern: &str) -> Result<String, String> {
+    Translation::new(pattern).run()
 }
 
 /// What the last thing written was, which decides whether a repetition may follow.
@@ -72,14 +49,25 @@ impl<'p> Translation<'p> {
     }
 
     fn run(mut self) -> Result<String, String> {
+        let mut open = 0;
         while let Some(character) = self.next() {
             match character {
                 '\\' => self.escape()?,
                 '[' => self.class()?,
-                '(' => self.group()?,
+                '(' => {
+                    self.group()?;
+                    open += u32::from(!self.out.ends_with(')'));
+                    if open > MAX_NESTING {
+                        return self.fail("expression nests too deeply", "");
+                    }
+                }
                 '*' | '+' | '?' => self.repetition(character)?,
                 '{' => self.braces()?,
-                '.' | '^' | '$' | '|' | ')' => self.put(character),
+                ')' => {
+                    open = open.saturating_sub(1);
+                    self.put(character);
+                }
+                '.' | '^' | '$' | '|' => self.put(character),
                 other => self.literal(other),
             }
         }

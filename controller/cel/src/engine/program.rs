@@ -66,8 +66,9 @@ impl Program {
         expected: &[Type],
     ) -> Result<Self, Vec<CompileError>> {
         parse::with_parsed(source, environment.features(), |tree| {
-            let checked = check::check(environment, source, &tree, expected)?;
-            let root = plan::plan(environment, source, &tree.root, &checked)?;
+            let mut checked = check::check(environment, source, &tree, expected)?;
+            let patterns = std::mem::take(&mut checked.patterns);
+            let root = plan::plan(environment, source, &tree.root, &checked, patterns)?;
             let result = checked.types.get(tree.root.id as usize).cloned().unwrap_or(Type::Dyn);
             let selection = footprint::plain_selection(environment, &root);
             let strict = environment.is_by_specification();

@@ -142,7 +142,9 @@ impl Timestamp {
         if found.iana_name() != Some(zone) {
             return Err(unknown());
         }
-        let instant = jiff::Timestamp::new(self.seconds, 0).map_err(|_| unknown())?;
+        // The last day that Go knows is beyond jiff's; no zone changes on it.
+        let (first, last) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+        let instant = jiff::Timestamp::new(self.seconds.clamp(first, last), 0).map_err(|_| unknown())?;
         Ok(i64::from(found.to_offset(instant).seconds()))
     }
 

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) const BUDGET: u64 = 10_000_000;
 /// `RuntimeCELCostBudgetMatchConditions` of the same file.
 pub(super) const CONDITIONS_BUDGET: u64 = 2_500_000;
+/// What all variables of a phase may allocate together, in bytes: their values stay until its end.
+const VARIABLES_MEMORY: u64 = 16 << 20;
 /// `PerCallLimit` of the same file, for each expression.
 const EXPRESSION_BUDGET: u64 = 1_000_000;
 
@@ -33,6 +35,8 @@ struct Variables<'a> {
     evaluated: RefCell<Vec<Option<Evaluated<'a>>>>,
     /// What is left of the phase's budget.
     left: Cell<u64>,
+    /// What is left of [`VARIABLES_MEMORY`].
+    memory: Rc<Cell<u64>>,
 }
 
 struct Evaluated<'a>(Result<Value<'a>, Box<Failure>>);
@@ -45,6 +49,7 @@ impl<'a> Phase<'a> {
             inputs: RefCell::new((!programs.variables.is_empty()).then(|| bindings.clone())),
             evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
             left: Cell::new(budget),
+            memory: Rc::new(Cell::new(VARIABLES_MEMORY)),
         });
         let mut bindings = bindings;
         if !programs.variables.is_empty() {
@@ -75,15 +80,24 @@ impl<'a> Phase<'a> {
         if let Some(each) = each {
             self.bindings.set("each", each.clone());
         }
-        self.variables.charge(&expression.program, &self.bindings)
+        let meter = self.variables.meter();
+        self.variables.charge(&expression.program, &self.bindings, &meter)
     }
 }
 
 impl<'a> Variables<'a> {
+    fn meter(&self) -> Meter {
+        Meter::new(self.left.get().min(EXPRESSION_BUDGET))
+    }
+
     /// Evaluates a program at the cost of the phase.
-    fn charge(&self, program: &'a Program, bindings: &Bindings<'a>) -> Result<Value<'a>, Box<Failure>> {
-        let meter = Meter::new(self.left.get().min(EXPRESSION_BUDGET));
-        let result = program.evaluate(bindings, &meter);
+    fn charge(
+        &self,
+        program: &'a Program,
+        bindings: &Bindings<'a>,
+        meter: &Meter,
+    ) -> Result<Value<'a>, Box<Failure>> {
+        let result = program.evaluate(bindings, meter);
         self.left.set(self.left.get().saturating_sub(meter.cost()));
         result
     }
@@ -98,7 +112,8 @@ impl<'a> Variables<'a> {
             let message = format!("composited variable \"{name}\" fails to compile: {reason}");
             return Some(Err(Failure::new(message)));
         }
-        Some(self.charge(&variable.program, &bindings).map_err(|mut failure| {
+        let meter = self.meter().with_memory(&self.memory);
+        Some(self.charge(&variable.program, &bindings, &meter).map_err(|mut failure| {
             failure.message =
                 format!("composited variable \"{name}\" fails to evaluate: {}", failure.message).into();
             failure

@@ -128,6 +128,26 @@ fn variables_are_evaluated_on_use_and_see_earlier_ones() {
     check(&documents("variables.one == 'x' || variables.bad == 'x'"), &request, &["p: allow"]);
 }
 
+/// Each of these is within what one expression may take; all stay until the validation is done.
+#[test]
+fn variables_are_limited_in_memory_together() {
+    let documents = |count: usize| {
+        let variables: String = (0..count)
+            .map(|n| format!("- {{name: v{n}, expression: object.data.a.upperAscii()}}\n"))
+            .collect();
+        let read: Vec<String> = (0..count).map(|n| format!("variables.v{n} != ''")).collect();
+        over_config_maps(&format!(
+            "variables:\n{variables}validations:\n- expression: {}\n  message: nope",
+            read.join(" && ")
+        ))
+    };
+    let request = create(config_map(json!({"a": "x".repeat(100_000)})));
+    check(&documents(50), &request, &["p: allow"]);
+    let answer = brief(&decide(&set(&documents(200)), &request)).join("\n");
+    // Memory is told like cost, of which these use up a fifth.
+    assert!(answer.contains("running out of cost budget"), "{answer}");
+}
+
 #[test]
 fn one_false_condition_beats_any_error() {
     let documents = |conditions: &str| {

@@ -1,13 +1,12 @@
 //! `cargo xtask bench cel`: our CEL engine, the crate `cel`, and cel-go, on the same expressions and object.
 
+use super::counting;
 use crate::celgo::{Question, Scope, peer};
 use crate::workspace::root;
 use anyhow::{Context, Result, anyhow, ensure};
 use portcullis_cel::Tree;
 use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Type, Value};
 use serde_json::{Map, Value as Json, json};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::hint::black_box;
@@ -180,37 +179,11 @@ fn allocations(object: &Tree, expressions: &[&str]) -> Result<u64> {
     bindings.set("object", Value::from_json(object.root()));
     let mut counted = 0;
     for _ in 0..2 {
-        let before = ALLOCATED.get();
+        let before = counting::calls();
         for program in &programs {
             black_box(program.evaluate(&bindings, &Meter::new(COST_LIMIT)).is_ok());
         }
-        counted = ALLOCATED.get() - before;
+        counted = counting::calls() - before;
     }
     Ok(counted)
 }
-
-/// The system's allocator, counting.
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
-}
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to write; this one only forwards")]
-// SAFETY: every call is forwarded unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that is ending has no counter any more.
-        let _ = ALLOCATED.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract, which is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the pointer came from `alloc` above, and so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;

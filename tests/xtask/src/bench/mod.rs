@@ -3,7 +3,9 @@
 
 mod affinity;
 pub(crate) mod baseline;
+mod blowups;
 mod cel;
+mod counting;
 mod process;
 mod vap;
 mod webhook;
@@ -16,6 +18,7 @@ use std::process::ExitCode;
 /// Measure time and memory, as ratios in one run
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
+    Blowups(blowups::Args),
     Cel(cel::Args),
     Vap(vap::Args),
     Webhook(webhook::Args),
@@ -26,6 +29,7 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
         return optimised();
     }
     match bench {
+        Bench::Blowups(args) => blowups::run(args),
         Bench::Cel(args) => cel::run(args),
         Bench::Vap(args) => vap::run(args),
         Bench::Webhook(args) => webhook::run(args),

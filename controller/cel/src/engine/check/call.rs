@@ -31,7 +31,7 @@ impl Checker<'_> {
     }
 
     fn undeclared_function(&mut self, expr: &Expr, name: &str) -> Type {
-        if !self.environment.is_unchecked() {
+        if !self.environment.is_unchecked() && !self.issues.is_full() {
             let hint = suggest::function(self.environment, name);
             let message = format!("undeclared reference to '{name}' (in container '')");
             self.issues.report_with_hint(expr.at, message, hint);

@@ -1,12 +1,8 @@
 //! Whether the literal argument of a conversion or a match can be read at all, and what it should be like.
 
-use std::collections::HashMap;
-
-use regex::Regex;
-
 use super::super::ast::Literal;
 use super::super::format::parse_duration;
-use super::super::pattern;
+use super::super::patterns::Patterns;
 use super::super::time::Timestamp;
 
 pub(super) fn duration(literal: &Literal) -> (bool, Option<String>) {
@@ -26,13 +22,10 @@ pub(super) fn timestamp(literal: &Literal) -> (bool, Option<String>) {
     }
 }
 
-pub(super) fn pattern(literal: &Literal, patterns: &mut HashMap<Box<str>, Regex>) -> (bool, Option<String>) {
+pub(super) fn pattern(literal: &Literal, patterns: &mut Patterns) -> (bool, Option<String>) {
     match literal {
-        Literal::String(text) => match pattern::compile(text) {
-            Ok(regex) => {
-                patterns.insert(text.clone(), regex);
-                (true, None)
-            }
+        Literal::String(text) => match patterns.compile(text) {
+            Ok(_) => (true, None),
             Err(reason) => (false, Some(reason)),
         },
         _ => (true, None),

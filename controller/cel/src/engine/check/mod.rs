@@ -8,14 +8,11 @@ mod literal;
 mod suggest;
 mod validate;
 
-use std::collections::HashMap;
-
-use regex::Regex;
-
 use super::ast::{Element, Entry, Expr, Kind, Literal, Mode, Select};
 use super::environment::Environment;
 use super::issue::Issues;
 use super::parse::Tree;
+use super::patterns::Patterns;
 use super::registry::Overload;
 use super::types::Type;
 use super::unify::{Substitution, most_general};
@@ -28,8 +25,8 @@ pub(crate) struct Checked {
     resolved: Vec<Resolved>,
     /// How many local variables there are.
     pub(crate) locals: u32,
-    /// The literal patterns that have been compiled, by their text.
-    pub(crate) patterns: HashMap<Box<str>, Regex>,
+    /// The literal patterns that have been compiled.
+    pub(crate) patterns: Patterns,
 }
 
 /// What a node refers to.
@@ -82,7 +79,7 @@ pub(crate) fn check(
         }
     }
     let Checker { mut issues, types, resolved, locals, .. } = checker;
-    let mut patterns = HashMap::new();
+    let mut patterns = Patterns::default();
     if issues.is_empty() && !environment.is_unchecked() {
         patterns = validate::validate(environment, &tree.root, &types, &resolved, &mut issues);
         if let Some(first) = expected.first().filter(|_| !expected.iter().any(|one| result.same(one, true))) {
@@ -160,7 +157,7 @@ impl Checker<'_> {
     }
 
     fn undeclared(&mut self, at: u32, name: &str) {
-        if !self.environment.is_unchecked() {
+        if !self.environment.is_unchecked() && !self.issues.is_full() {
             let hint = suggest::variable(self.environment, self.scope.iter().map(|local| &*local.name), name);
             let message = format!("undeclared reference to '{name}' (in container '')");
             self.issues.report_with_hint(at, message, hint);

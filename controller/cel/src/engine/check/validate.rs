@@ -1,14 +1,11 @@
 //! What cel-go's validators refuse after an expression has its types: literals of durations, timestamps and
 //! patterns that cannot be read, and lists and maps of mixed types.
 
-use std::collections::HashMap;
-
-use regex::Regex;
-
 use super::super::ast::{Call, Element, Entry, Expr, Kind};
 use super::super::environment::Environment;
 use super::super::issue::Issues;
 use super::super::library::Feature;
+use super::super::patterns::Patterns;
 use super::super::types::Type;
 use super::{Resolved, format, literal};
 
@@ -22,8 +19,8 @@ pub(super) fn validate(
     types: &[Type],
     resolved: &[Resolved],
     issues: &mut Issues<'_>,
-) -> HashMap<Box<str>, Regex> {
-    let mut patterns = HashMap::new();
+) -> Patterns {
+    let mut patterns = Patterns::default();
     let mut waiting = vec![(root, environment.is_by_specification())];
     while let Some((expr, exempt)) = waiting.pop() {
         let mut exempt = exempt;
@@ -46,7 +43,7 @@ pub(super) fn validate(
     patterns
 }
 
-fn validate_call(call: &Call, issues: &mut Issues<'_>, patterns: &mut HashMap<Box<str>, Regex>) {
+fn validate_call(call: &Call, issues: &mut Issues<'_>, patterns: &mut Patterns) {
     let Some((arg, literal)) = call.args.first().and_then(|arg| match &arg.kind {
         Kind::Literal(literal) => Some((arg, literal)),
         _ => None,

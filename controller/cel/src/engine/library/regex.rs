@@ -1,12 +1,7 @@
 //! `find` and `findAll`, after apiserver's `pkg/cel/library/regex.go`.
 
-use std::borrow::Cow;
-
-use regex::Regex;
-
 use super::super::cost::Cost;
 use super::super::failure::Failure;
-use super::super::pattern;
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
 use super::super::value::Value;
@@ -39,18 +34,12 @@ pub(super) static LIBRARY: Library = Library::of(&[
     },
 ]);
 
-fn compiled<'i>(call: &Invocation<'i>, written: &str) -> Result<Cow<'i, Regex>, Box<Failure>> {
-    match call.regex {
-        Some(regex) => Ok(Cow::Borrowed(regex)),
-        None => pattern::compile(written)
-            .map(Cow::Owned)
-            .map_err(|error| Failure::new(format!("Illegal regex: {error}"))),
-    }
-}
+const ILLEGAL: &str = "Illegal regex: ";
 
 fn find<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let [Value::Text(text), Value::Text(written)] = args else { return Err(Failure::no_such_overload()) };
-    let found = compiled(call, written.as_str())?.find(text.as_str()).map_or("", |found| found.as_str());
+    let found =
+        call.pattern(written.as_str(), ILLEGAL)?.find(text.as_str()).map_or("", |found| found.as_str());
     call.meter.allocate(found.len())?;
     Ok(Value::text(found))
 }
@@ -61,7 +50,7 @@ fn find_all<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, 
         [Value::Text(text), Value::Text(written), Value::Int(limit)] => (text, written, *limit),
         _ => return Err(Failure::no_such_overload()),
     };
-    let regex = compiled(call, written.as_str())?;
+    let regex = call.pattern(written.as_str(), ILLEGAL)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut all = Vec::new();
     for found in regex.find_iter(text.as_str()).take(limit) {

@@ -148,6 +148,9 @@ fn out_of_range(index: i64) -> Box<Failure> {
 /// The byte at which a code point begins; the end for the number of code points.
 fn byte_of(text: &str, index: i64) -> Result<usize, Box<Failure>> {
     let wanted = usize::try_from(index).map_err(|_| out_of_range(index))?;
+    if text.is_ascii() {
+        return if wanted <= text.len() { Ok(wanted) } else { Err(out_of_range(index)) };
+    }
     let mut places = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     places.nth(wanted).ok_or_else(|| out_of_range(index))
 }
@@ -158,6 +161,7 @@ fn count(text: &str) -> i64 {
 
 fn char_at<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let [Value::Text(text), Value::Int(index)] = args else { return Err(Failure::no_such_overload()) };
+    call.meter.read(text.as_str())?;
     let at = byte_of(text.as_str(), *index)?;
     let character: String = text.as_str().get(at..).unwrap_or_default().chars().take(1).collect();
     call.meter.allocate(character.len())?;

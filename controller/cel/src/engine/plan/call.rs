@@ -8,7 +8,6 @@ use super::super::check::Resolved;
 use super::super::eval;
 use super::super::failure::FailureKind;
 use super::super::meter::Meter;
-use super::super::pattern;
 use super::super::registry::{Invocation, Overload};
 use super::super::stdlib;
 use super::super::value::Value;
@@ -63,11 +62,7 @@ impl Planner<'_> {
             Some(Node::Constant(value)) => value.as_str(),
             _ => None,
         };
-        let compiled = |text: &str| match self.checked.patterns.get(text) {
-            Some(regex) => Ok(regex.clone()),
-            None => pattern::compile(text),
-        };
-        let regex = match written.map(compiled) {
+        let regex = match written.map(|text| self.patterns.compile(text)) {
             Some(Ok(regex)) => Some(regex),
             Some(Err(reason)) => {
                 self.issues.report(expr.at, reason);

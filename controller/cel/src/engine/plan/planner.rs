@@ -5,6 +5,7 @@ use super::super::check::{Checked, Resolved};
 use super::super::environment::Environment;
 use super::super::issue::Issues;
 use super::super::map::{Key, MapValue};
+use super::super::patterns::Patterns;
 use super::super::value::Value;
 use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
 use crate::error::CompileError;
@@ -18,8 +19,9 @@ pub(crate) fn plan(
     source: &str,
     root: &Expr,
     checked: &Checked,
+    patterns: Patterns,
 ) -> Result<Node, Vec<CompileError>> {
-    let mut planner = Planner { environment, checked, issues: Issues::new(source) };
+    let mut planner = Planner { environment, checked, patterns, issues: Issues::new(source) };
     let node = planner.plan(root);
     if planner.issues.is_empty() { Ok(node) } else { Err(planner.issues.into_sorted()) }
 }
@@ -27,6 +29,8 @@ pub(crate) fn plan(
 pub(super) struct Planner<'c> {
     pub(super) environment: &'c Environment,
     pub(super) checked: &'c Checked,
+    /// Those that the checker has compiled, and more.
+    pub(super) patterns: Patterns,
     pub(super) issues: Issues<'c>,
 }
 

@@ -25,7 +25,10 @@ pub(super) static FUNCTIONS: &[Function] = &[Function {
     ],
 }];
 
-fn size<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
+fn size<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
+    if let Some(Value::Text(text)) = args.first() {
+        call.meter.read(text.as_str())?;
+    }
     let size = args.first().and_then(Value::size).ok_or_else(Failure::no_such_overload)?;
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }

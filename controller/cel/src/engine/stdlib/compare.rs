@@ -124,7 +124,10 @@ pub(crate) fn equality(
 ) -> Result<Option<bool>, Box<Failure>> {
     Ok(Some(match (left, right) {
         (Value::Null, Value::Null) => true,
-        (Value::Text(left), Value::Text(right)) => left.as_str() == right.as_str(),
+        (Value::Text(left), Value::Text(right)) => {
+            meter.read(left.as_str())?;
+            left.as_str() == right.as_str()
+        }
         (Value::Bool(left), Value::Bool(right)) => left == right,
         (Value::Bytes(left), Value::Bytes(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left == right,

@@ -2,7 +2,6 @@
 
 use super::super::cost::Cost;
 use super::super::failure::Failure;
-use super::super::pattern;
 use super::super::registry::{Function, Invocation, Overload};
 use super::super::types::Ty;
 use super::super::value::Value;
@@ -62,9 +61,5 @@ fn ends_with<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Bo
 
 fn matches<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let (text, written) = texts(args)?;
-    let found = match call.regex {
-        Some(regex) => regex.is_match(text),
-        None => pattern::compile(written).map_err(Failure::new)?.is_match(text),
-    };
-    Ok(Value::Bool(found))
+    Ok(Value::Bool(call.pattern(written, "")?.is_match(text)))
 }
