@@ -32,6 +32,8 @@ pub struct Live {
     generation: ArcSwapOption<Generation>,
     /// The number of the generation in force, for those who wait for the next.
     number: watch::Sender<u64>,
+    /// Whether there is a certificate to serve.
+    certified: AtomicBool,
     draining: AtomicBool,
     begin: Instant,
     /// When a thread that decides last had nothing better to do, in milliseconds since `begin`.
@@ -46,6 +48,7 @@ impl Default for Live {
         Self {
             generation: ArcSwapOption::empty(),
             number: watch::Sender::new(0),
+            certified: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             begin: Instant::now(),
             beat: AtomicU64::new(0),
@@ -91,6 +94,11 @@ impl Live {
         self.number.subscribe()
     }
 
+    /// There is a certificate to serve.
+    pub fn certify(&self) {
+        self.certified.store(true, Ordering::Relaxed);
+    }
+
     /// From now on nobody should send requests, though they are answered still.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -102,6 +110,8 @@ impl Live {
             Some("shutting down")
         } else if self.generation.load().is_none() {
             Some("the first policy set is not compiled yet")
+        } else if !self.certified.load(Ordering::Relaxed) {
+            Some("there is no certificate yet")
         } else {
             None
         }
@@ -126,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn readiness_begins_with_the_first_generation_and_ends_with_draining() {
+    fn readiness_begins_with_generation_and_certificate_and_ends_with_draining() {
         let live = Live::default();
         assert_eq!(live.unready(), Some("the first policy set is not compiled yet"));
         live.swap(Arc::new(Generation {
@@ -137,6 +147,8 @@ mod tests {
             since: jiff::Timestamp::now(),
             verdicts: VerdictCounters::default(),
         }));
+        assert_eq!(live.unready(), Some("there is no certificate yet"));
+        live.certify();
         assert_eq!(live.unready(), None);
         live.drain();
         assert_eq!(live.unready(), Some("shutting down"));

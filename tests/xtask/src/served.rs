@@ -5,6 +5,7 @@ use portcullis::client::Client;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,15 +16,29 @@ use tempfile::TempDir;
 /// How long a child may take until it listens.
 const START: Duration = Duration::from_secs(30);
 
-/// A running child that serves HTTPS. It is killed when this is dropped.
-pub(crate) struct Served {
+/// A running child that listens. It is killed when this is dropped.
+pub(crate) struct Launched {
     child: Child,
     log: Log,
-    /// Asks the webhook.
-    pub(crate) webhook: Client,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     /// Asks the operator's port, where the child has one.
     pub(crate) ops: Option<Client>,
+}
+
+/// The same, with a certificate that it made for itself.
+pub(crate) struct Served {
+    launched: Launched,
+    /// Asks the webhook.
+    pub(crate) webhook: Client,
     _certificates: TempDir,
+}
+
+/// `program serve` on free ports, with a log that we can read.
+pub(crate) fn serve(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--log-format", "json"]);
+    command
 }
 
 impl Served {
@@ -33,16 +48,7 @@ impl Served {
     /// # Errors
     /// It ends, or does not say in time where it listens; with its log.
     pub(crate) fn portcullis(program: &Path, policies: &[&Path], more: &[&str]) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--ops-listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]);
+        let mut command = serve(program);
         for directory in policies {
             command.arg("--policies").arg(directory);
         }
@@ -50,24 +56,39 @@ impl Served {
         Self::start(command)
     }
 
-    /// Starts a command that takes `--cert-dir` and logs, as JSON to standard error, the `address` on which it
-    /// listens and that of its operator's port as `ops`.
+    /// Starts a command that takes `--cert-dir` and logs as [`Launched::start`] wants it.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
         let certificates = tempfile::tempdir()?;
         command.arg("--cert-dir").arg(certificates.path());
+        let launched = Launched::start(command)?;
+        let ca = std::fs::read(certificates.path().join("ca.crt")).context("the child wrote no `ca.crt`")?;
+        let webhook = Client::https(launched.address, &ca)?;
+        Ok(Self { launched, webhook, _certificates: certificates })
+    }
+}
+
+impl Deref for Served {
+    type Target = Launched;
+
+    fn deref(&self) -> &Launched {
+        &self.launched
+    }
+}
+
+impl Launched {
+    /// Starts a command that logs, as JSON to standard error, the `address` on which it listens and that of its
+    /// operator's port as `ops`.
+    ///
+    /// # Errors
+    /// It ends, or does not say in time where it listens; with its log.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
         let name = format!("`{}`", command.get_program().to_string_lossy());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         let stderr = child.stderr.take().context("the child has no standard error")?;
         let (log, lines) = Log::follow(BufReader::new(stderr));
-        let listening = listening(&lines);
-        let client = listening.and_then(|(address, ops)| {
-            let ca =
-                std::fs::read(certificates.path().join("ca.crt")).context("the child wrote no `ca.crt`")?;
-            Ok((Client::https(address, &ca)?, ops.map(Client::http)))
-        });
-        match client {
-            Ok((webhook, ops)) => Ok(Self { child, log, webhook, ops, _certificates: certificates }),
+        match listening(&lines) {
+            Ok((address, ops)) => Ok(Self { child, log, address, ops: ops.map(Client::http) }),
             Err(error) => {
                 end(&mut child);
                 Err(error.context(format!("{name} does not serve:\n{}", log.lines().join("\n"))))
@@ -104,7 +125,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for Launched {
     fn drop(&mut self) {
         end(&mut self.child);
     }

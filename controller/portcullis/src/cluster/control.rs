@@ -1,9 +1,11 @@
 //! Looking after the cluster: what one replica does for all, and what it shares while it does.
 
+use super::certificates::{CertificateSecret, Keeper};
 use super::connect::Cluster;
 use super::leader::Candidate;
 use super::webhooks::{Settings, Target, reconcile};
 use crate::live::Live;
+use crate::webhook::tls::Serving;
 use kube::Client;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +23,8 @@ pub struct Upkeep {
     pub target: Target,
     /// Namespaces in which nodes must be able to come back without us.
     pub critical_namespaces: Vec<String>,
+    /// The Secret with the certificate; `None` where it is in files.
+    pub certificate: Option<CertificateSecret>,
     /// What tells this replica from others.
     pub identity: String,
 }
@@ -57,14 +61,18 @@ pub(crate) struct Running {
     stood: watch::Receiver<bool>,
 }
 
-/// Starts looking after a cluster.
+/// Starts looking after a cluster. `ca` is whom the API server has to trust as long as the certificate is in
+/// files.
 pub(crate) fn start(
     cluster: &Arc<Cluster>,
     upkeep: Upkeep,
     live: Arc<Live>,
-    ca: watch::Receiver<Vec<u8>>,
+    serving: Arc<Serving>,
+    ca: Vec<u8>,
 ) -> Running {
-    let Upkeep { configuration, target, critical_namespaces, identity } = upkeep;
+    let Upkeep { configuration, target, critical_namespaces, certificate, identity } = upkeep;
+    let names = target.names(&cluster.namespace);
+    let (tell_ca, ca) = watch::channel(ca);
     let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
     let (candidate, leading) = Candidate::new(client.clone(), &namespace, LEASE, &identity);
     let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };
@@ -75,6 +83,11 @@ pub(crate) fn start(
         candidate.stand(stopped).await;
         has_stood.send_replace(true);
     });
+    if let Some(CertificateSecret { name, lifetime }) = certificate {
+        let control = control.clone();
+        let keeper = Keeper { control, name, names, lifetime, serving, ca: tell_ca };
+        cluster.worker.spawn(keeper.keep());
+    }
     cluster.worker.spawn(reconcile(control, configuration, settings));
     Running { cluster: Arc::clone(cluster), stop, stood }
 }

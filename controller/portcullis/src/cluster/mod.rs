@@ -3,8 +3,9 @@
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
 //! watch going, `mirror` holds what the watch shows, and `source` hands it on as a
 //! [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
-//! does, `webhooks` keeps the webhook configuration in step.
+//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate.
 
+mod certificates;
 mod connect;
 pub(crate) mod control;
 mod follow;
@@ -14,6 +15,7 @@ mod source;
 mod webhooks;
 mod worker;
 
+pub use certificates::CertificateSecret;
 pub use connect::{Cluster, Options};
 pub use control::Upkeep;
 pub use source::ClusterSource;

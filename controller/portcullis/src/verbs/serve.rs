@@ -1,10 +1,11 @@
 //! `portcullis serve`: the webhook, until it is told to stop.
 
-use crate::cluster::{self, Target, Upkeep};
+use crate::cluster::{self, CertificateSecret, Target, Upkeep};
 use crate::exit::Exit;
 use crate::webhook::{Config, Server, SourceConfig};
 use anyhow::Context;
 use clap::Args;
+use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,6 +74,12 @@ struct ClusterArgs {
     /// The URL by which it does, in place of a Service [default without a value: where we listen]
     #[arg(long, requires = "webhook_configuration", num_args = 0..=1, default_missing_value = "", value_name = "URL")]
     webhook_url: Option<String>,
+    /// The Secret in which the replicas keep a certificate of their own making, renewed ahead [default: files]
+    #[arg(long, requires = "webhook_configuration", conflicts_with = "cert_dir", value_name = "NAME")]
+    cert_secret: Option<String>,
+    /// How long such a certificate is valid
+    #[arg(long, value_name = "DURATION", default_value = "2160h")]
+    cert_lifetime: SignedDuration,
     /// Namespaces that are open when we cannot answer, so that nodes come back
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "kube-system")]
     critical_namespaces: Vec<String>,
@@ -85,10 +92,13 @@ impl ClusterArgs {
             None => Target::Service(self.webhook_service),
         };
         let critical_namespaces = self.critical_namespaces;
+        let lifetime = self.cert_lifetime;
+        let certificate = self.cert_secret.map(|name| CertificateSecret { name, lifetime });
         let upkeep = self.webhook_configuration.map(|configuration| Upkeep {
             configuration,
             target,
             critical_namespaces,
+            certificate,
             identity: identity(),
         });
         let options = cluster::Options { kubeconfig: self.kubeconfig, context: self.context };

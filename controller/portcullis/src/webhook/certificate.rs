@@ -60,9 +60,9 @@ impl Certificate {
             .collect::<Result<Vec<_>, _>>()
             .with_context(|| format!("`{CERTIFICATE}` is not PEM"))?;
         let Some(leaf) = chain.first() else { bail!("`{CERTIFICATE}` holds no certificate") };
-        let expires = not_after(leaf);
+        let expires = validity(leaf).map(|(_, ends)| ends);
         // Of the chain only the leaf is read below; clients refuse it whole for any other that is damaged.
-        if let Some(damaged) = chain.iter().skip(1).position(|certificate| not_after(certificate).is_none()) {
+        if let Some(damaged) = chain.iter().skip(1).position(|certificate| validity(certificate).is_none()) {
             bail!("certificate {} of `{CERTIFICATE}` is damaged", damaged + 2);
         }
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
@@ -144,8 +144,8 @@ fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// `tbsCertificate.validity.notAfter` (RFC 5280, 4.1).
-fn not_after(certificate: &[u8]) -> Option<Timestamp> {
+/// `tbsCertificate.validity` (RFC 5280, 4.1): from when until when a certificate is valid.
+pub(crate) fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     const SEQUENCE: u8 = 0x30;
     const VERSION: u8 = 0xa0;
     let (_, certificate, _) = der(certificate)?;
@@ -158,9 +158,10 @@ fn not_after(certificate: &[u8]) -> Option<Timestamp> {
         (_, _, fields) = der(fields)?;
     }
     let (SEQUENCE, validity, _) = der(fields)? else { return None };
-    let (_, _, behind_not_before) = der(validity)?;
-    let (tag, text, _) = der(behind_not_before)?;
-    time(tag, std::str::from_utf8(text).ok()?)
+    let (begins_tag, begins, rest) = der(validity)?;
+    let (ends_tag, ends, _) = der(rest)?;
+    let read = |tag, text| time(tag, std::str::from_utf8(text).ok()?);
+    Some((read(begins_tag, begins)?, read(ends_tag, ends)?))
 }
 
 /// UTCTime (`YYMMDDhhmmssZ`, 1950 to 2049) or GeneralizedTime (`YYYYMMDDhhmmssZ`).
@@ -244,6 +245,6 @@ mod tests {
         assert_eq!(time(0x17, "500101000000Z"), "1950-01-01T00:00:00Z".parse().ok());
         assert_eq!(time(0x18, "20500101000000Z"), "2050-01-01T00:00:00Z".parse().ok());
         assert_eq!(time(0x18, "soon"), None);
-        assert_eq!(not_after(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
+        assert_eq!(validity(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
     }
 }

@@ -25,7 +25,8 @@ const STACK: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Loader {
     pub(super) source: Box<dyn Source>,
-    pub(super) certificate: CertificateFiles,
+    /// None where somebody else sees to the certificate.
+    pub(super) certificate: Option<CertificateFiles>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -73,7 +74,9 @@ impl Loader {
         }
         loop {
             let mut points = self.source.points();
-            points.extend(self.certificate.points());
+            if let Some(certificate) = &self.certificate {
+                points.extend(certificate.points());
+            }
             watch.set(points);
             // What changed before it was watched makes no event: look once more before waiting.
             let mut wake = Wake::Look;
@@ -89,7 +92,7 @@ impl Loader {
     /// Reads what changed. True if there may be other directories to watch.
     fn refresh(&mut self, wake: Wake) -> bool {
         let refreshed = catch_unwind(AssertUnwindSafe(|| {
-            let certificate = self.certificate.refresh();
+            let certificate = self.certificate.as_mut().is_some_and(CertificateFiles::refresh);
             let reading = self.source.read(wake).unwrap_or_else(|error| {
                 tracing::error!("what is in force stays: {error:#}");
                 Reading::default()

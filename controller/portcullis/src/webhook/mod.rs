@@ -13,7 +13,7 @@ mod listener;
 mod load;
 mod outline;
 pub mod review;
-mod tls;
+pub(crate) mod tls;
 
 use crate::cluster::{Cluster, ClusterSource, Options, Upkeep, control};
 use crate::live::Live;
@@ -37,7 +37,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tempfile::TempDir;
-use tls::CertificateFiles;
+use tls::{CertificateFiles, Serving};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 
@@ -136,8 +136,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where metrics and health are told.
     pub ops_address: SocketAddr,
-    /// Where the certificate is; `ca.crt` too if it was made by us.
-    pub cert_dir: PathBuf,
+    /// Where the certificate is, if in files; `ca.crt` too if it was made by us.
+    pub cert_dir: Option<PathBuf>,
     live: Arc<Live>,
     stop: watch::Sender<bool>,
     connections: Arc<Semaphore>,
@@ -161,11 +161,18 @@ impl Server {
     pub fn start(config: Config) -> anyhow::Result<Running> {
         let (watch, stopper) = Watch::new();
         let (source, kept) = config.source.clone().open(&config.namespace, stopper.bell())?;
-        let (cert_dir, temporary) = certificate_directory(&config)?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
-        let certificate = CertificateFiles::open(&cert_dir, Arc::clone(&metrics))?;
-        let tls = certificate.server_config()?;
+        let serving = Serving::new(Arc::clone(&metrics));
+        let tls = serving.server_config()?;
+        let from_secret = kept.as_ref().is_some_and(|(_, upkeep)| upkeep.certificate.is_some());
+        let (mut cert_dir, mut temporary, mut certificate) = (None, None, None);
+        if !from_secret {
+            let (directory, made) = certificate_directory(&config)?;
+            certificate = Some(CertificateFiles::open(&directory, Arc::clone(&serving))?);
+            live.certify();
+            (cert_dir, temporary) = (Some(directory), made);
+        }
         let socket = bind(config.listen)?;
         let ops_socket = bind(config.ops_listen)?;
         let (address, ops_address) = (socket.local_addr()?, ops_socket.local_addr()?);
@@ -193,14 +200,15 @@ impl Server {
         let beating = Arc::clone(&live);
         runtime.spawn(async move { beating.keep_beating().await });
         let ops = ops::start(ops_socket, Arc::clone(&live), Arc::clone(&metrics))?;
-        tracing::info!(%address, ops = %ops_address, certificate = %cert_dir.display(), "listening");
+        let directory = cert_dir.as_ref().map(|directory| directory.display().to_string());
+        tracing::info!(%address, ops = %ops_address, certificate = directory, "listening");
 
         let loading =
             Loader { source, certificate, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
         let control = kept.map(|(cluster, upkeep)| {
-            let ca = std::fs::read(cert_dir.join(certificate::CA)).unwrap_or_default();
-            let upkeep = upkeep.at(address);
-            control::start(&cluster, upkeep, Arc::clone(&live), watch::Sender::new(ca).subscribe())
+            let ca = cert_dir.as_ref().and_then(|dir| std::fs::read(dir.join(certificate::CA)).ok());
+            let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
+            control::start(&cluster, upkeep, live, serving, ca.unwrap_or_default())
         });
         let _temporary = temporary;
         Ok(Running {

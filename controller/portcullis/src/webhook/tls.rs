@@ -5,7 +5,7 @@ use crate::metrics::Metrics;
 use crate::source::tree::{Snapshot, Survey};
 use crate::source::watch::Points;
 use anyhow::{Context, bail};
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -13,13 +13,49 @@ use rustls::{ServerConfig, version};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The certificate of new handshakes.
+/// The certificate of new handshakes; none can be made before there is one.
 #[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
+pub(crate) struct Serving {
+    current: ArcSwapOption<CertifiedKey>,
+    provider: Arc<CryptoProvider>,
+    metrics: Arc<Metrics>,
+}
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for Serving {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        self.current.load_full()
+    }
+}
+
+impl Serving {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Arc::new(Self { current: ArcSwapOption::empty(), provider, metrics })
+    }
+
+    /// Serves a certificate from now on.
+    pub(crate) fn serve(&self, certificate: Certificate) {
+        if let Some(expires) = certificate.expires {
+            self.metrics.certificate_expires.set(expires.as_duration().as_secs_f64());
+            if expires < jiff::Timestamp::now() {
+                tracing::warn!(%expires, hint = "replace the files, or remove them", "the certificate has expired");
+            }
+        }
+        let [succeeded, _] = &self.metrics.certificate_reloads;
+        if self.current.swap(Some(Arc::new(certificate.key))).is_some() {
+            succeeded.inc();
+            tracing::info!("serving a replaced certificate");
+        }
+    }
+
+    /// What handshakes follow: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub(super) fn server_config(self: &Arc<Self>) -> anyhow::Result<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 
@@ -29,36 +65,22 @@ pub(super) struct CertificateFiles {
     roots: [PathBuf; 2],
     survey: Survey,
     texts: Vec<(String, String)>,
-    provider: Arc<CryptoProvider>,
-    current: Arc<Current>,
-    metrics: Arc<Metrics>,
+    serving: Arc<Serving>,
 }
 
 impl CertificateFiles {
-    /// Reads `tls.crt` and `tls.key`, both of which exist.
+    /// Reads `tls.crt` and `tls.key`, both of which exist, and serves them.
     ///
     /// # Errors
     /// What is wrong with them: at the start there is no older one to go on with.
-    pub(super) fn open(directory: &Path, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub(super) fn open(directory: &Path, serving: Arc<Serving>) -> anyhow::Result<Self> {
         let roots = [directory.join(CERTIFICATE), directory.join(KEY)];
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let snapshot = Snapshot::take(&roots);
-        let certificate = read(&snapshot, &provider)
+        let certificate = read(&snapshot, &serving.provider)
             .with_context(|| format!("the certificate in `{}` cannot be used", directory.display()))?;
-        note_expiry(&certificate, &metrics);
-        let current = Arc::new(Current(ArcSwap::from_pointee(certificate.key)));
+        serving.serve(certificate);
         let Snapshot { texts, survey, .. } = snapshot;
-        Ok(Self { roots, survey, texts, provider, current, metrics })
-    }
-
-    /// What handshakes follow: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub(super) fn server_config(&self) -> anyhow::Result<ServerConfig> {
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(config)
+        Ok(Self { roots, survey, texts, serving })
     }
 
     /// Where changes would show.
@@ -77,15 +99,10 @@ impl CertificateFiles {
         if snapshot.problems.is_empty() && snapshot.texts == self.texts {
             return true;
         }
-        let [succeeded, failed] = &self.metrics.certificate_reloads;
-        match read(&snapshot, &self.provider) {
-            Ok(certificate) => {
-                note_expiry(&certificate, &self.metrics);
-                self.current.0.store(Arc::new(certificate.key));
-                succeeded.inc();
-                tracing::info!("serving a replaced certificate");
-            }
+        match read(&snapshot, &self.serving.provider) {
+            Ok(certificate) => self.serving.serve(certificate),
             Err(error) => {
+                let [_, failed] = &self.serving.metrics.certificate_reloads;
                 failed.inc();
                 tracing::error!("keeping the certificate, as its replacement cannot be used: {error:#}");
             }
@@ -103,13 +120,5 @@ fn read(snapshot: &Snapshot, provider: &CryptoProvider) -> anyhow::Result<Certif
     match snapshot.texts.as_slice() {
         [(_, chain), (_, key)] => Certificate::from_pem(chain, key, provider),
         _ => bail!("`{CERTIFICATE}` or `{KEY}` is missing"),
-    }
-}
-
-fn note_expiry(certificate: &Certificate, metrics: &Metrics) {
-    let Some(expires) = certificate.expires else { return };
-    metrics.certificate_expires.set(expires.as_duration().as_secs_f64());
-    if expires < jiff::Timestamp::now() {
-        tracing::warn!(%expires, hint = "replace the files, or remove them", "the certificate has expired");
     }
 }

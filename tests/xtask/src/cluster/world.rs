@@ -1,7 +1,7 @@
 //! What one test works in: namespaces of its own on a shared cluster, a controller of its own, kubectl.
 
 use super::servers::Cluster;
-use crate::served::Served;
+use crate::served::{Launched, serve};
 use crate::workspace::root;
 use anyhow::{Context, Result, bail, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -20,6 +20,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The chart, from the workspace's root.
 const CHART: &str = "deploy/helm/portcullis";
 
+/// The Secret with the controller's certificate.
+pub(crate) const SECRET: &str = "portcullis-tls";
+
 /// The label of a test's namespaces, by which its webhook finds them.
 const LABEL: &str = "test.portcullis.dev/of";
 
@@ -36,7 +39,7 @@ pub(crate) struct World<'a> {
 
 /// A controller of ours. When this is dropped it ends, and its log is where those of the servers are.
 pub(crate) struct Controller {
-    pub(crate) served: Served,
+    pub(crate) served: Launched,
     log: PathBuf,
 }
 
@@ -158,9 +161,10 @@ impl<'a> World<'a> {
         let kubeconfig = kubeconfig.to_string_lossy();
         let configuration = self.configuration();
         let own = ["--kubeconfig", &kubeconfig, "--namespace", &namespace];
-        let webhook = ["--webhook-configuration", &configuration, "--webhook-url"];
-        let flags = [own.as_slice(), &webhook, flags].concat();
-        let served = Served::portcullis(self.program, &[], &flags)?;
+        let webhook = ["--webhook-configuration", &configuration, "--cert-secret", SECRET, "--webhook-url"];
+        let mut command = serve(self.program);
+        command.args(own).args(webhook).args(flags);
+        let served = Launched::start(command)?;
         self.cluster.mind(served.pid())?;
         let log = self.cluster.logs().join(format!("portcullis-{}-{}.log", self.id, served.pid()));
         Ok(Controller { served, log })

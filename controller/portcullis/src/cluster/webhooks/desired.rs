@@ -28,6 +28,26 @@ pub enum Target {
     Url(String),
 }
 
+impl Target {
+    /// The names by which the API server, or a person at a port-forward, reaches us.
+    pub(in crate::cluster) fn names(&self, namespace: &str) -> Vec<String> {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        match self {
+            Self::Service(name) => {
+                let service = format!("{name}.{namespace}.svc");
+                names.extend([name.clone(), format!("{name}.{namespace}"), service.clone()]);
+                names.push(format!("{service}.cluster.local"));
+            }
+            Self::Url(url) => {
+                let uri = url.parse::<hyper::Uri>().ok();
+                let host = uri.as_ref().and_then(|uri| uri.host()).map(|host| host.trim_matches(['[', ']']));
+                names.extend(host.map(str::to_owned).filter(|host| !names.contains(host)));
+            }
+        }
+        names
+    }
+}
+
 /// What does not change while we run.
 #[derive(Debug, Clone)]
 pub(in crate::cluster) struct Settings {

@@ -101,7 +101,7 @@ async fn ask_all(
 }
 
 async fn connect(running: &Running) -> anyhow::Result<Connection> {
-    let ca = running.cert_dir.join(certificate::CA);
+    let ca = running.cert_dir.clone().unwrap_or_default().join(certificate::CA);
     let ca = std::fs::read(&ca).with_context(|| format!("cannot read `{}`", ca.display()))?;
     Ok(Client::https(running.address, &ca)?.connect().await?)
 }

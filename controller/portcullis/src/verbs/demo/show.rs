@@ -213,7 +213,7 @@ pub(super) fn summary(sent: usize, surprises: &[String], paint: Paint) -> String
 
 /// How to ask the webhook that keeps running.
 pub(super) fn keep(running: &Running, reviews: &Path) -> String {
-    let ca = running.cert_dir.join(certificate::CA);
+    let ca = running.cert_dir.clone().unwrap_or_default().join(certificate::CA);
     format!(
         "
 Still serving, until Ctrl-C. Ask it yourself:

@@ -1,5 +1,6 @@
 //! The tests, a file for each area. A test is a function whose name says what it shows.
 
+mod certificates;
 mod configuration;
 mod enforcement;
 mod faults;
@@ -25,7 +26,10 @@ use sentences;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> Vec<Sentence> {
-    [enforcement::all(), configuration::all(), rights::all(), faults::all()].into_iter().flatten().collect()
+    [enforcement::all(), configuration::all(), certificates::all(), rights::all(), faults::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A Pod with one more line in its spec.

@@ -2,7 +2,7 @@
 
 use super::sentences;
 use crate::cluster::Sentence;
-use crate::cluster::world::World;
+use crate::cluster::world::{SECRET, World};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -15,8 +15,12 @@ fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut Worl
     let _controller = world.controller(&[])?;
     let granted = granted(world)?;
     world.apply(&world.library("isolation/no-host-access")?)?;
+    // What is only done to repair has to be provoked.
     let deleted = format!("delete validatingwebhookconfiguration {}", world.configuration());
     world.kubectl(&deleted).ok()?;
+    let namespace = world.controller_namespace();
+    let patch = r#"{"data":{"tls.key":""}}"#;
+    world.kubectl(&format!("patch secret {SECRET} -n {namespace} --type=merge -p={patch}")).ok()?;
     let user = format!("system:serviceaccount:{}:portcullis", world.controller_namespace());
     world.eventually("every right is used", || {
         let used = used(world, &user)?;
