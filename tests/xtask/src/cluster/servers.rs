@@ -30,8 +30,9 @@ pub(crate) struct Cluster {
     pub(super) controller_manager: Server,
     pub(super) api_server: Server,
     pub(super) etcd: Server,
-    undertaker: Undertaker,
     folder: TempDir,
+    /// Last: until then it would clean up in our place.
+    undertaker: Undertaker,
 }
 
 /// A server of the control plane, which can be stopped and started again.
