@@ -18,6 +18,7 @@ pub mod needs;
 pub mod pod;
 pub mod policy;
 pub mod request;
+pub mod schema;
 pub mod set;
 #[cfg(test)]
 mod testing;
@@ -26,6 +27,6 @@ pub mod yaml;
 pub use decision::Decision;
 pub use facts::Facts;
 pub use needs::Needs;
-pub use portcullis_cel::tree;
+pub use portcullis_cel::{KubernetesVersion, tree};
 pub use request::Request;
 pub use set::PolicySet;

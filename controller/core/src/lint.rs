@@ -1,7 +1,7 @@
 //! What is wrong with documents, and what is sound and hardly as it was meant.
 
 use crate::document::{self, Code, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument};
-use crate::policy;
+use crate::policy::{self, Typing};
 use crate::set::{PolicySet, Sources};
 use std::collections::BTreeSet;
 
@@ -24,6 +24,7 @@ pub fn severity(code: Code) -> Severity {
         | Code::UnusedMessage
         | Code::UnusedVariable
         | Code::UnusedParam
+        | Code::TypeCheck
         | Code::Constant
         | Code::NeverMatches
         | Code::Unbound => Severity::Warning,
@@ -39,12 +40,13 @@ pub struct Linted {
     pub findings: Vec<DocumentError>,
 }
 
-/// Looks at all documents of the sources.
-pub fn lint(sources: &Sources) -> Linted {
-    portcullis_cel::with_large_stack(|| lint_all(sources))
+/// Looks at all documents of the sources. With `typing`, expressions are also checked against the fields of the
+/// built-in kinds that policies match.
+pub fn lint(sources: &Sources, typing: Option<&Typing>) -> Linted {
+    portcullis_cel::with_large_stack(|| lint_all(sources, typing))
 }
 
-fn lint_all(sources: &Sources) -> Linted {
+fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
     let of_config_maps = sources.config_maps.iter().flat_map(document::read_config_map);
     let read: Vec<ReadDocument> = of_config_maps.chain(sources.plain.iter().cloned()).collect();
     // Broken documents, clashes and bindings without a policy; expressions are compiled once more below, with
@@ -68,18 +70,21 @@ fn lint_all(sources: &Sources) -> Linted {
     findings.retain(|finding| finding.code != Code::MissingPolicy || !of_broken(&finding.origin));
     let bound: BTreeSet<&str> = bindings.iter().map(|(_, policy)| *policy).collect();
     for read in &read {
-        findings.extend(lint_document(read, &bound));
+        findings.extend(lint_document(read, &bound, typing));
     }
     findings.sort_by(|a, b| place(a).cmp(&place(b)));
     findings.dedup();
     Linted { policies: policies.len(), findings }
 }
 
-fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>) -> Vec<DocumentError> {
+fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>, typing: Option<&Typing>) -> Vec<DocumentError> {
     let Some(node) = &read.node else { return Vec::new() };
     match &read.outcome {
         Outcome::Document(Document::Policy(policy)) => {
             let mut findings = policy::lint(&read.origin, policy, node);
+            if let Some(typing) = typing {
+                findings.extend(policy::typecheck(&read.origin, policy, typing));
+            }
             if policy.dialect == Dialect::Kubernetes && !bound.contains(policy.name.as_str()) {
                 let message = "no binding here names this policy, and without one it judges nothing";
                 let unbound =

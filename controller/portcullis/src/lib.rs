@@ -13,6 +13,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod ops;
 pub mod report;
+mod schemas;
 pub mod source;
 pub mod suite;
 pub mod terminal;

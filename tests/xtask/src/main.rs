@@ -15,6 +15,7 @@ mod load;
 mod oracle;
 mod podsecurity;
 mod purity;
+mod schemas;
 mod served;
 mod swap;
 mod test;
@@ -41,6 +42,7 @@ enum Command {
     Swap(swap::Args),
     ClusterTest(cluster::Args),
     Vap(vap::Args),
+    Schemas(schemas::Args),
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
     PodSecurity,
     /// Check that the core stays pure and that crates depend on each other as the design says
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Swap(args) => swap::run(&args),
         Command::ClusterTest(args) => cluster::run(&args),
         Command::Vap(args) => vap::run(&args),
+        Command::Schemas(args) => schemas::run(&args),
         Command::PodSecurity => podsecurity::run(),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),

@@ -23,6 +23,8 @@ pub enum Code {
     UnusedVariable,
     /// A param that no expression reads.
     UnusedParam,
+    /// An expression that does not fit the fields of the kinds that the policy matches.
+    TypeCheck,
     /// A validation or matchCondition that does not depend on anything.
     Constant,
     /// A policy, or a rule of it, that no request can match.
@@ -45,6 +47,7 @@ impl Code {
             Self::UnusedMessage => "unused-message",
             Self::UnusedVariable => "unused-variable",
             Self::UnusedParam => "unused-param",
+            Self::TypeCheck => "type-check",
             Self::Constant => "constant",
             Self::NeverMatches => "never-matches",
             Self::Unbound => "unbound",

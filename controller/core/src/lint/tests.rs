@@ -2,15 +2,18 @@
 
 use super::{Severity, lint, severity};
 use crate::document::read_documents;
+use crate::policy::Typing;
+use crate::schema::Schemas;
 use crate::set::Sources;
 use crate::testing::policy;
+use portcullis_cel::KubernetesVersion;
 
 /// What is found in documents outside ConfigMaps: code, field, message and hint. That those of ours are not in force
 /// is left out.
 fn findings(documents: &str) -> Vec<String> {
     let (manifest, plain) = read_documents(Some("f.yaml"), documents, "portcullis");
     let sources = Sources { plain, failures: manifest.failures, ..Sources::default() };
-    let linted = lint(&sources);
+    let linted = lint(&sources, None);
     let told = linted.findings.iter().filter(|found| found.code.as_str() != "not-in-force");
     let show = |found: &crate::document::DocumentError| {
         let field = found.place.as_ref().map_or("", |place| place.field.as_str());
@@ -278,10 +281,177 @@ fn policies_and_bindings_that_miss_each_other_are_told() {
 #[test]
 fn what_is_not_in_force_is_an_error() {
     let (manifest, plain) = read_documents(Some("f.yaml"), &policy("p", "validations: []"), "portcullis");
-    let linted = lint(&Sources { plain, failures: manifest.failures, ..Sources::default() });
+    let linted = lint(&Sources { plain, failures: manifest.failures, ..Sources::default() }, None);
     let told: Vec<_> =
         linted.findings.iter().map(|found| (severity(found.code), found.code.as_str())).collect();
     assert_eq!(linted.policies, 1);
     assert!(told.contains(&(Severity::Warning, "not-in-force")), "{told:?}");
     assert!(told.contains(&(Severity::Error, "document")), "{told:?}");
+}
+
+/// A part of the table of built-in kinds, and two versions of it.
+const TABLE: &str = "versions 36 37
+kind v1 Pod api.core.v1.Pod
+kind v1 ConfigMap api.core.v1.ConfigMap
+kind apps/v1 Deployment api.apps.v1.Deployment
+kind apps/v1 StatefulSet api.apps.v1.StatefulSet 37-37
+type api.core.v1.Pod
+ metadata apimachinery.pkg.apis.meta.v1.ObjectMeta
+ spec api.core.v1.PodSpec
+type api.core.v1.PodSpec
+ containers [api.core.v1.Container
+ hostNetwork bool
+ nodeName string
+type api.core.v1.Container
+ image string
+ limits {string
+ ports [api.core.v1.Port
+type api.core.v1.EphemeralContainer
+ image string
+ targetContainerName string
+type api.core.v1.Port
+ targetPort dyn
+ port int
+type api.core.v1.ConfigMap
+ data {string
+ metadata apimachinery.pkg.apis.meta.v1.ObjectMeta
+type api.apps.v1.Deployment
+ spec api.apps.v1.DeploymentSpec
+type api.apps.v1.StatefulSet
+ spec api.apps.v1.StatefulSetSpec
+type api.apps.v1.DeploymentSpec
+ replicas int
+ paused bool
+type api.apps.v1.StatefulSetSpec
+ replicas int
+type apimachinery.pkg.apis.meta.v1.ObjectMeta
+ creationTimestamp timestamp
+ labels {string
+ name string
+ namespace string
+";
+
+fn type_checked(documents: &str, version: &str) -> Vec<String> {
+    let version: KubernetesVersion = version.parse().unwrap();
+    let schemas = Schemas::read(TABLE, version).unwrap().unwrap();
+    let (manifest, plain) = read_documents(Some("f.yaml"), documents, "portcullis");
+    let sources = Sources { plain, failures: manifest.failures, ..Sources::default() };
+    let linted = lint(&sources, Some(&Typing { schemas, version }));
+    let found = linted.findings.iter().filter(|found| found.code.as_str() == "type-check");
+    let show = |found: &crate::document::DocumentError| {
+        let field = found.place.as_ref().map_or("", |place| place.field.as_str());
+        let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}: {}{hint}", field.trim_start_matches("spec."), found.message)
+    };
+    found.map(show).collect()
+}
+
+#[test]
+fn objects_of_built_in_kinds_are_checked_kind_by_kind() {
+    let over = |groups: &str, resources: &str, rest: &str| {
+        kubernetes(&format!(
+            "matchConstraints: {{resourceRules: [{{apiGroups: [{groups}], apiVersions: [v1], operations: ['*'], \
+             resources: [{resources}]}}]}}\n{rest}"
+        ))
+    };
+    let check = |groups: &str, resources: &str, rest: &str, expected: &[&str]| {
+        assert_eq!(
+            type_checked(&over(groups, resources, rest), "1.37"),
+            expected,
+            "{groups} {resources} {rest}"
+        );
+    };
+    let validation = |expression: &str| format!("validations: [{{expression: \"{expression}\"}}]");
+    let replicas = validation("object.spec.replicas <= 5 && oldObject.spec.replicas > 1");
+    check("apps", "deployments, statefulsets", &replicas, &[]);
+    check(
+        "apps",
+        "deployments, statefulsets",
+        &validation("object.spec.replicass <= 5"),
+        &["validations[0].expression: apps/v1, Kind=Deployment; apps/v1, Kind=StatefulSet: undefined field \
+           'replicass' (did you mean `replicas`?)"],
+    );
+    check(
+        "apps",
+        "deployments, statefulsets",
+        &validation("object.spec.paused == 1"),
+        &[
+            "validations[0].expression: apps/v1, Kind=StatefulSet: undefined field 'paused'",
+            "validations[0].expression: apps/v1, Kind=Deployment: found no matching overload for '_==_' applied to \
+             '(bool, int)'",
+        ],
+    );
+    // Times are times there, int-or-string may be either, and null is none of a scalar.
+    let typed = "object.metadata.creationTimestamp < timestamp('2026-01-01T00:00:00Z') && \
+                 object.spec.containers.all(c, c.ports.all(p, p.targetPort == 'x' || p.targetPort == 1)) && \
+                 object.metadata.namespace == 'a' && object.metadata.labels['x'] == 'y'";
+    check("''", "pods", &validation(typed), &[]);
+    check(
+        "''",
+        "pods",
+        &validation("object.spec.nodeName == null"),
+        &[
+            "validations[0].expression: /v1, Kind=Pod: found no matching overload for '_==_' applied to '(string, \
+           null)'",
+        ],
+    );
+    // What a variable holds keeps its type, and what is not known is not checked.
+    check(
+        "''",
+        "pods",
+        "variables: [{name: c, expression: 'object.spec.containers.map(c, c.image)'}]\n\
+         validations: [{expression: \"variables.c.all(i, i > 1)\", messageExpression: \"string(object.spec.node)\"}]",
+        &[
+            "validations[0].expression: /v1, Kind=Pod: found no matching overload for '_>_' applied to '(string, int)'",
+            "validations[0].messageExpression: /v1, Kind=Pod: undefined field 'node'",
+        ],
+    );
+    for (groups, resources) in [("'*'", "pods"), ("''", "'*'"), ("''", "pods/exec"), ("example.com", "pods")]
+    {
+        check(groups, resources, &validation("object.spec.nope == 1"), &[]);
+    }
+    let params =
+        "paramKind: {apiVersion: v1, kind: ConfigMap}\nvalidations: [{expression: params.dat.x == 'y'}]";
+    check(
+        "''",
+        "secrets",
+        params,
+        &["validations[0].expression: undefined field 'dat' (did you mean `data`?)"],
+    );
+    // The version decides what there is, libraries included.
+    let older = over("apps", "statefulsets", &validation("object.spec.x == 1 && [1].includes(1)"));
+    assert_eq!(
+        type_checked(&older, "1.36"),
+        ["validations[0].expression: undeclared reference to 'includes' (in container '')"]
+    );
+    assert_eq!(
+        type_checked(&older, "1.37"),
+        ["validations[0].expression: apps/v1, Kind=StatefulSet: undefined field 'x'"]
+    );
+}
+
+#[test]
+fn what_pods_carry_is_checked_once_for_all_kinds() {
+    let check = |spec: &str, expected: &[&str]| {
+        let documents = policy(
+            "p",
+            &format!("validationActions: [Deny]\nmatchPods: {{kinds: [Pod, Deployment]}}\n{spec}"),
+        );
+        assert_eq!(type_checked(&documents, "1.37"), expected, "{spec}");
+    };
+    check(
+        "validations:\n- expression: podSpec.?hostNetwork.orValue(false) != true && podSpec.nodeName != null\n\
+         - forEach: containers\n  expression: each.kind == 'x' || each.image == 'y' || each.targetContainerName == 'z'\n\
+         - expression: podMetadata.creationTimestamp == 'x' && podMetadata.labels == {'a':'b'}",
+        &[],
+    );
+    check(
+        "validations:\n- expression: podSpec.hostNetwrk\n    == true\n- forEach: containers\n  expression: \
+         each.imag == 'x'\n- expression: object.spec.replicas > 1",
+        &[
+            "validations[0].expression: undefined field 'hostNetwrk' (did you mean `hostNetwork`?)",
+            "validations[1].expression: undefined field 'imag' (did you mean `image`?)",
+            "validations[2].expression: /v1, Kind=Pod: undefined field 'replicas'",
+        ],
+    );
 }

@@ -144,6 +144,17 @@ pub(super) fn check(origin: &Origin, policy: &PolicyDocument) -> Checked {
     Checked { programs, errors: compiler.errors, warnings: compiler.warnings }
 }
 
+/// What is wrong with the expressions of a policy if they may name what `environment` declares.
+pub(super) fn probe(
+    origin: &Origin,
+    policy: &PolicyDocument,
+    environment: Environment,
+) -> Vec<DocumentError> {
+    let mut compiler = ExpressionCompiler::probing(origin, policy, environment);
+    programs(&mut compiler, policy);
+    compiler.errors
+}
+
 /// A policy that cannot be run, but whose match is known: every matching request is an error.
 pub(crate) fn frame(origin: &Origin, policy: &PolicyDocument) -> CompiledPolicy {
     let annotation = |key: &str| policy.annotations.get(&format!("portcullis.dev/{key}")).cloned();

@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// The variable in which `variables` are found.
 pub(super) const VARIABLES: &str = "variables";
 
-/// What every expression of a policy may name, but for its variables and elements.
-pub(super) fn environment(policy: &PolicyDocument) -> Environment {
-    let mut environment = Environment::kubernetes(KubernetesVersion::NEWEST)
+/// What every expression of a policy may name in a version of Kubernetes, but for its variables and elements.
+pub(super) fn environment(policy: &PolicyDocument, version: KubernetesVersion) -> Environment {
+    let mut environment = Environment::kubernetes(version)
         .with_variable("object", Type::Dyn)
         .with_variable("oldObject", Type::Dyn)
         .with_variable("request", Type::Object(request()))

@@ -3,7 +3,7 @@
 use super::declarations::{VARIABLES, environment, of_variable};
 use crate::document::{Code, Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
 use crate::yaml::Position;
-use portcullis_cel::{CompileError, Environment, ObjectType, Program, Type};
+use portcullis_cel::{CompileError, Environment, KubernetesVersion, ObjectType, Program, Type};
 
 /// A program of a policy.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct ExpressionCompiler<'a> {
     pub(crate) errors: Vec<DocumentError>,
     /// What compiles, or may be left out, and hardly does what was meant.
     pub(crate) warnings: Vec<DocumentError>,
+    /// Whether an error has no consequence.
+    probing: bool,
 }
 
 /// What an expression must evaluate to.
@@ -48,11 +50,17 @@ impl<'a> ExpressionCompiler<'a> {
             origin,
             name: &policy.name,
             dialect: policy.dialect,
-            environment: environment(policy),
+            environment: environment(policy, KubernetesVersion::NEWEST),
             variables: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
+            probing: false,
         }
+    }
+
+    /// One for expressions that may name something else, whose errors are no more than that: all of them are told.
+    pub(super) fn probing(origin: &'a Origin, policy: &'a PolicyDocument, environment: Environment) -> Self {
+        Self { environment, probing: true, ..Self::new(origin, policy) }
     }
 
     /// The environment whose bindings serve every expression of the policy.
@@ -199,6 +207,10 @@ impl<'a> ExpressionCompiler<'a> {
         errors: Vec<CompileError>,
     ) {
         for error in errors {
+            if self.probing {
+                self.error(expression, error);
+                continue;
+            }
             let message = format!("{consequence}: {}", error.message);
             let placed = self.place(expression, CompileError { message, ..error });
             self.warnings.push(placed.with_code(code));

@@ -8,6 +8,7 @@ mod matches_nothing;
 mod reads;
 #[cfg(test)]
 mod tests;
+mod typecheck;
 
 pub(crate) use compile::{
     CompiledBinding, CompiledPolicy, CompiledValidation, Programs, Validations, compile, compile_binding,
@@ -16,6 +17,8 @@ pub(crate) use compile::{
 pub(crate) use expression::CompiledExpression;
 pub(crate) use lint::{lint, lint_binding};
 pub(crate) use reads::{Input, Origins, Reads, Unsure};
+pub use typecheck::Typing;
+pub(crate) use typecheck::typecheck;
 
 use crate::document::{Dialect, Origin};
 

@@ -6,8 +6,10 @@ use crate::manifests::{self, STDIN, files_under};
 use crate::report::lint::LintReport;
 use crate::report::model::Problem;
 use crate::report::table::Paint;
+use crate::schemas;
 use crate::terminal::{GlobalArgs, Hinted, write_out};
 use clap::Args;
+use portcullis_core::KubernetesVersion;
 use portcullis_core::document::read_documents;
 use portcullis_core::lint::lint;
 use portcullis_core::set::Sources;
@@ -32,6 +34,9 @@ pub struct LintArgs {
     /// Files or directories of policies: ConfigMaps, or documents as they are; `-` for standard input
     #[arg(default_value = "policies", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The version of Kubernetes whose fields expressions are checked against
+    #[arg(long, value_name = "VERSION", default_value_t = KubernetesVersion::NEWEST)]
+    kubernetes: KubernetesVersion,
     /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
@@ -59,7 +64,8 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         let hint = "policies are documents, or ConfigMaps with the label `portcullis.dev/policy: \"true\"`";
         return Err(Hinted::new(message, hint).into());
     }
-    let report = LintReport::new(&lint(&sources), unreadable, args.strict);
+    let typing = schemas::typing(args.kubernetes)?;
+    let report = LintReport::new(&lint(&sources, Some(&typing)), unreadable, args.strict);
     complain_of_objects(global, &report.unreadable);
     let text = match args.output {
         Output::Table => {

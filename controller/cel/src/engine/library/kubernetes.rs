@@ -56,6 +56,12 @@ impl KubernetesVersion {
     pub const OLDEST: Self = Self(26);
     /// The newest that is known.
     pub const NEWEST: Self = Self(37);
+
+    /// The number behind `1.`.
+    #[must_use]
+    pub fn minor(self) -> u8 {
+        self.0
+    }
 }
 
 impl Default for KubernetesVersion {
