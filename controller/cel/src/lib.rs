@@ -8,8 +8,9 @@ mod syntax;
 pub mod tree;
 
 pub use engine::{
-    Bindings, Environment, Extent, Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter,
-    ObjectType, Origin, Program, Projection, Read, Step, Type, Value,
+    AccessAnswer, AccessAttributes, AccessReview, AccessUser, Authorizer, Bindings, Environment, Extent,
+    Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter, ObjectType, Origin, Program, Projection,
+    Read, ResourceAttributes, Step, Type, Value,
 };
 pub use error::CompileError;
 pub use image::{ImageError, ImageReference};

@@ -1,6 +1,7 @@
 //! What was decided: one outcome per policy, binding and param, with its reasons, before enforcement.
 
 use crate::policy::{Actions, FailurePolicy, PolicyInfo};
+use portcullis_cel::AccessReview;
 use std::sync::Arc;
 
 /// Everything that was found out about one request, in a stable order: by policy, binding and param.
@@ -8,6 +9,9 @@ use std::sync::Arc;
 pub struct Decision {
     /// One entry per pair (policy, binding) and param that matched. Pairs that do not match are not listed.
     pub outcomes: Vec<Outcome>,
+    /// What the authorizer was asked in vain. The verdicts that depend on it are undecidable; whoever can find
+    /// out has the request decided again, at most [`MAX_ROUNDS`](crate::authorization::MAX_ROUNDS) times in all.
+    pub unanswered: Vec<AccessReview>,
 }
 
 /// The result of one policy under one binding with one param.

@@ -1,7 +1,9 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
+use portcullis_cel::Authorizer;
 use portcullis_cel::{Node, Tree};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A snapshot of the cluster as far as policies may see it: Namespaces and params.
 ///
@@ -14,6 +16,8 @@ pub struct Facts {
     objects: BTreeMap<(String, String), Kind>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
+    /// Who answers for the authorizer, if anybody does.
+    authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 /// The objects of one kind.
@@ -34,6 +38,16 @@ impl Facts {
     /// Whether absence here means absence in the cluster.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Lets somebody answer for the authorizer; without, nothing is known of its answers.
+    pub fn set_authorizer(&mut self, authorizer: Arc<dyn Authorizer>) {
+        self.authorizer = Some(authorizer);
+    }
+
+    /// Who answers for the authorizer.
+    pub fn authorizer(&self) -> Option<&Arc<dyn Authorizer>> {
+        self.authorizer.as_ref()
     }
 
     /// Adds an object; a later one of the same kind, namespace and name replaces the earlier.

@@ -11,6 +11,8 @@ pub(crate) const SELECT: u64 = 1;
 pub(crate) const LIST: u64 = 10;
 /// A map literal that is not a constant.
 pub(crate) const MAP: u64 = 30;
+/// An object that a function makes.
+pub(crate) const STRUCT: u64 = 40;
 /// The share of a string that reading it once costs.
 const STRING: f64 = 0.1;
 /// The share of a pattern that a match costs, for each unit of the string.

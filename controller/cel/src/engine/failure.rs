@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::library::AccessReview;
 use super::value::Value;
 
 /// A failed evaluation.
@@ -21,6 +22,8 @@ pub enum FailureKind {
     Evaluation,
     /// A function or operator has no meaning for the types it was given. `&&` and `||` can absorb it.
     NoSuchOverload,
+    /// The authorizer has to be asked first; nothing absorbs this.
+    Needs,
     /// The expression has used up its cost or its memory, or its cost cannot be worked out; nothing absorbs this.
     Budget,
 }
@@ -50,6 +53,11 @@ impl Failure {
         Self::new(format!("no such key: {key}"))
     }
 
+    pub(crate) fn needs(review: &AccessReview) -> Box<Self> {
+        let message = format!("the authorizer's answer (`{review}`)").into();
+        Box::new(Self { kind: FailureKind::Needs, message })
+    }
+
     pub(crate) fn cost() -> Box<Self> {
         let message = "operation cancelled: actual cost limit exceeded";
         Box::new(Self { kind: FailureKind::Budget, message: message.into() })
@@ -74,7 +82,7 @@ impl Failure {
     /// Whether nothing may absorb it.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.kind == FailureKind::Budget
+        matches!(self.kind, FailureKind::Budget | FailureKind::Needs)
     }
 }
 

@@ -51,7 +51,10 @@ pub use cost::Cost;
 pub use environment::Environment;
 pub use failure::{Failure, FailureKind};
 pub use footprint::{Extent, Footprint, Origin, Projection, Read, Step};
-pub use library::{KubernetesVersion, Library, UnknownVersion};
+pub use library::{
+    AccessAnswer, AccessAttributes, AccessReview, AccessUser, Authorizer, KubernetesVersion, Library,
+    ResourceAttributes, UnknownVersion,
+};
 pub use map::{Key, MapValue};
 pub use meter::Meter;
 pub use program::Program;

@@ -55,7 +55,7 @@ fn outcome(actions: Actions, findings: Vec<Finding>) -> Outcome {
 }
 
 fn answer(outcomes: Vec<Outcome>) -> Answer {
-    enforce(&Decision { outcomes }, Door::Admission, false)
+    enforce(&Decision { outcomes, ..Decision::default() }, Door::Admission, false)
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn what_two_bindings_report_alike_keeps_its_strongest_action() {
 fn undecidable_is_an_error_at_admission_and_nothing_offline() {
     let mut undecidable = outcome(DENY, Vec::new());
     undecidable.verdict = Verdict::Undecidable(vec!["the user".to_owned(), "the old object".to_owned()]);
-    let decision = Decision { outcomes: vec![undecidable.clone()] };
+    let decision = Decision { outcomes: vec![undecidable.clone()], ..Decision::default() };
     assert!(enforce(&decision, Door::Offline, false).allowed);
     assert_eq!(effect(&undecidable, Door::Offline, false), Effect::None);
     let answer = enforce(&decision, Door::Admission, false);
@@ -159,8 +159,12 @@ fn skips_lead_to_nothing() {
 fn failures_are_recorded_where_audit_is_asked_for() {
     let violation = || vec![finding(FindingKind::Violation, "m", "spec.x")];
     let recorded = |actions, audit_only| {
-        enforce(&Decision { outcomes: vec![outcome(actions, violation())] }, Door::Admission, audit_only)
-            .audit_annotations
+        enforce(
+            &Decision { outcomes: vec![outcome(actions, violation())], ..Decision::default() },
+            Door::Admission,
+            audit_only,
+        )
+        .audit_annotations
     };
     assert_eq!(recorded(DENY, false), []);
     assert_eq!(

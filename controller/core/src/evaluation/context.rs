@@ -1,6 +1,7 @@
 //! What the expressions of all policies see of one request, each part built at most once and only if read.
 
 use super::excepted::Excepted;
+use crate::authorization::{self, Asked};
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::Match;
@@ -9,19 +10,21 @@ use crate::pod::{self, Lists, PodView};
 use crate::policy::{CompiledBinding, CompiledPolicy, Input, Reads, Unsure};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::tree::{Builder, Root};
-use portcullis_cel::{Bindings, Node, Tree, Value};
-use std::sync::OnceLock;
+use portcullis_cel::{AccessReview, Authorizer, Bindings, Node, Tree, Value};
+use std::sync::{Arc, OnceLock};
 
 /// One request under decision.
 pub(crate) struct Context<'a> {
     pub(crate) request: &'a Request,
     pub(crate) facts: &'a Facts,
+    answers: Option<&'a Arc<dyn Authorizer>>,
     exceptions: &'a [Exception],
     now: jiff::Timestamp,
     /// Whether the request creates or updates a mirror Pod of the requesting node itself.
     pub(crate) is_mirror_pod: bool,
     request_tree: OnceLock<Tree>,
     objects: OnceLock<Objects<'a>>,
+    authorizer: OnceLock<Arc<Asked>>,
 }
 
 /// The objects of a request with the views of them that `matchPods` binds.
@@ -43,18 +46,44 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         request: &'a Request,
         facts: &'a Facts,
+        answers: Option<&'a Arc<dyn Authorizer>>,
         exceptions: &'a [Exception],
         now: jiff::Timestamp,
     ) -> Self {
         Self {
             request,
             facts,
+            answers,
             exceptions,
             now,
             is_mirror_pod: pod::is_mirror_pod_of_requester(request),
             request_tree: OnceLock::new(),
             objects: OnceLock::new(),
+            authorizer: OnceLock::new(),
         }
+    }
+
+    /// Binds `authorizer` and `authorizer.requestResource`, where they are read.
+    pub(crate) fn bind_authorizer(&self, reads: &Reads, bindings: &mut Bindings<'a>) {
+        let (asks, asks_of_request) = (reads.reads(Input::Authorizer), reads.reads(Input::RequestResource));
+        if !asks && !asks_of_request {
+            return;
+        }
+        let asked = self.authorizer.get_or_init(|| Arc::new(Asked::new(self.answers.cloned())));
+        let answers: Arc<dyn Authorizer> = Arc::<Asked>::clone(asked);
+        let user = self.request.user.as_ref().map(|user| Arc::new(authorization::user(user)));
+        if asks_of_request && let Some(resource) = authorization::request_resource(self.request) {
+            let check = Value::resource_check(user.clone(), Arc::clone(&answers), resource);
+            bindings.set(Input::RequestResource.name(), check);
+        }
+        if asks {
+            bindings.set(Input::Authorizer.name(), Value::authorizer(user, answers));
+        }
+    }
+
+    /// What the authorizer was asked in vain.
+    pub(crate) fn unanswered(&self) -> Vec<AccessReview> {
+        self.authorizer.get().map(|asked| asked.unanswered()).unwrap_or_default()
     }
 
     /// Whether a policy's own constraints match.

@@ -100,10 +100,11 @@ impl<'a, 'b> Judge<'a, 'b> {
             // There it is not given to conditions (`matchconditions/matcher.go`).
             phase.set("namespaceObject", Value::Null);
         }
-        let missing = self.missing_in_condition(&self.programs.condition_reads);
+        let mut missing = self.missing_in_condition(&self.programs.condition_reads);
+        let all_known = missing.is_empty();
         let mut errors = Vec::new();
         for (name, condition) in conditions {
-            if !missing.is_empty() && !self.missing_in_condition(&self.reads_of(condition)).is_empty() {
+            if !all_known && !self.missing_in_condition(&self.reads_of(condition)).is_empty() {
                 continue;
             }
             match phase
@@ -116,6 +117,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     return false;
                 }
                 Ok(Err(other)) => errors.push(not_bool(condition, &other)),
+                Err(error) if error.kind == FailureKind::Needs => missing.push(error.message.into_owned()),
                 Err(error) => errors.push(self.error_text(condition, &self.reads_of(condition), &error)),
             }
         }
@@ -153,9 +155,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         for (index, validation) in validations.list.iter().enumerate() {
             let missing = self.context.missing(&validation.reads);
             if !missing.is_empty() {
-                self.undecidable.extend(
-                    missing.into_iter().filter(|name| !self.undecidable.contains(name)).collect::<Vec<_>>(),
-                );
+                missing.into_iter().for_each(|name| self.cannot_decide(name));
                 continue;
             }
             match &validation.for_each {
@@ -184,6 +184,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     self.check(phase, validation, index, Some((position, element)), violations);
                 }
             }
+            Err(error) if error.kind == FailureKind::Needs => self.cannot_decide(error.message.into_owned()),
             Err(error) => {
                 let message = self.error_text(list, &validation.reads, &error);
                 self.error(index, message);
@@ -210,10 +211,17 @@ impl<'a, 'b> Judge<'a, 'b> {
                 }
                 None => self.error(index, not_bool(expression, value.type_name())),
             },
+            Err(error) if error.kind == FailureKind::Needs => self.cannot_decide(error.message.into_owned()),
             Err(error) => {
                 let message = self.error_text(expression, &validation.reads, &error);
                 self.error(index, message);
             }
+        }
+    }
+
+    fn cannot_decide(&mut self, missing: String) {
+        if !self.undecidable.contains(&missing) {
+            self.undecidable.push(missing);
         }
     }
 
@@ -321,6 +329,8 @@ impl<'a, 'b> Judge<'a, 'b> {
                         self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
                     }
                 },
+                // Nothing is told that is not known, as where something else of the request is missing.
+                Err(error) if error.kind == FailureKind::Needs => {}
                 Err(error) => {
                     let message = self.error_text(expression, &self.reads_of(expression), &error);
                     self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));

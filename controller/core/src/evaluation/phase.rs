@@ -6,7 +6,7 @@
 
 use super::{Context, params::Param};
 use crate::policy::{CompiledExpression, Input, Programs, Reads};
-use portcullis_cel::{Bindings, Failure, Lazy, Meter, Program, Value};
+use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Meter, Program, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -114,6 +114,9 @@ impl<'a> Variables<'a> {
         }
         let meter = self.meter().with_memory(&self.memory);
         Some(self.charge(&variable.program, &bindings, &meter).map_err(|mut failure| {
+            if failure.kind == FailureKind::Needs {
+                return failure;
+            }
             failure.message =
                 format!("composited variable \"{name}\" fails to evaluate: {}", failure.message).into();
             failure
@@ -156,6 +159,7 @@ pub(super) fn phase<'a>(
     {
         bindings.set("namespaceObject", Value::from_json(namespace));
     }
+    context.bind_authorizer(reads, &mut bindings);
     Phase::new(programs, bindings, budget)
 }
 

@@ -1,6 +1,7 @@
 //! What the expressions of a policy may name, and of which types: `request` and `namespaceObject` as the API
 //! server declares them, inline `params` by their values or their schema.
 
+use super::Input;
 use crate::document::{Dialect, Matching, Params, ParamsSchema, PolicyDocument, SchemaType};
 use portcullis_cel::{Environment, KubernetesVersion, ObjectType, Type};
 use serde_json::Value as Json;
@@ -16,7 +17,9 @@ pub(super) fn environment(policy: &PolicyDocument, version: KubernetesVersion) -
         .with_variable("object", Type::Dyn)
         .with_variable("oldObject", Type::Dyn)
         .with_variable("request", Type::Object(request()))
-        .with_variable("namespaceObject", Type::Object(namespace()));
+        .with_variable("namespaceObject", Type::Object(namespace()))
+        .with_variable(Input::Authorizer.name(), Type::authorizer())
+        .with_variable(Input::RequestResource.name(), Type::resource_check());
     if let Some(params) = params(policy) {
         environment = environment.with_variable("params", params);
     }

@@ -1,5 +1,6 @@
 //! One compiled CEL expression, and what each kind of expression must be.
 
+use super::Input;
 use super::declarations::{VARIABLES, environment, of_variable};
 use crate::document::{Code, Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
 use crate::yaml::Position;
@@ -103,7 +104,7 @@ impl<'a> ExpressionCompiler<'a> {
         let expression = &variable.expression;
         let compiled = match self.try_compile(expression, Expected::Anything, None) {
             Ok(compiled) => Some(compiled),
-            Err(errors) if self.dialect == Dialect::Portcullis || names_authorizer(&errors) => {
+            Err(errors) if self.dialect == Dialect::Portcullis => {
                 self.refuse(expression, errors);
                 None
             }
@@ -139,11 +140,6 @@ impl<'a> ExpressionCompiler<'a> {
                 let consequence = "this messageExpression does not compile, and is never used";
                 self.warn_of_each(Code::UnusedMessage, consequence, expression, errors);
                 Some(None)
-            }
-            Err(errors) if names_authorizer(&errors) => {
-                let message = "`authorizer` cannot be used in a messageExpression".to_owned();
-                self.error(expression, CompileError { message, line: 1, column: 1, hint: None });
-                None
             }
             Err(errors) => {
                 errors.into_iter().for_each(|error| self.error(expression, error));
@@ -181,16 +177,15 @@ impl<'a> ExpressionCompiler<'a> {
             let message = format!("must evaluate to a list but got {found}");
             return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
         }
+        // What is told is worded after the verdict, without anything that could change it (`validator.go`).
+        if expected == Expected::String && names_authorizer(&program) {
+            let message = "`authorizer` cannot be used in messages and field paths".to_owned();
+            return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
+        }
         Ok(CompiledExpression { program, broken: None })
     }
 
     fn refuse(&mut self, expression: &Expression, errors: Vec<CompileError>) {
-        // What else is said of such an expression follows from that name alone.
-        if names_authorizer(&errors) {
-            let message = "`authorizer` is not supported yet".to_owned();
-            self.error(expression, CompileError { message, line: 1, column: 1, hint: None });
-            return;
-        }
         errors.into_iter().for_each(|error| self.error(expression, error));
     }
 
@@ -225,6 +220,6 @@ impl<'a> ExpressionCompiler<'a> {
     }
 }
 
-fn names_authorizer(errors: &[CompileError]) -> bool {
-    errors.iter().any(|error| error.message.contains("'authorizer'"))
+fn names_authorizer(program: &Program) -> bool {
+    [Input::Authorizer, Input::RequestResource].iter().any(|input| program.footprint().mentions(input.name()))
 }

@@ -20,11 +20,13 @@ pub(crate) enum Input {
     OldPodSpec,
     Containers,
     Images,
+    Authorizer,
+    RequestResource,
 }
 
 impl Input {
     /// Every one.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Object,
         Self::OldObject,
         Self::Request,
@@ -35,6 +37,8 @@ impl Input {
         Self::OldPodSpec,
         Self::Containers,
         Self::Images,
+        Self::Authorizer,
+        Self::RequestResource,
     ];
 
     /// As expressions write it.
@@ -50,6 +54,8 @@ impl Input {
             Self::OldPodSpec => "oldPodSpec",
             Self::Containers => "containers",
             Self::Images => "images",
+            Self::Authorizer => "authorizer",
+            Self::RequestResource => "authorizer.requestResource",
         }
     }
 }
@@ -205,7 +211,11 @@ impl From<Footprint> for Reads {
             for what in unsure(&read) {
                 reads.unsure.entry(*what).or_default().push(read.path());
             }
-            reads.circumstances |= &*read.variable == "request" && !is_same_for_an_object(&read);
+            reads.circumstances |= match &*read.variable {
+                "request" => !is_same_for_an_object(&read),
+                "authorizer" | "authorizer.requestResource" => true,
+                _ => false,
+            };
         }
         Self { footprint, ..reads }
     }
@@ -224,6 +234,7 @@ fn unsure(read: &Read) -> &'static [Unsure] {
         ("oldObject" | "oldPodSpec", _) => &[Unsure::OldObject],
         ("namespaceObject", _) => &[Unsure::NamespaceObject],
         ("params", _) => &[Unsure::Params],
+        ("authorizer.requestResource", _) => &[Unsure::Resource, Unsure::Namespace],
         ("request", Some("userInfo")) => &[Unsure::User],
         ("request", Some("resource" | "requestResource")) => &[Unsure::Resource],
         ("request", Some("namespace")) => &[Unsure::Namespace],

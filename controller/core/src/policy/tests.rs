@@ -175,9 +175,9 @@ fn what_is_told_must_be_a_string_and_what_is_iterated_over_a_list() {
             "must evaluate to string but got dyn (convert it, as in `string(…)`)",
         ),
         (
-            "messageExpression: authorizer.x",
+            "messageExpression: authorizer.path('/x').check('get').reason()",
             "messageExpression",
-            "`authorizer` cannot be used in a messageExpression",
+            "`authorizer` cannot be used in messages and field paths",
         ),
         (
             "fieldPath: object.x",

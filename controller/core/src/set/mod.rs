@@ -12,6 +12,7 @@ use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
+use portcullis_cel::Authorizer;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -158,10 +159,22 @@ impl PolicySet {
     ///
     /// Requests for objects that are kept out of the webhook (see [`is_excluded`]) match nothing.
     pub fn decide(&self, pairs: Pairs, request: &Request, facts: &Facts, now: jiff::Timestamp) -> Decision {
+        self.decide_by_answers(pairs, request, facts, facts.authorizer(), now)
+    }
+
+    /// The same with somebody else to answer for the authorizer.
+    pub fn decide_by_answers(
+        &self,
+        pairs: Pairs,
+        request: &Request,
+        facts: &Facts,
+        answers: Option<&Arc<dyn Authorizer>>,
+        now: jiff::Timestamp,
+    ) -> Decision {
         if is_excluded(request, &self.controller_namespace) {
             return Decision::default();
         }
-        let context = Context::new(request, facts, &self.exceptions, now);
+        let context = Context::new(request, facts, answers, &self.exceptions, now);
         let mut outcomes = Vec::new();
         for id in self.index.candidates(request) {
             let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
@@ -174,7 +187,7 @@ impl PolicySet {
                 outcomes.extend(evaluation::judge(&Candidate { policy, bindings }, &context));
             }
         }
-        Decision { outcomes }
+        Decision { outcomes, unanswered: context.unanswered() }
     }
 }
 

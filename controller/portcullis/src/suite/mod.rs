@@ -3,11 +3,13 @@
 //! A case is decided twice: as an admission request, with a user and the old object, and offline, as check
 //! and audit see the object: nobody asks, and nothing is known of what was there before.
 
+mod authorizations;
 mod fields;
 mod read;
 mod request;
 mod run;
 
+pub use authorizations::Rules;
 pub use read::{Loaded, load};
 pub use request::user;
 pub use run::{expect_of, run, with_params};
@@ -20,6 +22,7 @@ use regex::Regex;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A `Suite` document as read, its samples included.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Case {
     /// Namespaces, params and definitions that the policies may look at. The request's Namespace is among
     /// them: without labels of its own if the case gives none.
     pub resources: Vec<Json>,
+    /// What the authorizer allows; `None` where the case does not say, and nothing is known of its answers.
+    pub authorizations: Option<Arc<Rules>>,
     /// Looks at this policy only; `None` at all that the suite tests.
     pub policy: Option<String>,
     /// The verdict at admission.
@@ -102,9 +107,13 @@ impl Expect {
 }
 
 impl Case {
-    /// What the policies may look at. Offline nobody knows whether that is everything.
+    /// What the policies may look at. Offline nobody knows whether that is everything, and nobody answers for
+    /// the authorizer.
     pub fn facts(&self, complete: bool) -> Facts {
         let mut facts = Facts::new(complete);
+        if let Some(rules) = self.authorizations.as_ref().filter(|_| complete) {
+            facts.set_authorizer(Arc::<Rules>::clone(rules));
+        }
         self.resources.iter().cloned().for_each(|object| facts.add(object));
         facts
     }

@@ -1,5 +1,6 @@
 //! Reads suites: fields checked by name, positions kept, samples fetched from beside the suite.
 
+use super::authorizations::Rules;
 use super::fields::{Fault, Fields};
 use super::request::{from_node, from_object, user_from};
 use super::{Case, Expect, Suite};
@@ -26,6 +27,7 @@ const CASE_FIELDS: &[&str] = &[
     "user",
     "params",
     "resources",
+    "authorizations",
     "policy",
     "expect",
     "expectOffline",
@@ -121,7 +123,8 @@ impl Reader<'_> {
         }
         add_namespace(&mut resources, &request);
         let expect = self.expectation(&fields, "expect")?.ok_or_else(|| fields.lacks("expect"))?;
-        let plain = ["request", "user", "old"].iter().all(|field| fields.get(field).is_none());
+        let plain =
+            ["request", "user", "old", "authorizations"].iter().all(|field| fields.get(field).is_none());
         let expect_offline = self.expectation(&fields, "expectOffline")?.or(plain.then_some(expect));
         Ok(Case {
             name,
@@ -134,6 +137,7 @@ impl Reader<'_> {
             object_file,
             params: fields.get("params").map(Node::to_json),
             resources,
+            authorizations: fields.get("authorizations").map(Rules::read).transpose()?.map(Arc::new),
             policy: fields.text("policy")?,
             expect,
             expect_offline,

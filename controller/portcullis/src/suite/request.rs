@@ -126,7 +126,7 @@ pub fn user(username: &str, mut groups: Vec<String>) -> UserInfo {
     UserInfo { username: username.to_owned(), uid: String::new(), groups, extra: BTreeMap::new() }
 }
 
-fn strings(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
+pub(super) fn strings(name: &str, node: &Node) -> Result<Vec<String>, Fault> {
     let wrong = |node: &Node| Fault::new(node.at, format!("`{name}` must be a list of strings"));
     let Value::Sequence(items) = &node.value else { return Err(wrong(node)) };
     items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(item))).collect()

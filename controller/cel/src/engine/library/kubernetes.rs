@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use thiserror::Error;
 
 use super::super::environment::Environment;
-use super::{Feature, Library, cidr, ip, list_extension, lists, quantity, regex, semver, sets, strings, url};
+use super::{
+    Feature, Library, authorizer, cidr, ip, list_extension, lists, quantity, regex, semver, sets, strings,
+    url,
+};
 
 /// A minor version of Kubernetes, of those whose expressions are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +39,7 @@ static ADDITIONS: &[(u8, Addition)] = &[
     (0, Functions(&lists::VERSION_0)),
     (0, Functions(&strings::VERSION_0)),
     (0, Functions(&url::LIBRARY)),
+    (27, Functions(&authorizer::LIBRARY)),
     (28, Language(Feature::CrossTypeComparison)),
     (28, Language(Feature::Optionals)),
     (28, Functions(&quantity::LIBRARY)),
@@ -44,6 +48,7 @@ static ADDITIONS: &[(u8, Addition)] = &[
     (29, Functions(&sets::LIBRARY)),
     (30, Functions(&ip::LIBRARY)),
     (30, Functions(&cidr::LIBRARY)),
+    (31, Functions(&authorizer::SELECTORS)),
     (32, Language(Feature::TwoVariableMacros)),
     (33, Functions(&semver::LIBRARY)),
     (34, Functions(&list_extension::LIBRARY)),

@@ -1,9 +1,11 @@
 //! Libraries beside the standard one, each a table that an environment can take in, and which of them each
 //! version of Kubernetes has.
 
+mod access;
 mod addr;
 mod amount;
 mod args;
+mod authorizer;
 mod cidr;
 mod decimal;
 mod features;
@@ -21,6 +23,7 @@ mod sets;
 mod strings;
 mod url;
 
+pub use access::{AccessAnswer, AccessAttributes, AccessReview, AccessUser, Authorizer, ResourceAttributes};
 pub(crate) use features::{Feature, Features};
 pub use kubernetes::{KubernetesVersion, UnknownVersion};
 pub(crate) use list_extension::{SORT_BY_KEYS, cost_of_sort, sort_by_keys};

@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole, by area.
 
+mod authorizing;
 mod checking;
 mod costs;
 mod evaluating;
