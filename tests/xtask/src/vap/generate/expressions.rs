@@ -195,6 +195,36 @@ const CUSTOM: &[&str] = &[
     "object.spec.size > 3.5",
     "object.apiVersion == 'example.com/v1'",
 ];
+/// With Kubernetes' own functions.
+const LIBRARIES: &[&str] = &[
+    "object.metadata.name.lowerAscii() == object.metadata.name",
+    "object.metadata.name.split('-').size() == 1",
+    "object.metadata.name.replace('e', 'a').indexOf('a') == 1",
+    "'%s in %d parts'.format([object.kind, size(object.metadata.name)]).contains('7')",
+    "object.metadata.name.find('[0-9]+') == ''",
+    "object.metadata.name.findAll('[a-z]').size() > 2",
+    "['web', 'db'].isSorted()",
+    "[size(object.metadata.name), 3].max() > 3",
+    "[1, 2, size(object.metadata.name)].sum() < 8",
+    "sets.contains(['web', 'db'], [string(object.metadata.name)])",
+    "sets.intersects(['dev'], request.userInfo.groups)",
+    "quantity('500m').isLessThan(quantity('1'))",
+    "isQuantity(object.metadata.name)",
+    "quantity(object.spec.containers[0].resources.limits.memory).isGreaterThan(quantity('512Mi'))",
+    "quantity(object.spec.limits.cpu).add(quantity('1')).compareTo(quantity('1.1')) == 0",
+    "url('https://' + object.metadata.name + '.example.com:8443/a?b=c').getPort() == '8443'",
+    "isURL('/' + object.metadata.name)",
+    "url('https://' + object.metadata.name).getHostname() == 'web'",
+    "ip('10.0.0.7').family() == 4 && !isIP(object.metadata.name)",
+    "cidr('10.0.0.0/8').containsIP('10.' + string(size(object.metadata.name)) + '.0.1')",
+    "semver('1.2.3').isLessThan(semver('1.' + string(size(object.metadata.name)) + '.0'))",
+    "isSemver(object.metadata.name)",
+    "!format.dns1123Label().validate(object.metadata.name).hasValue()",
+    "format.named('uuid').hasValue() && format.uuid().validate(object.metadata.name).value().size() == 1",
+    "strings.quote(object.metadata.name).startsWith('\"')",
+    "[3, 1, 2].sort()[0] == 1",
+    "lists.range(size(object.metadata.name)).size() > 2",
+];
 /// Evaluated, each of these fails on most objects.
 const FAILING: &[&str] = &[
     "object.spec.nothing.here == 1",
@@ -221,6 +251,15 @@ const FAILING: &[&str] = &[
     "{'a': 1}[object.metadata.name] == 1",
     "object.metadata.labels.app.nothing == 1",
     "!object.metadata.name",
+    "quantity(object.metadata.name).isLessThan(quantity('1'))",
+    "ip(object.metadata.name).family() == 4",
+    "cidr(object.metadata.name).prefixLength() == 8",
+    "semver(object.metadata.name).major() == 1",
+    "url(object.metadata.name).getHost() == ''",
+    "'%d'.format([object.metadata.name]) == ''",
+    "object.metadata.name.substring(7, 3) == ''",
+    "object.metadata.name.charAt(99) == ''",
+    "lists.range(size(object.metadata.name) - 10).max() > 0",
     "object.metadata.name ? true : false",
     "(object.metadata.name && false) || true",
     "object.metadata.labels.none == 'a' || object.metadata.annotations.none == 'b'",
@@ -237,7 +276,7 @@ pub(super) fn truth(dice: &mut Dice<'_>, scope: &Scope) -> String {
         if let (true, Some(kind)) = (dice.percent(50), scope.params) {
             return dice.pick(of_params(kind)).to_owned();
         }
-        let lists = [about(scope), about(scope), ANY, REQUEST, NAMESPACE];
+        let lists = [about(scope), about(scope), ANY, REQUEST, NAMESPACE, LIBRARIES];
         let at = dice.between(0, lists.len() - 1);
         dice.pick(lists[at]).to_owned()
     };

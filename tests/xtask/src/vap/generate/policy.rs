@@ -197,16 +197,9 @@ fn validations(dice: &mut Dice<'_>, scope: &Scope) -> Vec<Json> {
 
 fn validation(dice: &mut Dice<'_>, scope: &Scope, expression: &str) -> Json {
     let mut validation = json!({"expression": expression});
-    match dice.one_of(&[
-        "reason.default",
-        "reason.invalid",
-        "reason.forbidden",
-        "reason.unauthorized",
-        "reason.too-large",
-    ]) {
+    match dice.one_of(&["reason.default", "reason.invalid", "reason.forbidden", "reason.too-large"]) {
         "reason.invalid" => validation["reason"] = json!("Invalid"),
         "reason.forbidden" => validation["reason"] = json!("Forbidden"),
-        "reason.unauthorized" => validation["reason"] = json!("Unauthorized"),
         "reason.too-large" => validation["reason"] = json!("RequestEntityTooLarge"),
         _ => {}
     }
