@@ -22,8 +22,6 @@ type testCase struct {
 	Equivalent []kind
 	// Webhook is what a webhook's rules ask for, where that is not what was requested.
 	Webhook *kind
-	// Allowed are the authorizer's answers by question; what is not listed is not allowed.
-	Allowed map[string]verdict
 	Request request
 	// Untyped keeps built-in kinds as they were written; the API server decodes them into Go types.
 	Untyped bool
@@ -37,14 +35,6 @@ type kind struct {
 	Kind       string
 	Resource   string
 	Namespaced bool
-}
-
-// verdict is an answer of the authorizer.
-type verdict struct {
-	// Decision is `allow`, `deny` or empty for no opinion.
-	Decision string
-	Reason   string
-	Error    string
 }
 
 // request is an AdmissionRequest whose objects are not decoded yet.

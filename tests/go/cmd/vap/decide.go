@@ -92,7 +92,7 @@ func prepare(c *testCase) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	plugin, stop, err := newPlugin(hooks, known, c.Allowed)
+	plugin, stop, err := newPlugin(hooks, known)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func validateAll(ctx context.Context, p *prepared) error {
 	for _, hook := range p.hooks {
 		for range hook.Bindings {
 			hook.Evaluator.Validate(ctx, p.request.GetResource(), versioned, nil, namespace,
-				celconfig.RuntimeCELCostBudget, table(nil))
+				celconfig.RuntimeCELCostBudget, lots{})
 		}
 	}
 	return nil

@@ -139,6 +139,11 @@ pub(super) const FEATURES: &[Feature] = &[
     feature("annotations.failing", 14, &["annotations"]),
     feature("annotations.long", 10, &["annotations"]),
     feature("annotations.of-bindings", 30, &["annotations", "bindings.several"]),
+    // The authorizer.
+    feature("authorizer", 10, &[]),
+    feature("authorizer.in-condition", 8, &["conditions"]),
+    feature("authorizer.in-variable", 8, &["variables"]),
+    feature("authorizer.in-annotation", 8, &["annotations"]),
     // Budgets.
     feature("cost.expression", 0, &[]),
     feature("cost.binding", 0, &[]),

@@ -7,6 +7,7 @@ mod dice;
 mod explained;
 mod features;
 mod generate;
+mod lots;
 pub(crate) mod ours;
 pub(crate) mod peer;
 mod real;

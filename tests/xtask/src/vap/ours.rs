@@ -1,6 +1,7 @@
 //! Our side: policies read from ConfigMaps, the AdmissionReview read and answered as the webhook does it.
 
 use super::answer::Answer;
+use super::lots::Lots;
 use anyhow::{Context, Result, bail};
 use portcullis::webhook::review::{Reply, Review};
 use portcullis_core::document::read_manifest;
@@ -39,6 +40,7 @@ impl World {
         let sources =
             Sources { config_maps: manifest.config_maps, failures: manifest.failures, ..Sources::default() };
         let mut facts = Facts::new(true);
+        facts.set_authorizer(Arc::new(Lots));
         for object in case["namespaces"].as_array().into_iter().chain(case["params"].as_array()).flatten() {
             facts.add(object.clone());
         }

@@ -225,6 +225,22 @@ const LIBRARIES: &[&str] = &[
     "[3, 1, 2].sort()[0] == 1",
     "lists.range(size(object.metadata.name)).size() > 2",
 ];
+/// Questions to the authorizer.
+const AUTHORIZER: &[&str] = &[
+    "authorizer.path('/healthz').check('get').allowed()",
+    "authorizer.group('apps').resource('deployments').namespace('shop').check('create').allowed()",
+    "authorizer.group('').resource('pods').subresource('exec').name(request.name).check('create').allowed()",
+    "authorizer.requestResource.check('delete').allowed()",
+    "authorizer.requestResource.check('get').reason() == 'by lot'",
+    "authorizer.requestResource.check('watch').errored()",
+    "authorizer.serviceAccount('shop', 'builder').group('').resource('secrets').check('list').allowed()",
+    "authorizer.group('').resource('nodes').check('update').error() == ''",
+    "authorizer.group('').resource('nodes').check(request.operation.lowerAscii()).allowed()",
+    "['get', 'list', 'watch'].all(verb, authorizer.group('').resource('pods').namespace(request.namespace).check(verb).allowed())",
+    "authorizer.serviceAccount('Shop', 'builder').path('/').check('get').allowed()",
+    "authorizer.group('').resource('pods').labelSelector('app=web').check('list').allowed()",
+    "authorizer.group('').resource('pods').fieldSelector('spec.nodeName=a').check('list').allowed()",
+];
 /// Evaluated, each of these fails on most objects.
 const FAILING: &[&str] = &[
     "object.spec.nothing.here == 1",
@@ -297,6 +313,11 @@ pub(super) fn truth(dice: &mut Dice<'_>, scope: &Scope) -> String {
 /// A bool whose evaluation mostly fails.
 pub(super) fn failing(dice: &mut Dice<'_>) -> String {
     dice.pick(FAILING).to_owned()
+}
+
+/// A bool that the authorizer knows.
+pub(super) fn authorized(dice: &mut Dice<'_>) -> String {
+    dice.pick(AUTHORIZER).to_owned()
 }
 
 /// A text: for messages, audit annotations and variables.

@@ -88,6 +88,9 @@ fn conditions(dice: &mut Dice<'_>, scope: &Scope) -> Vec<Json> {
             texts.push(expressions::failing(dice));
         }
     }
+    if dice.happens("authorizer.in-condition") {
+        texts.push(expressions::authorized(dice));
+    }
     if dice.happens("conditions.namespace-object") {
         texts.push("namespaceObject.metadata.name == 'shop'".to_owned());
     }
@@ -132,6 +135,10 @@ fn variables(dice: &mut Dice<'_>, scope: &mut Scope) -> Vec<Json> {
         made.push(json!({"name": "fails", "expression": expressions::failing(dice)}));
         usable = vec![Variable { name: "fails".to_owned(), kind: VariableKind::Bool }];
     }
+    if dice.happens("authorizer.in-variable") {
+        made.push(json!({"name": "may", "expression": expressions::authorized(dice)}));
+        usable.push(Variable { name: "may".to_owned(), kind: VariableKind::Bool });
+    }
     if dice.happens("broken.variable") {
         made.push(json!({"name": "broken", "expression": "object.spec +"}));
         if dice.percent(50) {
@@ -157,6 +164,9 @@ fn validations(dice: &mut Dice<'_>, scope: &Scope) -> Vec<Json> {
     if dice.happens("validations.several") {
         expressions
             .extend((0..dice.between(1, 3)).map(|_| expressions::truth(dice, scope)).collect::<Vec<_>>());
+    }
+    if dice.happens("authorizer") {
+        expressions.push(expressions::authorized(dice));
     }
     if dice.happens("validations.many") {
         expressions.extend((0..60).map(|at| format!("request.kind.version == 'none-{at}'")));
@@ -285,6 +295,9 @@ fn annotations(dice: &mut Dice<'_>, scope: &Scope) -> Vec<Json> {
     }
     if !scope.variables.is_empty() && dice.happens("variables.in-annotation") {
         texts.push(format!("'it is ' + string(variables.{})", scope.variables[0].name));
+    }
+    if dice.happens("authorizer.in-annotation") {
+        texts.push(format!("string({})", expressions::authorized(dice)));
     }
     if dice.happens("cost.annotation") {
         texts.extend(std::iter::repeat_n(format!("{COSTLY} ? 'a' : 'b'"), 12));
