@@ -1,6 +1,7 @@
 //! Cases: a request, the policies and bindings that it meets, and the cluster around it.
 
 mod expressions;
+mod lists;
 mod matching;
 mod policy;
 mod request;
