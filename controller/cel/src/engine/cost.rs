@@ -50,11 +50,7 @@ impl Cost {
     /// Both arguments read once.
     pub const BOTH: Self = Self::rule(|args, _| traversal(size_at(args, 0) + size_at(args, 1)));
     /// A regular expression, the second argument, over the first.
-    pub const MATCH: Self = Self::rule(|args, _| {
-        let text = ((1.0 + size_at(args, 0) as f64) * STRING).ceil() as u64;
-        let pattern = (size_at(args, 1) as f64 * REGEX).ceil() as u64;
-        text.saturating_mul(pattern)
-    });
+    pub const MATCH: Self = Self::rule(|args, _| pattern(size_at(args, 0), size_at(args, 1)));
     /// A search for the second argument in the first.
     pub const SEARCH: Self =
         Self::rule(|args, _| traversal(size_at(args, 0)).saturating_mul(traversal(size_at(args, 1))));
@@ -96,6 +92,12 @@ impl fmt::Debug for Cost {
 /// What reading a value so many times costs.
 pub(crate) fn traversals(value: &Value<'_>, times: u64) -> u64 {
     traversal(size(value) * times)
+}
+
+/// What a pattern of a length costs over a text of a size.
+pub(crate) fn pattern(text: u64, pattern: u64) -> u64 {
+    let text = ((1.0 + text as f64) * STRING).ceil() as u64;
+    text.saturating_mul((pattern as f64 * REGEX).ceil() as u64)
 }
 
 /// What reading so many characters or elements once costs.

@@ -62,7 +62,7 @@ fn shape(name: &str, args: usize) -> Option<Shape> {
         ("all", 3) => (FoldKind::All, true, false),
         ("exists", 2) => (FoldKind::Exists, false, false),
         ("exists", 3) => (FoldKind::Exists, true, false),
-        ("exists_one" | "existsOne", 2) => (FoldKind::ExistsOne, false, false),
+        ("exists_one", 2) => (FoldKind::ExistsOne, false, false),
         ("exists_one" | "existsOne", 3) => (FoldKind::ExistsOne, true, false),
         ("map", 2) => (FoldKind::List, false, false),
         ("map", 3) | ("filter", 2) => (FoldKind::List, false, true),

@@ -47,8 +47,7 @@ pub(crate) fn with_parsed<T>(
 }
 
 fn parse(source: &str, features: Features) -> Result<Tree, Vec<CompileError>> {
-    let escapes = features.has(Feature::EscapedFields);
-    let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(escapes);
+    let parser = ENV.parser().max_recursion_depth(MAX_RECURSION).enable_ident_escape_syntax(true);
     let (expression, info) = parser
         .parse_with_source_info(source)
         .map_err(|errors| vec![syntax::first_error(source, &errors.errors)])?;

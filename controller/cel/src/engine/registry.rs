@@ -39,6 +39,9 @@ pub struct Overload {
     pub regex: Option<usize>,
     /// Whether it is one of those that [`super::library::Feature::CrossTypeComparison`] brings.
     pub(crate) across_types: bool,
+    /// Whether cel-go binds it to a function of any number of arguments, which are evaluated up to the first that
+    /// fails.
+    pub(crate) variadic: bool,
     /// Does it. Fails with [`Failure::no_such_overload`] if the arguments are of other types, in which case
     /// the next overload is tried.
     pub run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
@@ -52,8 +55,8 @@ impl Overload {
         result: Ty,
         run: for<'a> fn(&Invocation<'_>, &[Value<'a>]) -> Result<Value<'a>, Box<Failure>>,
     ) -> Self {
-        let (cost, named_cost, regex, across_types) = (Cost::ONE, false, None, false);
-        Self { id, member, args, result, cost, named_cost, regex, across_types, run }
+        let (cost, named_cost, regex) = (Cost::ONE, false, None);
+        Self { id, member, args, result, cost, named_cost, regex, across_types: false, variadic: false, run }
     }
 
     /// An overload that is called as `function(args)`, at a cost of 1.
@@ -95,6 +98,13 @@ impl Overload {
     #[must_use]
     pub(crate) const fn across_types(mut self) -> Self {
         self.across_types = true;
+        self
+    }
+
+    /// The same as a function of any number of arguments to cel-go.
+    #[must_use]
+    pub(crate) const fn variadic(mut self) -> Self {
+        self.variadic = true;
         self
     }
 

@@ -257,7 +257,15 @@ impl<'a> Value<'a> {
             Self::JsonMap(_) => "map[string]interface {}",
             Self::List(_) => "*types.baseList",
             Self::Map(_) => "*types.baseMap",
-            Self::Opaque(value) => value.type_name(),
+            Self::Opaque(value) => match value.type_name() {
+                "kubernetes.NamedFormat" => "cel.Format",
+                "kubernetes.Quantity" => "cel.Quantity",
+                "kubernetes.Semver" => "cel.Semver",
+                "kubernetes.URL" => "cel.URL",
+                "net.CIDR" => "cel.CIDR",
+                "net.IP" => "cel.IP",
+                other => other,
+            },
         }
     }
 

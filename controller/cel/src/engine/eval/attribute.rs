@@ -8,12 +8,12 @@ use super::super::number::{Integral, integral};
 use super::super::plan::{Attribute, Own, Qualifier, QualifierKey, Root};
 use super::super::value::Value;
 use super::locals::Local;
-use super::{Frame, constant};
+use super::{Frame, constant, unless_final};
 
 impl<'a> Frame<'a, '_> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Result<Value<'a>, Box<Failure>> {
         let mut units = 0;
-        let result = self.resolve(attribute, &mut units);
+        let result = unless_final(self.resolve(attribute, &mut units))?;
         match attribute.own {
             Own::One => self.meter.charge(units + SELECT)?,
             Own::Nothing => self.meter.charge(units)?,

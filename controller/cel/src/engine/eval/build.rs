@@ -5,11 +5,11 @@ use super::super::failure::Failure;
 use super::super::map::{Key, MapValue};
 use super::super::plan::{Element, Entry};
 use super::super::value::Value;
-use super::Frame;
+use super::{Frame, unless_final};
 
 impl<'a> Frame<'a, '_> {
     pub(super) fn list(&mut self, elements: &'a [Element]) -> Result<Value<'a>, Box<Failure>> {
-        let built = self.build_list(elements);
+        let built = unless_final(self.build_list(elements))?;
         self.meter.charge(LIST)?;
         built
     }
@@ -33,7 +33,7 @@ impl<'a> Frame<'a, '_> {
     }
 
     pub(super) fn map(&mut self, entries: &'a [Entry]) -> Result<Value<'a>, Box<Failure>> {
-        let built = self.build_map(entries);
+        let built = unless_final(self.build_map(entries))?;
         self.meter.charge(MAP)?;
         built
     }

@@ -7,7 +7,7 @@ use super::super::plan::{Call, Equal, Membership};
 use super::super::registry::Invocation;
 use super::super::stdlib;
 use super::super::value::Value;
-use super::Frame;
+use super::{Frame, unless_final};
 
 impl<'a> Frame<'a, '_> {
     pub(super) fn call(&mut self, call: &'a Call) -> Result<Value<'a>, Box<Failure>> {
@@ -18,16 +18,12 @@ impl<'a> Frame<'a, '_> {
                 Err(failure) => self.charge_failed(call, [FAILED], failure),
             },
             // cel-go evaluates both operands of a binary call, whatever becomes of the first.
-            [left, right] if call.regex.is_none() && !call.picks_at_run_time() => {
-                match (self.eval(left), self.eval(right)) {
+            [left, right] if call.regex.is_none() && !call.stops_at_failure() => {
+                match (unless_final(self.eval(left))?, unless_final(self.eval(right))?) {
                     (Ok(left), Ok(right)) => self.invoke(call, &[left, right]),
                     (Ok(left), Err(failure)) => self.charge_failed(call, [left, FAILED], failure),
                     (Err(failure), right) => {
-                        let right = match right {
-                            Err(last) if last.is_final() => return Err(last),
-                            right => right.unwrap_or(FAILED),
-                        };
-                        self.charge_failed(call, [FAILED, right], failure)
+                        self.charge_failed(call, [FAILED, right.unwrap_or(FAILED)], failure)
                     }
                 }
             }
@@ -90,11 +86,10 @@ impl<'a> Frame<'a, '_> {
     }
 
     pub(super) fn equal(&mut self, equal: &'a Equal) -> Result<Value<'a>, Box<Failure>> {
-        let left = self.eval(&equal.left);
-        let right = self.eval(&equal.right);
+        let left = unless_final(self.eval(&equal.left))?;
+        let right = unless_final(self.eval(&equal.right))?;
         let size = |side: &Result<Value<'a>, Box<Failure>>| side.as_ref().map_or(1, cost::size);
         match (&left, &right) {
-            (Err(failure), _) | (_, Err(failure)) if failure.is_final() => return Err(failure.clone()),
             (Ok(Value::Opaque(left)), _) if left.equality_is_nominal() && !equal.negated => {
                 self.meter.charge(1)?;
             }

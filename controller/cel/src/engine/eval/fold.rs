@@ -10,9 +10,9 @@ use super::super::library::{SORT_BY_KEYS, cost_of_sort, sort_by_keys};
 use super::super::map::{Key, MapValue};
 use super::super::plan::{Fold, Node, OptMap};
 use super::super::value::Value;
-use super::Frame;
 use super::call::mismatch;
 use super::locals::Local;
+use super::{Frame, unless_final};
 
 /// A call of a function at the usual cost.
 const CALL: u64 = 1;
@@ -196,19 +196,10 @@ impl<'a> Frame<'a, '_> {
 
     /// `sortBy`: a call on the list and on the list of its keys, each of which reads the list by a name.
     fn sort_by(&mut self, fold: &'a Fold) -> Result<Value<'a>, Box<Failure>> {
-        let list = self.eval(&fold.range);
-        if let Err(failure) = &list
-            && failure.is_final()
-        {
-            return list;
-        }
+        let list = unless_final(self.eval(&fold.range))?;
         self.meter.charge(2 * SELECT)?;
         let keys = list.as_ref().map_err(Clone::clone).and_then(|list| self.transform_list(fold, list));
-        if let Err(failure) = &keys
-            && failure.is_final()
-        {
-            return keys;
-        }
+        let keys = unless_final(keys)?;
         let read = keys.as_ref().unwrap_or(&FAILED);
         self.meter.charge(if fold.known { cost_of_sort(Some(read))? } else { CALL })?;
         let args = [list?, keys?];
@@ -302,7 +293,7 @@ impl<'a> Frame<'a, '_> {
     /// its cost is due a second time then.
     pub(super) fn opt_map(&mut self, map: &'a OptMap) -> Result<Value<'a>, Box<Failure>> {
         let (before, paid) = (self.meter.cost(), self.paid);
-        let target = self.eval(&map.target);
+        let target = unless_final(self.eval(&map.target))?;
         // What was paid for a first reading is not due again.
         let cost = (self.meter.cost() - before).saturating_sub(self.paid - paid);
         self.meter.charge(CALL)?;

@@ -95,6 +95,17 @@ impl<'a> Frame<'a, '_> {
     }
 }
 
+/// A result after which the evaluation goes on, be it a failure; one that is final ends it at once, at no further
+/// cost.
+fn unless_final<'a>(
+    result: Result<Value<'a>, Box<Failure>>,
+) -> Result<Result<Value<'a>, Box<Failure>>, Box<Failure>> {
+    match result {
+        Err(failure) if failure.is_final() => Err(failure),
+        result => Ok(result),
+    }
+}
+
 /// A constant of the plan, borrowed from it.
 fn constant<'a>(value: &'a Value<'static>) -> Value<'a> {
     match value {

@@ -13,8 +13,6 @@ pub(crate) enum Feature {
     TwoVariableMacros,
     /// The macro `sortBy`.
     SortBy,
-    /// Fields between backticks.
-    EscapedFields,
 }
 
 /// A set of features.
@@ -23,13 +21,12 @@ pub(crate) struct Features(u8);
 
 impl Feature {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Optionals,
         Self::CrossTypeComparison,
         Self::LiteralValidation,
         Self::TwoVariableMacros,
         Self::SortBy,
-        Self::EscapedFields,
     ];
 
     fn bit(self) -> u8 {

@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use super::super::environment::Environment;
 use super::{
-    Feature, Library, authorizer, cidr, ip, list_extension, lists, quantity, regex, semver, sets, strings,
-    url,
+    Feature, Library, authorizer, cidr, formats, ip, list_extension, lists, quantity, regex, semver, sets,
+    strings, url,
 };
 
 /// A minor version of Kubernetes, of those whose expressions are known.
@@ -49,6 +49,7 @@ static ADDITIONS: &[(u8, Addition)] = &[
     (30, Functions(&ip::LIBRARY)),
     (30, Functions(&cidr::LIBRARY)),
     (31, Functions(&authorizer::SELECTORS)),
+    (31, Functions(&formats::LIBRARY)),
     (32, Language(Feature::TwoVariableMacros)),
     (33, Functions(&semver::LIBRARY)),
     (34, Functions(&list_extension::LIBRARY)),

@@ -225,7 +225,6 @@ fn flatten_into<'a>(
 /// A value's type as cel-go prints it, which knows nothing of what a list or a map holds.
 fn runtime_type(value: &Value<'_>) -> Type {
     match value {
-        Value::Null => Type::Null,
         Value::Bool(_) => Type::Bool,
         Value::Int(_) => Type::Int,
         Value::Uint(_) => Type::Uint,
@@ -234,7 +233,7 @@ fn runtime_type(value: &Value<'_>) -> Type {
         Value::Bytes(_) => Type::Bytes,
         Value::JsonList(_) | Value::List(_) => Type::list(Type::Dyn),
         Value::JsonMap(_) | Value::Map(_) => Type::map(Type::Dyn, Type::Dyn),
-        Value::Duration(_) | Value::Timestamp(_) | Value::Opaque(_) => {
+        Value::Null | Value::Duration(_) | Value::Timestamp(_) | Value::Opaque(_) => {
             Type::Opaque(value.type_name(), [].into())
         }
         Value::Type(_) => Type::Type(None),

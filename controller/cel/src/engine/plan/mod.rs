@@ -92,11 +92,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Whether only the arguments tell which overload applies, as with a library's function on a value whose
-    /// type is not known. cel-go evaluates the arguments of such a call one after the other; its operators
-    /// have one implementation for all types.
-    pub(crate) fn picks_at_run_time(&self) -> bool {
-        self.overloads.len() > 1 && self.function.starts_with(|first: char| first.is_ascii_alphabetic())
+    /// Whether cel-go evaluates the arguments one after the other, up to the first that fails: where only they
+    /// tell which overload applies, as with a library's function on a value whose type is not known (its
+    /// operators have one implementation for all types), and where the overload is bound in that way.
+    pub(crate) fn stops_at_failure(&self) -> bool {
+        match &*self.overloads {
+            [only] => only.variadic,
+            _ => self.function.starts_with(|first: char| first.is_ascii_alphabetic()),
+        }
     }
 }
 
@@ -136,7 +139,7 @@ pub(crate) struct Fold {
     pub(crate) var2: Option<u32>,
     pub(crate) filter: Option<Node>,
     pub(crate) body: Node,
-    /// Whether the type of the body is known, by which the cost of `sortBy` goes.
+    /// Whether the type of the body alone tells the overload, by which the cost of `sortBy` goes.
     pub(crate) known: bool,
 }
 

@@ -6,6 +6,7 @@ use super::super::environment::Environment;
 use super::super::issue::Issues;
 use super::super::map::{Key, MapValue};
 use super::super::patterns::Patterns;
+use super::super::types::Type;
 use super::super::value::Value;
 use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
 use crate::error::CompileError;
@@ -132,7 +133,11 @@ impl Planner<'_> {
             var2,
             filter: fold.filter.as_ref().map(|filter| self.plan(filter)),
             body: self.plan(&fold.body),
-            known: self.checked.types.get(fold.body.id as usize).is_some_and(|of| !of.is_dyn()),
+            known: self
+                .checked
+                .types
+                .get(fold.body.id as usize)
+                .is_some_and(|of| !of.is_dyn() && *of != Type::Null),
         }))
     }
 

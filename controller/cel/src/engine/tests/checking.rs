@@ -172,6 +172,7 @@ fn each_version_of_kubernetes_has_its_own() {
     check("[1].all(i, x, i < x) && [1].transformMap(i, x, x) == {}", "1.32");
     check("'a'.find('a') == 'a' && [1].sum() == 1", "1.26");
     check("[1].slice(0, 1).sortBy(x, x).reverse() == [1]", "1.34");
+    check("format.named('date').hasValue() && !format.uri().validate('').hasValue()", "1.31");
     check("[1].includes(1)", "1.37");
     // Before its validators, Kubernetes refused a duration that cannot be read as what it is folded to.
     let message = |version: &str| {

@@ -164,3 +164,37 @@ fn sets_and_patterns() {
     );
     check_cost("'abc 123'.findAll('[0-9]*')", 2);
 }
+
+#[test]
+fn named_formats() {
+    let reasons = |source: &str, expected: &[&str]| check(&format!("{source}.orValue([])"), json!(expected));
+    reasons("format.dns1123Label().validate('my-name')", &[]);
+    reasons("format.dns1123Label().validate('my.name')", &["must not contain dots"]);
+    reasons("format.dns1123LabelPrefix().validate('my-name-')", &[]);
+    reasons(
+        "format.dns1123LabelPrefix().validate('é-')",
+        &[
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
+        ],
+    );
+    reasons(
+        "format.dns1035Label().validate('1a')",
+        &[
+            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')",
+        ],
+    );
+    reasons("format.qualifiedName().validate('/a')", &["prefix part must be non-empty"]);
+    reasons("format.qualifiedName().validate('a/b')", &[]);
+    reasons("format.labelValue().validate('')", &[]);
+    reasons("format.uri().validate('x')", &["parse \"x\": invalid URI for request"]);
+    reasons("format.uuid().validate('123E4567-e89b12d3-a456-426614174000')", &[]);
+    reasons("format.byte().validate('aGVsbG8')", &["invalid base64"]);
+    reasons("format.date().validate('2021-02-29')", &["invalid date"]);
+    reasons("format.date().validate('0000-02-29')", &[]);
+    reasons("format.datetime().validate('2021-01-01T23:59:59x5Z')", &[]);
+    reasons("format.datetime().validate('2021-01-01T24:00:00Z')", &["invalid datetime"]);
+    check("format.named('date').value() == format.date() && !format.named('x').hasValue()", json!(true));
+    check("format.date() != format.uri()", json!(true));
+    check_cost("format.dns1123Label().validate('my-name')", 9);
+    check_cost("format.named('date').value() == format.date()", 4);
+}

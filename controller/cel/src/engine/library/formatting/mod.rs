@@ -17,9 +17,9 @@ pub(crate) const OVERLOAD: &str = "string_format";
 
 pub(super) const FORMAT: Function = Function {
     name: "format",
-    overloads: &[
-        Overload::method(OVERLOAD, &[Ty::String, Ty::List(&Ty::Dyn)], Ty::String, format).costs(Cost::FIRST)
-    ],
+    overloads: &[Overload::method(OVERLOAD, &[Ty::String, Ty::List(&Ty::Dyn)], Ty::String, format)
+        .costs(Cost::FIRST)
+        .variadic()],
 };
 
 fn format<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
