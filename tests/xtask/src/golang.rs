@@ -50,6 +50,31 @@ pub(crate) fn module_at(path: &str, version: &str) -> Result<PathBuf> {
     told["Dir"].as_str().map(PathBuf::from).context("Go does not say where the module is")
 }
 
+/// The version of a module that `tests/go` needs.
+///
+/// # Errors
+/// Go is not installed, or `tests/go` does not need it.
+pub(crate) fn version(path: &str) -> Result<String> {
+    let ours = root()?.join("tests/go");
+    let version = stdout_of(go(&ours)?.args(["list", "-m", "-f", "{{.Version}}", path]))?;
+    Ok(version.trim().to_owned())
+}
+
+/// A folder in the user's cache for what is made of some folders of `tests/go`, as they are now.
+///
+/// # Errors
+/// It cannot be made, or one of them cannot be read.
+pub(crate) fn cached(parts: &[&str]) -> Result<PathBuf> {
+    let ours = root()?.join("tests/go");
+    let mut hasher = DefaultHasher::new();
+    for part in parts {
+        fingerprint(&ours.join(part))?.hash(&mut hasher);
+    }
+    let folder = cache()?.join("portcullis/go").join(format!("{:016x}", hasher.finish()));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write `{}`", folder.display()))?;
+    Ok(folder)
+}
+
 /// `go`, to be run in a module, without C.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ mod purity;
 mod schemas;
 mod served;
 mod swap;
+mod tables;
 mod test;
 mod vap;
 mod workspace;
@@ -45,6 +46,7 @@ enum Command {
     Schemas(schemas::Args),
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
     PodSecurity,
+    Tables(tables::Args),
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
     /// Check the house rules: file length, module docs, no loose ends
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Vap(args) => vap::run(&args),
         Command::Schemas(args) => schemas::run(&args),
         Command::PodSecurity => podsecurity::run(),
+        Command::Tables(args) => tables::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),
         Command::Deny => deny::run(),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that CI does, in phases, cheap ones first.
 
 use crate::workspace::{build_portcullis, cargo, root};
-use crate::{agree, cluster, conformance, house, oracle, podsecurity, purity, swap, vap};
+use crate::{agree, cluster, conformance, house, oracle, podsecurity, purity, swap, tables, vap};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -44,6 +44,8 @@ enum Phase {
     Vap,
     /// Pod Security admission's fixtures on the policies that we ship; needs Go
     PodSecurity,
+    /// The expressions of Kubernetes' own tests on our CEL engine; needs Go
+    Tables,
     /// The suites of the policy library and of the sample reviews
     Suites,
     /// Every case of the suites at every door, and every validation missed
@@ -59,7 +61,10 @@ enum Phase {
 impl Phase {
     /// Whether it needs more than cargo, so that it is run only where it is asked for.
     fn needs_go(self) -> bool {
-        matches!(self, Self::Cluster | Self::Conformance | Self::Oracle | Self::Vap | Self::PodSecurity)
+        matches!(
+            self,
+            Self::Cluster | Self::Conformance | Self::Oracle | Self::Vap | Self::PodSecurity | Self::Tables
+        )
     }
 
     fn title(self) -> &'static str {
@@ -74,6 +79,7 @@ impl Phase {
             Self::Oracle => "our CEL engine against cel-go",
             Self::Vap => "our verdicts against the API server's",
             Self::PodSecurity => "Pod Security admission's fixtures",
+            Self::Tables => "Kubernetes' own tests",
             Self::Suites => "suites of the library and the sample reviews",
             Self::Agree => "one verdict at every door",
             Self::Swap => "policies edited under load",
@@ -99,6 +105,7 @@ impl Phase {
             Self::Oracle => oracle::check(),
             Self::Vap => vap::check(),
             Self::PodSecurity => podsecurity::check(),
+            Self::Tables => tables::check(),
             Self::Suites => suites(),
             Self::Agree => agree::check_library(),
             Self::Swap => swap::check_briefly(),

@@ -8,6 +8,9 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
 	"github.com/google/cel-go/interpreter"
+	"k8s.io/apimachinery/pkg/util/version"
+	k8s "k8s.io/apiserver/pkg/cel/environment"
+	"k8s.io/apiserver/pkg/cel/library"
 
 	"portcullis.dev/tests/go/internal/wire"
 )
@@ -17,39 +20,73 @@ const PerCallLimit = 1_000_000
 
 // environments are costly to make, so that those without declarations are made once.
 var (
-	plain = sync.OnceValues(func() (*cel.Env, error) { return base(false) })
-	mixed = sync.OnceValues(func() (*cel.Env, error) { return base(true) })
+	plain = map[string]*cel.Env{}
+	mixed = sync.OnceValues(func() (*cel.Env, error) { return standard() })
+	loose = sync.OnceValues(func() (*cel.Env, error) { return standard(libraries...) })
 )
 
-// base is the language as ValidatingAdmissionPolicy has it in 1.37 (apiserver's pkg/cel/environment/base.go),
-// without Kubernetes' libraries. With mixed, literals may hold values of several types, as in the standard.
-func base(mixed bool) (*cel.Env, error) {
-	validators := []cel.ASTValidator{
-		cel.ValidateDurationLiterals(),
-		cel.ValidateTimestampLiterals(),
-		cel.ValidateRegexLiterals(),
+// newest is the version whose environment is meant where none is named.
+const newest = "1.37"
+
+// tracking keeps what used.go counts; Kubernetes has it off.
+var tracking = cel.EnableMacroCallTracking()
+
+// kubernetes is what ValidatingAdmissionPolicy has in a version.
+func kubernetes(named string) (*cel.Env, error) {
+	if named == "" {
+		named = newest
 	}
-	options := []cel.EnvOption{
-		// Kubernetes has this off; it only keeps what used.go counts.
-		cel.EnableMacroCallTracking(),
+	if env, ok := plain[named]; ok {
+		return env, nil
+	}
+	parsed, err := version.ParseMajorMinor(named)
+	if err != nil {
+		return nil, err
+	}
+	env, err := k8s.MustBaseEnvSet(parsed).NewExpressionsEnv().Extend(tracking)
+	plain[named] = env
+	return env, err
+}
+
+// libraries are those of apiserver's pkg/cel/environment/base.go in the newest version.
+var libraries = []cel.EnvOption{
+	ext.Strings(ext.StringsVersion(2)),
+	ext.Sets(),
+	ext.Lists(ext.ListsVersion(3)),
+	library.Lists(library.ListsVersion(1)),
+	library.URLs(),
+	library.Regex(),
+	library.Quantity(),
+	library.IP(),
+	library.CIDR(),
+	library.Format(),
+	library.SemverLib(library.SemverVersion(1)),
+}
+
+// standard is the language with literals of several types, and with libraries.
+func standard(libraries ...cel.EnvOption) (*cel.Env, error) {
+	return cel.NewEnv(append(libraries,
+		tracking,
 		cel.EagerlyValidateDeclarations(true),
 		cel.DefaultUTCTimeZone(true),
 		cel.CrossTypeNumericComparisons(true),
 		cel.OptionalTypes(),
 		ext.TwoVarComprehensions(),
-	}
-	if !mixed {
-		options = append(options, cel.HomogeneousAggregateLiterals())
-		validators = append(validators, cel.ValidateHomogeneousAggregateLiterals())
-	}
-	return cel.NewEnv(append(options, cel.ASTValidators(validators...))...)
+		cel.ASTValidators(
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+			cel.ValidateRegexLiterals(),
+		),
+	)...)
 }
 
-// programOptions are those of base.go, with the interruption of apiserver's pkg/admission/plugin/cel/compile.go.
+// programOptions are those of apiserver's pkg/cel/environment/base.go, which an environment of its own has
+// already, with the interruption of its pkg/admission/plugin/cel/compile.go.
 func programOptions(limit uint64) []cel.ProgramOption {
 	return []cel.ProgramOption{
 		cel.EvalOptions(cel.OptOptimize, cel.OptTrackCost),
 		cel.CostLimit(limit),
+		cel.CostTracking(&library.CostEstimator{}),
 		cel.CostTrackerOptions(interpreter.PresenceTestHasCost(false)),
 		cel.InterruptCheckFrequency(100),
 	}
@@ -67,13 +104,15 @@ type prepared struct {
 	env *cel.Env
 }
 
-// environment is the base with what a scope declares.
-func environment(names *scope) (*cel.Env, error) {
-	chosen := plain
-	if names.Mixed {
-		chosen = mixed
+// extended is an environment with what a scope declares.
+func extended(names *scope) (*cel.Env, error) {
+	env, err := kubernetes(names.Kubernetes)
+	switch {
+	case names.Mixed && names.Kubernetes != "":
+		env, err = loose()
+	case names.Mixed:
+		env, err = mixed()
 	}
-	env, err := chosen()
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,9 @@ type scope struct {
 	Values    map[string]wire.Value
 	// Container is the namespace in which names are looked up.
 	Container string
-	// Mixed allows literals of several types.
+	// Kubernetes is the version whose environment it is.
+	Kubernetes string
+	// Mixed allows literals of several types; it leaves out Kubernetes' libraries unless a version is named.
 	Mixed bool
 }
 
@@ -89,7 +91,7 @@ func serve(answer func(*request) any) error {
 			continue
 		}
 		if line.Scope != "" {
-			env, err := environment(&line.Names)
+			env, err := extended(&line.Names)
 			if err != nil {
 				return fmt.Errorf("scope `%s`: %w", line.Scope, err)
 			}

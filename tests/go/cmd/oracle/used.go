@@ -47,7 +47,7 @@ func used(checked *cel.Ast) []string {
 
 // printOverloads prints all that expressions can be made of, as used names it.
 func printOverloads() error {
-	env, err := base(false)
+	env, err := kubernetes(newest)
 	if err != nil {
 		return err
 	}

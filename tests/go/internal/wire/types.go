@@ -5,27 +5,26 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 )
 
 // Type is a CEL type: a name, such as "int", or a list of a constructor and what it is of, such as
 // ["map", "string", "dyn"].
-type Type struct{ *cel.Type }
+type Type struct{ *types.Type }
 
-var named = map[string]*cel.Type{
-	"any":       cel.AnyType,
-	"bool":      cel.BoolType,
-	"bytes":     cel.BytesType,
-	"double":    cel.DoubleType,
-	"duration":  cel.DurationType,
-	"dyn":       cel.DynType,
-	"int":       cel.IntType,
-	"null":      cel.NullType,
-	"string":    cel.StringType,
-	"timestamp": cel.TimestampType,
-	"type":      cel.TypeType,
-	"uint":      cel.UintType,
+var named = map[string]*types.Type{
+	"any":       types.AnyType,
+	"bool":      types.BoolType,
+	"bytes":     types.BytesType,
+	"double":    types.DoubleType,
+	"duration":  types.DurationType,
+	"dyn":       types.DynType,
+	"int":       types.IntType,
+	"null":      types.NullType,
+	"string":    types.StringType,
+	"timestamp": types.TimestampType,
+	"type":      types.TypeType,
+	"uint":      types.UintType,
 }
 
 // UnmarshalJSON reads either form.
@@ -50,7 +49,7 @@ func (t *Type) UnmarshalJSON(data []byte) error {
 		if err := json.Unmarshal(parts[1], &object); err != nil {
 			return err
 		}
-		t.Type = cel.ObjectType(object)
+		t.Type = types.NewObjectType(object)
 		return nil
 	}
 	of := make([]Type, len(parts)-1)
@@ -61,15 +60,15 @@ func (t *Type) UnmarshalJSON(data []byte) error {
 	}
 	switch {
 	case name == "list" && len(of) == 1:
-		t.Type = cel.ListType(of[0].Type)
+		t.Type = types.NewListType(of[0].Type)
 	case name == "map" && len(of) == 2:
-		t.Type = cel.MapType(of[0].Type, of[1].Type)
+		t.Type = types.NewMapType(of[0].Type, of[1].Type)
 	case name == "optional" && len(of) == 1:
-		t.Type = cel.OptionalType(of[0].Type)
+		t.Type = types.NewOptionalType(of[0].Type)
 	case name == "type" && len(of) == 1:
 		t.Type = types.NewTypeTypeWithParam(of[0].Type)
 	case name == "wrapper" && len(of) == 1:
-		t.Type = cel.NullableType(of[0].Type)
+		t.Type = types.NewNullableType(of[0].Type)
 	default:
 		return fmt.Errorf("not a type: %s", data)
 	}
@@ -94,8 +93,10 @@ func (t Type) MarshalJSON() ([]byte, error) {
 		if len(t.Parameters()) > 0 {
 			return of("type")
 		}
+	case types.StructKind:
+		return json.Marshal([]string{"object", t.TypeName()})
 	case types.OpaqueKind:
-		if len(t.Parameters()) == 1 && t.IsExactType(cel.OptionalType(t.Parameters()[0])) {
+		if len(t.Parameters()) == 1 && t.IsExactType(types.NewOptionalType(t.Parameters()[0])) {
 			return of("optional")
 		}
 	}
@@ -103,7 +104,7 @@ func (t Type) MarshalJSON() ([]byte, error) {
 		if plain.IsExactType(t.Type) {
 			return json.Marshal(name)
 		}
-		if name != "dyn" && cel.NullableType(plain).IsExactType(t.Type) {
+		if name != "dyn" && types.NewNullableType(plain).IsExactType(t.Type) {
 			return json.Marshal([]any{"wrapper", name})
 		}
 	}

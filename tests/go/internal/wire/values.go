@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -56,6 +57,13 @@ func FromCEL(val ref.Val) (Value, error) {
 		return fromMap(v)
 	case traits.Lister:
 		return fromList(v)
+	}
+	if strings.HasPrefix(val.Type().TypeName(), "kubernetes.") || strings.HasPrefix(val.Type().TypeName(), "net.") {
+		written := val.Value()
+		if named := reflect.ValueOf(written); named.Kind() == reflect.Struct && named.FieldByName("Name").IsValid() {
+			written = named.FieldByName("Name")
+		}
+		return Value{"opaque", fmt.Sprint(written)}, nil
 	}
 	return Value{}, fmt.Errorf("a value of type `%s` has no JSON form", val.Type().TypeName())
 }

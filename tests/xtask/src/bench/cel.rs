@@ -144,6 +144,7 @@ fn cel_go(object: &Json, expressions: &[&str], repeat: u32) -> Result<Figures> {
         container: String::new(),
         mixed: false,
         unchecked: false,
+        kubernetes: None,
     });
     let documents = BTreeMap::from_iter([("object".to_owned(), object.clone())]);
     let timings = peer::measure(&documents, &questions.collect::<Vec<_>>(), repeat)?;

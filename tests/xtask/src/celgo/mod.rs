@@ -4,6 +4,7 @@ pub(crate) mod ours;
 pub(crate) mod peer;
 pub(crate) mod value;
 
+use portcullis_cel::KubernetesVersion;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(crate) struct Question {
     pub(crate) mixed: bool,
     /// The type checker is left out.
     pub(crate) unchecked: bool,
+    /// The version of Kubernetes whose environment it is; the newest, if there is none.
+    pub(crate) kubernetes: Option<KubernetesVersion>,
 }
 
 /// Variables with their types and values, in the JSON that `tests/go/internal/wire` reads.

@@ -4,7 +4,7 @@ use super::value::{read_type, read_value, write};
 use super::{End, Question, Scope, Verdict};
 use anyhow::Result;
 use portcullis_cel::Tree;
-use portcullis_cel::engine::{Bindings, Environment, Meter, Program, Value};
+use portcullis_cel::engine::{Bindings, Environment, KubernetesVersion, Meter, Program, Value};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,8 +16,9 @@ const COST_LIMIT: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct Engine<'d> {
     documents: &'d BTreeMap<String, Tree>,
-    /// Environments by their scopes, whether literals may be mixed, and whether types are left to the evaluation.
-    environments: BTreeMap<(*const Scope, bool, bool), Environment>,
+    /// Environments by their scopes, whether literals may be mixed, whether types are left to the evaluation, and
+    /// the version of Kubernetes.
+    environments: BTreeMap<(*const Scope, bool, bool, Option<KubernetesVersion>), Environment>,
 }
 
 impl<'d> Engine<'d> {
@@ -89,11 +90,14 @@ impl<'d> Engine<'d> {
     }
 
     fn environment(&mut self, question: &Question) -> Result<Environment> {
-        let key = (Arc::as_ptr(&question.scope), question.mixed, question.unchecked);
+        let key = (Arc::as_ptr(&question.scope), question.mixed, question.unchecked, question.kubernetes);
         if let Some(environment) = self.environments.get(&key) {
             return Ok(environment.clone());
         }
-        let mut environment = Environment::new();
+        let mut environment = match question.kubernetes {
+            None if question.mixed => Environment::new(),
+            version => Environment::kubernetes(version.unwrap_or_default()),
+        };
         for (name, described) in &question.scope.declarations {
             environment = environment.with_variable(name, read_type(described, &question.scope.objects)?);
         }

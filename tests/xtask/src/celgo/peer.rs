@@ -109,7 +109,7 @@ fn write_all(
     }
     let mut scopes = BTreeMap::new();
     for question in questions {
-        let key = (Arc::as_ptr(&question.scope), &question.container, question.mixed);
+        let key = (Arc::as_ptr(&question.scope), &question.container, question.mixed, question.kubernetes);
         let next = scopes.len();
         let scope = *scopes.entry(key).or_insert(next);
         if scope == next {
@@ -138,6 +138,7 @@ fn names(question: &Question) -> Json {
         "values": scope.values,
         "container": question.container,
         "mixed": question.mixed,
+        "kubernetes": question.kubernetes.map(|version| version.to_string()),
     })
 }
 

@@ -152,6 +152,7 @@ fn read(filter: &str, tallies: &mut BTreeMap<String, Tally>) -> Result<Vec<Spec>
             container: text("container"),
             mixed: true,
             unchecked: test["unchecked"] == true,
+            kubernetes: None,
         };
         let expect = Expect {
             value: test["expected"].is_object().then(|| celgo::value::normal(test["expected"].clone())),

@@ -1,4 +1,4 @@
-//! The differences that are meant, in `tests/oracle/explained.json`: each says why, and which line of cel-go
+//! The differences that are meant, in files such as `tests/oracle/explained.json`: each says why, and which line of cel-go
 //! shows it.
 
 use super::compare::Difference;
@@ -9,7 +9,8 @@ use serde_json::Value as Json;
 use std::fs;
 use std::path::Path;
 
-const FILE: &str = "tests/oracle/explained.json";
+/// The differences between the engines themselves.
+pub(crate) const FILE: &str = "tests/oracle/explained.json";
 
 /// The entries of the file.
 #[derive(Debug)]
@@ -26,19 +27,19 @@ struct Entry {
 }
 
 impl Entries {
-    /// Reads the file.
+    /// Reads a file of them.
     ///
     /// # Errors
     /// It is malformed, or an entry names a line that cel-go does not have.
-    pub(crate) fn read() -> Result<Self> {
-        let path = workspace::root()?.join(FILE);
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{FILE}`"))?;
+    pub(crate) fn read(file: &str) -> Result<Self> {
+        let path = workspace::root()?.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{file}`"))?;
         let entries: Vec<Json> =
-            serde_json::from_str(&text).with_context(|| format!("`{FILE}` is malformed"))?;
+            serde_json::from_str(&text).with_context(|| format!("`{file}` is malformed"))?;
         let source = golang::module("github.com/google/cel-go")?;
         let entries = entries
             .iter()
-            .map(|entry| Entry::read(entry, &source).with_context(|| format!("in `{FILE}`: {entry}")));
+            .map(|entry| Entry::read(entry, &source).with_context(|| format!("in `{file}`: {entry}")));
         Ok(Self(entries.collect::<Result<_>>()?))
     }
 

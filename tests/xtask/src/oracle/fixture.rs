@@ -56,6 +56,7 @@ impl Fixture {
             container: String::new(),
             mixed: false,
             unchecked: false,
+            kubernetes: None,
         }
     }
 

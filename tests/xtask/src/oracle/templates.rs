@@ -1,5 +1,7 @@
 //! What expressions are made of: for each kind of value the forms that yield it, with holes for their parts.
 
+use super::libraries;
+
 /// A kind of value, finer than types where that makes better expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -26,12 +28,24 @@ pub(crate) enum Kind {
     Object,
     /// A map from strings to strings of a manifest
     Labels,
+    /// `net.IP`
+    Address,
+    /// `net.CIDR`
+    Prefix,
+    /// `kubernetes.Quantity`
+    Quantity,
+    /// `kubernetes.Semver`
+    Version,
+    /// `kubernetes.URL`
+    Link,
+    /// `kubernetes.NamedFormat`
+    Format,
     /// Anything
     Any,
 }
 
 /// All of them.
-pub(crate) const KINDS: [Kind; 17] = [
+pub(crate) const KINDS: [Kind; 23] = [
     Kind::Bool,
     Kind::Int,
     Kind::Uint,
@@ -48,6 +62,12 @@ pub(crate) const KINDS: [Kind; 17] = [
     Kind::Objects,
     Kind::Object,
     Kind::Labels,
+    Kind::Address,
+    Kind::Prefix,
+    Kind::Quantity,
+    Kind::Version,
+    Kind::Link,
+    Kind::Format,
     Kind::Any,
 ];
 
@@ -72,9 +92,24 @@ impl Kind {
             }
             Self::Uint => &["0u", "1u", "8u", "u", "dyn(1u)", "18446744073709551615u"],
             Self::Double => &["0.0", "-0.0", "1.5", "d", "-2.25", "1e300", "dyn(1.0)", "0.1", "1e-7", "1e21"],
-            Self::Text => {
-                &["''", "'a'", "s", "'hello'", "'é😀'", "'42'", "'-1.5'", "'true'", "'1h30m'", "'x/y:z'"]
-            }
+            Self::Text => &[
+                "''",
+                "'a'",
+                "s",
+                "'hello'",
+                "'é😀'",
+                "'42'",
+                "'-1.5'",
+                "'true'",
+                "'1h30m'",
+                "'x/y:z'",
+                "'10.0.0.1'",
+                "'10.0.0.0/8'",
+                "'1.2.3'",
+                "'1500m'",
+                "'https://x.io/a?b=c'",
+                "'2024-01-31'",
+            ],
             Self::Bytes => &["b''", "b'abc'", "b", "b'\\xff'", "b'é'"],
             Self::Time => &[
                 "t",
@@ -108,6 +143,16 @@ impl Kind {
                 &["object", "object.metadata", "object.spec", "oldObject", "params", "dyn(request)"]
             }
             Self::Labels => &["object.metadata.labels", "{'a': 'b'}", "namespaceObject.metadata.labels"],
+            Self::Address => &["ip('192.168.0.1')", "ip('::1')", "ip('2001:db8::68')", "ip('0.0.0.0')"],
+            Self::Prefix => &["cidr('192.168.0.0/16')", "cidr('2001:db8::/32')", "cidr('10.1.2.3/8')"],
+            Self::Quantity => &["quantity('1.5Gi')", "quantity('100m')", "quantity('2')", "quantity('-1e3')"],
+            Self::Version => &["semver('1.2.3')", "semver('1.0.0-rc.1+build')", "semver('10.0.0')"],
+            Self::Link => &[
+                "url('https://user:p@example.com:8443/a%20b?x=1&x=2&y=z#f')",
+                "url('/path?a=%41')",
+                "url('http://[::1]:80/')",
+            ],
+            Self::Format => &["format.uri()", "format.uuid()", "format.labelValue()"],
             Self::Any => &[
                 "null",
                 "x",
@@ -291,7 +336,7 @@ const ORDERED: &[(&str, &str)] = &[
 
 /// All templates.
 pub(crate) fn all() -> Vec<Template> {
-    let listed = FORMS.iter().flat_map(|(yields, forms)| {
+    let listed = FORMS.iter().chain(libraries::FORMS).flat_map(|(yields, forms)| {
         // A form may hold `||`, so that only a lone bar ends it.
         forms.split(" | ").map(|form| Template { yields: *yields, form: form.trim().to_owned() })
     });
