@@ -53,27 +53,28 @@ impl Needs {
         policy: &CompiledPolicy,
         bindings: &[Arc<CompiledBinding>],
         exceptions: &[Exception],
-        request: &Request,
+        kind: &GroupVersionKind,
+        operation: Operation,
     ) {
         let mut compared = Projection::new(Extent::Type);
-        selected(policy, bindings, &request.kind).for_each(|labels| compared.merge(&labels));
+        selected(policy, bindings, kind).for_each(|labels| compared.merge(&labels));
         if policy.info.dialect == Dialect::Portcullis {
             compared.merge(&text(&["metadata", "deletionTimestamp"]));
-            if pod::template_path(&request.kind) == Some(&[]) {
+            if pod::template_path(kind) == Some(&[]) {
                 compared.merge(&text(&["spec", "nodeName"]));
                 compared.merge(&text(&["metadata", "annotations", pod::MIRROR_ANNOTATION]));
             }
         }
         if let Ok(programs) = &policy.body {
-            self.add_programs(programs, &request.kind);
+            self.add_programs(programs, kind);
             let names_images = |exception: &Exception| exception.names_images_of(&policy.info.name);
             if exceptions.iter().any(names_images)
-                && let Some(template) = pod::template_path(&request.kind)
+                && let Some(template) = pod::template_path(kind)
             {
                 compared.merge(&pod::images_read().below(&["spec"]).below(template));
             }
-            if policy.on_update == OnUpdate::Changed && request.operation == Operation::Update {
-                compared.merge(&of_object(&programs.reads, &request.kind));
+            if policy.on_update == OnUpdate::Changed && operation == Operation::Update {
+                compared.merge(&of_object(&programs.reads, kind));
             }
         }
         self.object.merge(&compared);

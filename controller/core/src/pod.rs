@@ -232,24 +232,25 @@ impl Lists {
     /// The lists of the Pod in an object, which share what the object has.
     pub fn of(object: &Tree, pod: &PodView<'_>) -> Self {
         let mut builder = Builder::beside(object);
+        let [container, kind, reference, source] =
+            ["container", "kind", "reference", "source"].map(|key| builder.key(key));
+        let kinds = ContainerKind::ALL.map(|kind| builder.text(kind.as_str()));
         let list = builder.open_list();
-        for container in pod.containers() {
-            let map = builder.open_map();
-            builder.shared_entries(container.json);
-            let kind = builder.text(container.kind.as_str());
-            builder.entry("kind", kind);
-            let container = builder.close_map(map);
-            builder.item(container);
+        for each in pod.containers() {
+            let of_kind = kinds.get(each.kind as usize).copied().unwrap_or_default();
+            let map = builder.with_entry(each.json, kind, of_kind);
+            builder.item(map);
         }
         let containers = builder.close_list(list);
         let list = builder.open_list();
         for image in pod.images() {
             let map = builder.open_map();
+            // In the order of the keys, so that nothing has to be sorted.
             for (key, text) in
-                [("reference", image.reference), ("source", image.source()), ("container", image.container)]
+                [(container, image.container), (reference, image.reference), (source, image.source())]
             {
                 let value = builder.text(text);
-                builder.entry(key, value);
+                builder.entry_of(key, value);
             }
             let image = builder.close_map(map);
             builder.item(image);

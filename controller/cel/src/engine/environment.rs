@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bindings::Place;
 use super::library::{Feature, Features, Library};
 use super::registry::Functions;
 use super::stdlib;
@@ -129,6 +130,12 @@ impl Environment {
         inner.by_specification = true;
         inner.unchecked = true;
         self
+    }
+
+    /// Where bindings keep a declared variable.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<Place> {
+        self.index(name).map(Place)
     }
 
     /// The place of a variable in the bindings.

@@ -46,7 +46,7 @@ mod types;
 mod unify;
 mod value;
 
-pub use bindings::{Bindings, Lazy};
+pub use bindings::{Bindings, Lazy, Place};
 pub use cost::Cost;
 pub use environment::Environment;
 pub use failure::{Failure, FailureKind};

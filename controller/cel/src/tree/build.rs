@@ -1,6 +1,7 @@
 //! Making trees: from text through serde, from values in memory, or piece by piece.
 
-use super::{Content, Data, Entry, Item, Node, Span, Tree};
+use super::select::SelectSeed;
+use super::{Content, Data, Entry, Item, Node, Selection, Span, Tree};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,10 @@ pub struct Builder {
 /// A value in a [`Builder`]. Default is null.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Root(Item);
+
+/// A key of a map, kept in a [`Builder`].
+#[derive(Clone, Copy, Debug)]
+pub struct Key(Span);
 
 /// A list or map that is not complete: where its own part of what is open begins.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,11 @@ impl Builder {
     /// A seed that reads a value, for visitors that read trees among other things.
     pub fn seed<'de>(&mut self) -> impl DeserializeSeed<'de, Value = Root> {
         RootSeed(Seed { builder: self })
+    }
+
+    /// A seed that reads of a value what a selection keeps. What is left out has to be JSON, too.
+    pub fn seed_of<'de>(&mut self, selection: &Selection) -> impl DeserializeSeed<'de, Value = Root> {
+        RootSeed(SelectSeed { builder: self, selection })
     }
 
     /// A string.
@@ -141,11 +151,32 @@ impl Builder {
         }
     }
 
-    /// Adds the entries of a map of the tree that the builder was made [`beside`](Self::beside).
-    pub fn shared_entries(&mut self, node: Node<'_>) {
-        if let Item::Map(span) = node.item {
-            self.open_entries.extend_from_slice(node.data.entries(span));
+    /// A key that many maps have.
+    pub fn key(&mut self, key: &str) -> Option<Key> {
+        self.intern(key).map(Key)
+    }
+
+    /// Adds an entry with a known key.
+    pub fn entry_of(&mut self, key: Option<Key>, value: Root) {
+        if let Some(Key(key)) = key {
+            self.open_entries.push(Entry { key, value: value.0 });
         }
+    }
+
+    /// A map of the tree that the builder was made [`beside`](Self::beside), with one entry more or replaced.
+    pub fn with_entry(&mut self, node: Node<'_>, key: Option<Key>, value: Root) -> Root {
+        let (Item::Map(shared), Some(Key(key))) = (node.item, key) else { return Root::default() };
+        let data = &mut self.data;
+        let at = data.entries.len();
+        let shared = node.data.entries(shared);
+        let own = data.bytes(key);
+        let before = shared.partition_point(|entry| node.data.bytes(entry.key) < own);
+        let (before, after) = shared.split_at_checked(before).unwrap_or_default();
+        let replaced = after.first().is_some_and(|entry| node.data.bytes(entry.key) == own);
+        data.entries.extend_from_slice(before);
+        data.entries.push(Entry { key, value: value.0 });
+        data.entries.extend_from_slice(after.get(usize::from(replaced)..).unwrap_or_default());
+        Root(span(at, data.entries.len() - at).map_or(Item::Null, Item::Map))
     }
 
     /// Completes the map that was begun last.
@@ -194,7 +225,29 @@ impl Builder {
         span(at, text.len())
     }
 
-    fn intern_or<E: Error>(&mut self, text: &str) -> Result<Span, E> {
+    pub(super) fn push(&mut self, item: Item) {
+        self.open_items.push(item);
+    }
+
+    pub(super) fn push_entry(&mut self, entry: Entry) {
+        self.open_entries.push(entry);
+    }
+
+    pub(super) fn close_read_list<E: Error>(&mut self, open: Open) -> Result<Item, E> {
+        match self.close_list(open).0 {
+            Item::Null => Err(too_large()),
+            list => Ok(list),
+        }
+    }
+
+    pub(super) fn close_read_map<E: Error>(&mut self, open: Open) -> Result<Item, E> {
+        match self.close_map(open).0 {
+            Item::Null => Err(too_large()),
+            map => Ok(map),
+        }
+    }
+
+    pub(super) fn intern_or<E: Error>(&mut self, text: &str) -> Result<Span, E> {
         self.intern(text).ok_or_else(too_large)
     }
 }
@@ -210,13 +263,13 @@ fn too_large<E: Error>() -> E {
 }
 
 /// Reads one value into a builder.
-struct Seed<'b> {
-    builder: &'b mut Builder,
+pub(super) struct Seed<'b> {
+    pub(super) builder: &'b mut Builder,
 }
 
-struct RootSeed<'b>(Seed<'b>);
+struct RootSeed<S>(S);
 
-impl<'de> DeserializeSeed<'de> for RootSeed<'_> {
+impl<'de, S: DeserializeSeed<'de, Value = Item>> DeserializeSeed<'de> for RootSeed<S> {
     type Value = Root;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Root, D::Error> {
@@ -267,12 +320,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let builder = self.builder;
         let open = builder.open_list();
         while let Some(item) = elements.next_element_seed(Seed { builder: &mut *builder })? {
-            builder.open_items.push(item);
+            builder.push(item);
         }
-        match builder.close_list(open).0 {
-            Item::Null => Err(too_large()),
-            list => Ok(list),
-        }
+        builder.close_read_list(open)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Item, A::Error> {
@@ -280,12 +330,9 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let open = builder.open_map();
         while let Some(key) = entries.next_key_seed(KeySeed { builder: &mut *builder })? {
             let value = entries.next_value_seed(Seed { builder: &mut *builder })?;
-            builder.open_entries.push(Entry { key, value });
+            builder.push_entry(Entry { key, value });
         }
-        match builder.close_map(open).0 {
-            Item::Null => Err(too_large()),
-            map => Ok(map),
-        }
+        builder.close_read_map(open)
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod build;
 mod node;
+mod select;
 mod write;
 
-pub use build::{Builder, Root};
+pub use build::{Builder, Key, Root};
 pub use node::{Content, Node, NodeList, NodeMap};
+pub use select::Selection;
 
 use serde_json::Value as Json;
 use std::cmp::Ordering;

@@ -1,6 +1,8 @@
 //! Trees against `serde_json`, which they must agree with.
 
-use super::{Builder, Tree};
+use super::{Builder, Selection, Tree};
+use crate::engine::{Environment, Extent, Program, Projection, Type};
+use serde::de::DeserializeSeed;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -101,16 +103,14 @@ fn numbers_of_different_types_differ() {
 
 #[test]
 fn trees_are_put_together_from_parts_of_another() {
-    let tree = Tree::parse(r#"{"list": [{"name": "a", "kind": "x"}, {"name": "b"}]}"#).unwrap();
+    let tree =
+        Tree::parse(r#"{"list": [{"name": "a"}, {"name": "b", "kind": ""}, {"name": "c"}, {}]}"#).unwrap();
     let mut builder = Builder::beside(&tree);
     let list = builder.open_list();
-    for element in tree.get("list").unwrap().as_array().unwrap().iter() {
-        let map = builder.open_map();
-        builder.shared_entries(element);
-        let kind = builder.text("made");
-        builder.entry("kind", kind);
-        builder.entry("all", Builder::shared(element));
-        let element = builder.close_map(map);
+    let elements = tree.get("list").unwrap().as_array().unwrap();
+    for (name, element) in ["a", "kind", "name", "z"].into_iter().zip(elements.iter()) {
+        let (name, value) = (builder.key(name), builder.text("made"));
+        let element = builder.with_entry(element, name, value);
         builder.item(element);
     }
     let list = builder.close_list(list);
@@ -118,8 +118,10 @@ fn trees_are_put_together_from_parts_of_another() {
     assert_eq!(
         made,
         json!([
-            {"all": {"name": "a", "kind": "x"}, "kind": "made", "name": "a"},
-            {"all": {"name": "b"}, "kind": "made", "name": "b"},
+            {"a": "made", "name": "a"},
+            {"kind": "made", "name": "b"},
+            {"name": "made"},
+            {"z": "made"},
         ])
     );
 }
@@ -149,4 +151,54 @@ fn depth_needs_no_stack_to_be_dropped() {
     }
     let [tree] = builder.finish([inner]);
     drop(tree);
+}
+
+/// What is kept of a document by those who read so much of it.
+fn check_selected(document: &str, reads: &[&str], expected: Json) {
+    let environment = Environment::new().with_variable("object", Type::Dyn);
+    let mut all = Projection::new(Extent::Type);
+    for source in reads {
+        let program = Program::compile(&environment, source).unwrap();
+        program.footprint().of("object").into_iter().for_each(|read| all.merge(read));
+    }
+    let selection = Selection::of(&all);
+    let body = Arc::new(document.to_owned());
+    let mut builder = Builder::over(Arc::clone(&body));
+    let mut deserializer = serde_json::Deserializer::from_str(&body);
+    let root = builder.seed_of(&selection).deserialize(&mut deserializer).unwrap();
+    deserializer.end().unwrap();
+    let [tree] = builder.finish([root]);
+    assert_eq!(tree, expected, "{reads:?}");
+}
+
+#[test]
+fn only_what_is_read_is_kept() {
+    let document =
+        r#"{"a": {"b": [1, {"c": 2, "d": 3}], "e": "x", "f": {"g": 1, "h": {}}}, "i": [[], 4], "j": null}"#;
+    let whole: Json = serde_json::from_str(document).unwrap();
+    check_selected(document, &[], json!({}));
+    check_selected(document, &["object"], whole.clone());
+    check_selected(document, &["object == {}"], whole.clone());
+    check_selected(document, &["type(object)"], json!({"a": null, "i": null, "j": null}));
+    check_selected(document, &["has(object.a)", "has(object.nothing)"], json!({"a": null}));
+    check_selected(document, &["size(object)"], json!({"a": null, "i": null, "j": null}));
+    // It might be a list, whose elements would be compared.
+    check_selected(document, &["object.exists(key, key == 'a')"], whole.clone());
+    check_selected(document, &["has(object.a.e)"], json!({"a": {"e": null}}));
+    check_selected(document, &["object.a.e == 'x'", "object.j"], json!({"a": {"e": "x"}, "j": null}));
+    check_selected(document, &["object.a.b.all(x, x.c == 2)"], json!({"a": {"b": [1, {"c": 2}]}}));
+    check_selected(document, &["size(object.i)"], json!({"i": [null, null]}));
+    check_selected(document, &["object.a.f == {}"], json!({"a": {"f": {"g": 1, "h": {}}}}));
+    check_selected(document, &["object.a.f.all(k, v, v != 1)"], json!({"a": {"f": {"g": 1, "h": {}}}}));
+    check_selected(document, &["dyn(object).a.e", "object.i"], json!({"a": {"e": "x"}, "i": [[], 4]}));
+}
+
+#[test]
+fn what_is_skipped_has_to_be_json() {
+    for text in [r#"{"a": [1,]}"#, r#"{"a": nul}"#, r#"{"a": "\x"}"#, r#"{"a": {"b": 1}"#, r#"{"a": 1} 2"#] {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let selection = Selection::of(&Projection::new(Extent::Type));
+        let read = Builder::new().seed_of(&selection).deserialize(&mut deserializer);
+        assert!(read.is_err() || deserializer.end().is_err(), "{text}");
+    }
 }

@@ -199,20 +199,20 @@ impl<'a> Objects<'a> {
     }
 
     /// Binds what of the objects and their views is read.
-    pub(crate) fn bind(&'a self, reads: &Reads, bindings: &mut Bindings<'a>) {
-        let mut bind = |input: Input, value: &dyn Fn() -> Value<'a>| {
+    pub(crate) fn bind(&'a self, reads: &Reads, bind: &mut impl FnMut(Input, Value<'a>)) {
+        let mut bind_read = |input: Input, value: &dyn Fn() -> Value<'a>| {
             if reads.reads(input) {
-                bindings.set(input.name(), value());
+                bind(input, value());
             }
         };
-        bind(Input::Object, &|| Value::from_json(self.object.root()));
-        bind(Input::OldObject, &|| Value::from_json(self.old_object.root()));
+        bind_read(Input::Object, &|| Value::from_json(self.object.root()));
+        bind_read(Input::OldObject, &|| Value::from_json(self.old_object.root()));
         if let Some(pod) = &self.pod {
-            bind(Input::PodSpec, &|| Value::from_json(pod.view.spec));
-            bind(Input::PodMetadata, &|| Value::from_json(pod.view.metadata));
-            bind(Input::OldPodSpec, &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
-            bind(Input::Containers, &|| Value::from_json(pod.lists().containers.root()));
-            bind(Input::Images, &|| Value::from_json(pod.lists().images.root()));
+            bind_read(Input::PodSpec, &|| Value::from_json(pod.view.spec));
+            bind_read(Input::PodMetadata, &|| Value::from_json(pod.view.metadata));
+            bind_read(Input::OldPodSpec, &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
+            bind_read(Input::Containers, &|| Value::from_json(pod.lists().containers.root()));
+            bind_read(Input::Images, &|| Value::from_json(pod.lists().images.root()));
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::excepted::{Excepted, WithoutExcepted};
 use super::field_path::{self, ElementPaths, Path};
 use super::params::Param;
-use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase, elements};
+use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase, list};
 use super::wording::{MAX_MESSAGE_BYTES, cut, message, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
 use crate::document::Dialect;
-use crate::policy::{CompiledExpression, CompiledValidation, Programs, Reads, Validations};
+use crate::policy::{CompiledExpression, CompiledValidation, Input, Programs, Reads, Validations};
 use portcullis_cel::{Failure, FailureKind, Value};
 
 /// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
@@ -98,7 +98,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
         if self.blank.policy.info.dialect == Dialect::Kubernetes {
             // There it is not given to conditions (`matchconditions/matcher.go`).
-            phase.set("namespaceObject", Value::Null);
+            phase.set(Input::NamespaceObject, Value::Null);
         }
         let mut missing = self.missing_in_condition(&self.programs.condition_reads);
         let all_known = missing.is_empty();
@@ -178,10 +178,12 @@ impl<'a, 'b> Judge<'a, 'b> {
         list: &'a CompiledExpression,
         violations: &mut Vec<Violation<'a>>,
     ) {
-        match elements(phase, list) {
+        match self::list(phase, list) {
             Ok(elements) => {
-                for (position, element) in elements.iter().enumerate() {
-                    self.check(phase, validation, index, Some((position, element)), violations);
+                let mut position = 0;
+                while let Some(element) = elements.element(position) {
+                    self.check(phase, validation, index, Some((position, &element)), violations);
+                    position += 1;
                 }
             }
             Err(error) if error.kind == FailureKind::Needs => self.cannot_decide(error.message.into_owned()),
@@ -254,7 +256,8 @@ impl<'a, 'b> Judge<'a, 'b> {
                 && masks
                 && listed.as_ref().is_none_or(|(index, _)| *index != violation.index)
             {
-                listed = Some((violation.index, elements(&mut phase, list).unwrap_or_default()));
+                let elements = self::list(&mut phase, list).ok().and_then(|list| list.elements());
+                listed = Some((violation.index, elements.unwrap_or_default()));
             }
             let masked = listed.as_ref().map(|(_, elements)| elements.as_slice());
             let each = violation.element.as_ref().and_then(|element| masking::told(element, masked));
@@ -342,11 +345,11 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn phase(&self, reads: &Reads, secrets: Secrets, budget: u64) -> Phase<'a> {
         let mut phase = phase::phase(self.programs, reads, self.context, self.param, budget);
         if let Some(excepted) = &self.without_excepted {
-            phase.set("containers", excepted.containers.elements.clone());
-            phase.set("images", excepted.images.elements.clone());
+            phase.set(Input::Containers, excepted.containers.elements.clone());
+            phase.set(Input::Images, excepted.images.elements.clone());
         }
         if secrets == Secrets::Masked {
-            self.secrets(reads).for_each(|secret| phase.set(secret.input.name(), secret.masked()));
+            self.secrets(reads).for_each(|secret| phase.set(secret.input, secret.masked()));
         }
         phase
     }

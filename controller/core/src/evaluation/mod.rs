@@ -21,25 +21,22 @@ use crate::matching::Match;
 use crate::policy::{Actions, CompiledBinding, CompiledPolicy, Programs};
 use excepted::Excepted;
 use judge::Judge;
-use params::Found;
+use params::{Found, Param};
 use std::sync::Arc;
 
-/// One policy with the bindings that count now.
-pub(crate) struct Candidate<'a> {
-    pub(crate) policy: &'a CompiledPolicy,
-    pub(crate) bindings: Vec<&'a Arc<CompiledBinding>>,
-}
-
-/// Judges one policy under each of its bindings; nothing where it does not match.
-pub(crate) fn judge<'a>(candidate: &Candidate<'a>, context: &'a Context<'a>) -> Vec<Outcome> {
-    let policy = candidate.policy;
+/// Judges one policy under each of these bindings; nothing comes out where it does not match.
+pub(crate) fn judge<'a>(
+    policy: &'a CompiledPolicy,
+    bindings: impl Iterator<Item = &'a Arc<CompiledBinding>>,
+    context: &'a Context<'a>,
+    outcomes: &mut Vec<Outcome>,
+) {
     let matched = context.matches(policy);
     if matched == Match::No {
-        return Vec::new();
+        return;
     }
     let excepted = context.excepted(policy);
-    let mut outcomes = Vec::new();
-    for binding in &candidate.bindings {
+    for binding in bindings {
         let matched = match (&matched, context.binding_matches(binding)) {
             (_, Match::No) => continue,
             (Match::Yes, of_binding) => of_binding,
@@ -55,10 +52,9 @@ pub(crate) fn judge<'a>(candidate: &Candidate<'a>, context: &'a Context<'a>) -> 
         match matched {
             Match::Error(message) => outcomes.push(blank.misconfigured(message)),
             Match::Undecidable(missing) => outcomes.push(blank.outcome(Verdict::Undecidable(vec![missing]))),
-            _ => outcomes.extend(blank.judge(&excepted)),
+            _ => blank.judge(&excepted, outcomes),
         }
     }
-    outcomes
 }
 
 /// What is known about a pair before anything is evaluated.
@@ -69,21 +65,21 @@ struct Blank<'a> {
 }
 
 impl<'a> Blank<'a> {
-    fn judge(&self, excepted: &Excepted<'a>) -> Vec<Outcome> {
+    fn judge(&self, excepted: &Excepted<'a>, outcomes: &mut Vec<Outcome>) {
         let programs = match &self.policy.body {
             Ok(programs) => programs,
-            Err(broken) => return vec![self.error(FindingKind::Error, broken.clone())],
+            Err(broken) => return outcomes.push(self.error(FindingKind::Error, broken.clone())),
         };
         if let Some(skip) = self.nothing_to_judge(programs, excepted) {
-            return vec![self.outcome(Verdict::Skip(skip))];
+            return outcomes.push(self.outcome(Verdict::Skip(skip)));
         }
+        let judge = |param: &Param<'a>| Judge::new(self, programs, excepted, param).run();
         match params::find(self.policy, self.binding, self.context) {
-            Found::Params(list) => {
-                list.iter().map(|param| Judge::new(self, programs, excepted, param).run()).collect()
-            }
-            Found::NotFoundAllowed => vec![self.outcome(Verdict::Skip(Skip::NoParam))],
-            Found::Unknown(missing) => vec![self.outcome(Verdict::Undecidable(vec![missing]))],
-            Found::Misconfigured(message) => vec![self.misconfigured(message)],
+            Found::One(value) => outcomes.push(judge(&Param { name: None, value })),
+            Found::Params(list) => outcomes.extend(list.iter().map(judge)),
+            Found::NotFoundAllowed => outcomes.push(self.outcome(Verdict::Skip(Skip::NoParam))),
+            Found::Unknown(missing) => outcomes.push(self.outcome(Verdict::Undecidable(vec![missing]))),
+            Found::Misconfigured(message) => outcomes.push(self.misconfigured(message)),
         }
     }
 

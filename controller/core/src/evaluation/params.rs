@@ -9,6 +9,8 @@ use portcullis_cel::{Node, Tree};
 
 /// The params of one pair.
 pub(super) enum Found<'a> {
+    /// The one that there is without a reference; null if none was written.
+    One(Node<'a>),
     /// One judgement for each: its `namespace/name` where there is one, and its value.
     Params(Vec<Param<'a>>),
     /// None, and `parameterNotFoundAction` is Allow.
@@ -32,12 +34,8 @@ pub(super) fn find<'a>(
 ) -> Found<'a> {
     match (&binding.params, &policy.param_kind) {
         // A binding's paramRef means nothing to a ValidatingAdmissionPolicy without a paramKind.
-        (Params::None, _) | (Params::Ref(_), None) => {
-            Found::Params(vec![Param { name: None, value: Node::default() }])
-        }
-        (Params::Inline(_), _) => {
-            Found::Params(vec![Param { name: None, value: binding.inline_params.root() }])
-        }
+        (Params::None, _) | (Params::Ref(_), None) => Found::One(Node::default()),
+        (Params::Inline(_), _) => Found::One(binding.inline_params.root()),
         (Params::Ref(reference), Some(kind)) => by_reference(policy.info.dialect, kind, reference, context),
     }
 }

@@ -5,7 +5,7 @@
 //! messages see masked objects.
 
 use super::{Context, params::Param};
-use crate::policy::{CompiledExpression, Input, Programs, Reads};
+use crate::policy::{CompiledExpression, Input, Places, Programs, Reads};
 use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Meter, Program, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -22,7 +22,11 @@ const EXPRESSION_BUDGET: u64 = 1_000_000;
 
 pub(super) struct Phase<'a> {
     bindings: Bindings<'a>,
-    variables: Rc<Variables<'a>>,
+    places: &'a Places,
+    /// None where the policy has none.
+    variables: Option<Rc<Variables<'a>>>,
+    /// What is left of the budget, where no variables share it.
+    left: Cell<u64>,
 }
 
 /// The policy's `variables`: each evaluated when it is first read, and seeing those before it.
@@ -30,8 +34,8 @@ struct Variables<'a> {
     /// Itself, to be given to the variables that read earlier ones.
     this: Weak<Variables<'a>>,
     programs: &'a [(Arc<str>, CompiledExpression)],
-    /// The inputs, without `variables` and `each`; none where there are no variables to evaluate.
-    inputs: RefCell<Option<Bindings<'a>>>,
+    /// The inputs, without `variables` and `each`.
+    inputs: RefCell<Bindings<'a>>,
     evaluated: RefCell<Vec<Option<Evaluated<'a>>>>,
     /// What is left of the phase's budget.
     left: Cell<u64>,
@@ -42,28 +46,30 @@ struct Variables<'a> {
 struct Evaluated<'a>(Result<Value<'a>, Box<Failure>>);
 
 impl<'a> Phase<'a> {
-    fn new(programs: &'a Programs, bindings: Bindings<'a>, budget: u64) -> Self {
-        let variables = Rc::new_cyclic(|this| Variables {
-            this: Weak::clone(this),
-            programs: &programs.variables,
-            inputs: RefCell::new((!programs.variables.is_empty()).then(|| bindings.clone())),
-            evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
-            left: Cell::new(budget),
-            memory: Rc::new(Cell::new(VARIABLES_MEMORY)),
+    fn new(programs: &'a Programs, mut bindings: Bindings<'a>, budget: u64) -> Self {
+        let variables = (!programs.variables.is_empty()).then(|| {
+            Rc::new_cyclic(|this| Variables {
+                this: Weak::clone(this),
+                programs: &programs.variables,
+                inputs: RefCell::new(bindings.clone()),
+                evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
+                left: Cell::new(budget),
+                memory: Rc::new(Cell::new(VARIABLES_MEMORY)),
+            })
         });
-        let mut bindings = bindings;
-        if !programs.variables.is_empty() {
-            bindings.set_lazy("variables", Rc::clone(&variables) as Rc<dyn Lazy<'a> + 'a>);
+        if let Some(variables) = &variables {
+            bindings.set_lazy("variables", Rc::clone(variables) as Rc<dyn Lazy<'a> + 'a>);
         }
-        Self { bindings, variables }
+        Self { bindings, places: &programs.places, variables, left: Cell::new(budget) }
     }
 
     /// Replaces one of the inputs. To be called before anything is evaluated.
-    pub(super) fn set(&mut self, name: &str, value: Value<'a>) {
-        if let Some(inputs) = self.variables.inputs.borrow_mut().as_mut() {
-            inputs.set(name, value.clone());
+    pub(super) fn set(&mut self, input: Input, value: Value<'a>) {
+        let Some(place) = self.places.input(input) else { return };
+        if let Some(variables) = &self.variables {
+            variables.inputs.borrow_mut().set_at(place, value.clone());
         }
-        self.bindings.set(name, value);
+        self.bindings.set_at(place, value);
     }
 
     /// Evaluates an expression that sees no element.
@@ -77,34 +83,31 @@ impl<'a> Phase<'a> {
         expression: &'a CompiledExpression,
         each: Option<&Value<'a>>,
     ) -> Result<Value<'a>, Box<Failure>> {
-        if let Some(each) = each {
-            self.bindings.set("each", each.clone());
+        if let (Some(each), Some(place)) = (each, self.places.each) {
+            self.bindings.set_at(place, each.clone());
         }
-        let meter = self.variables.meter();
-        self.variables.charge(&expression.program, &self.bindings, &meter)
+        let left = self.variables.as_ref().map_or(&self.left, |variables| &variables.left);
+        let meter = Meter::new(left.get().min(EXPRESSION_BUDGET));
+        charge(left, &meter, &expression.program, &self.bindings)
     }
 }
 
+/// Evaluates a program at the cost of what is left of a phase's budget.
+fn charge<'a>(
+    left: &Cell<u64>,
+    meter: &Meter,
+    program: &'a Program,
+    bindings: &Bindings<'a>,
+) -> Result<Value<'a>, Box<Failure>> {
+    let result = program.evaluate(bindings, meter);
+    left.set(left.get().saturating_sub(meter.cost()));
+    result
+}
+
 impl<'a> Variables<'a> {
-    fn meter(&self) -> Meter {
-        Meter::new(self.left.get().min(EXPRESSION_BUDGET))
-    }
-
-    /// Evaluates a program at the cost of the phase.
-    fn charge(
-        &self,
-        program: &'a Program,
-        bindings: &Bindings<'a>,
-        meter: &Meter,
-    ) -> Result<Value<'a>, Box<Failure>> {
-        let result = program.evaluate(bindings, meter);
-        self.left.set(self.left.get().saturating_sub(meter.cost()));
-        result
-    }
-
     fn evaluate(&self, index: usize) -> Option<Result<Value<'a>, Box<Failure>>> {
         let (name, variable) = self.programs.get(index)?;
-        let mut bindings = self.inputs.borrow().clone()?;
+        let mut bindings = self.inputs.borrow().clone();
         if let Some(this) = self.this.upgrade() {
             bindings.set_lazy("variables", this as Rc<dyn Lazy<'a> + 'a>);
         }
@@ -112,8 +115,8 @@ impl<'a> Variables<'a> {
             let message = format!("composited variable \"{name}\" fails to compile: {reason}");
             return Some(Err(Failure::new(message)));
         }
-        let meter = self.meter().with_memory(&self.memory);
-        Some(self.charge(&variable.program, &bindings, &meter).map_err(|mut failure| {
+        let meter = Meter::new(self.left.get().min(EXPRESSION_BUDGET)).with_memory(&self.memory);
+        Some(charge(&self.left, &meter, &variable.program, &bindings).map_err(|mut failure| {
             if failure.kind == FailureKind::Needs {
                 return failure;
             }
@@ -147,32 +150,36 @@ pub(super) fn phase<'a>(
     budget: u64,
 ) -> Phase<'a> {
     let mut bindings = Bindings::new(&programs.environment);
-    context.objects().bind(reads, &mut bindings);
+    let mut bind = |input: Input, value: Value<'a>| {
+        if let Some(place) = programs.places.input(input) {
+            bindings.set_at(place, value);
+        }
+    };
+    context.objects().bind(reads, &mut bind);
     if reads.reads(Input::Params) {
-        bindings.set("params", Value::from_json(param.value));
+        bind(Input::Params, Value::from_json(param.value));
     }
     if reads.reads(Input::Request) {
-        bindings.set("request", Value::from_json(context.request_tree().root()));
+        bind(Input::Request, Value::from_json(context.request_tree().root()));
     }
     if reads.reads(Input::NamespaceObject)
         && let Ok(namespace) = context.namespace_object()
     {
-        bindings.set("namespaceObject", Value::from_json(namespace));
+        bind(Input::NamespaceObject, Value::from_json(namespace));
     }
     context.bind_authorizer(reads, &mut bindings);
     Phase::new(programs, bindings, budget)
 }
 
-/// The elements of a `forEach` list.
-pub(super) fn elements<'a>(
+/// The `forEach` list, which is a list.
+pub(super) fn list<'a>(
     phase: &mut Phase<'a>,
     list: &'a CompiledExpression,
-) -> Result<Vec<Value<'a>>, Box<Failure>> {
-    let value = phase.evaluate(list)?;
-    match value.elements() {
-        Some(elements) => Ok(elements),
+) -> Result<Value<'a>, Box<Failure>> {
+    match phase.evaluate(list)? {
+        list @ (Value::List(_) | Value::JsonList(_)) => Ok(list),
         // An absent list is written `has(x) ? x : []`; null comes from where nothing is, such as `object` on DELETE.
-        None if matches!(value, Value::Null) => Ok(Vec::new()),
-        None => Err(Failure::new(format!("`forEach` must be a list, not {}", value.type_name()))),
+        Value::Null => Ok(Value::list(Vec::new())),
+        value => Err(Failure::new(format!("`forEach` must be a list, not {}", value.type_name()))),
     }
 }

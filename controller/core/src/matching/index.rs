@@ -61,11 +61,15 @@ impl RuleIndex {
     /// The ids of all policies that may match, each once, ascending. What a request was converted to and
     /// what it was sent as are both looked up, since rules with `matchPolicy: Exact` mean the latter.
     pub fn candidates(&self, request: &Request) -> Vec<usize> {
+        let original = request.request_resource.is_some().then(|| Target::original(request));
+        self.candidates_of(&Target::converted(request), original.as_ref())
+    }
+
+    /// The same, for what a request was converted to and what it was sent as, if that is known.
+    pub(crate) fn candidates_of(&self, converted: &Target<'_>, original: Option<&Target<'_>>) -> Vec<usize> {
         let mut ids = Vec::new();
-        self.look_up(&Target::converted(request), &mut ids);
-        if request.request_resource.is_some() {
-            self.look_up(&Target::original(request), &mut ids);
-        }
+        self.look_up(converted, &mut ids);
+        original.into_iter().for_each(|original| self.look_up(original, &mut ids));
         ids.sort_unstable();
         ids.dedup();
         ids

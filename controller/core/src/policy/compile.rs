@@ -1,7 +1,7 @@
 //! From a policy document to programs.
 
 use super::expression::{Expected, ExpressionCompiler};
-use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, PolicyInfo, Reads};
+use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, Places, PolicyInfo, Reads};
 use crate::decision::Reason;
 use crate::document::{
     BindingDocument, Dialect, DocumentError, Expression, MatchResources, Matching, NamedExpression, OnUpdate,
@@ -68,6 +68,7 @@ impl CompiledBinding {
 pub(crate) struct Programs {
     /// What the bindings of every program are made for.
     pub(crate) environment: Environment,
+    pub(crate) places: Places,
     pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
     pub(crate) variables: Vec<(Arc<str>, CompiledExpression)>,
     /// Where their values come from.
@@ -249,8 +250,10 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     };
     let condition_reads = of_each(&match_conditions);
     let annotation_reads = of_each(&audit_annotations);
+    let environment = compiler.widest_environment();
     Some(Programs {
-        environment: compiler.widest_environment(),
+        places: Places::of(&environment),
+        environment,
         match_conditions,
         variables: variables?,
         reads: Reads::union([&condition_reads, &validations.reads, &annotation_reads]),

@@ -5,6 +5,7 @@ mod declarations;
 mod expression;
 mod lint;
 mod matches_nothing;
+mod places;
 mod reads;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub(crate) use compile::{
 };
 pub(crate) use expression::CompiledExpression;
 pub(crate) use lint::{lint, lint_binding};
+pub(crate) use places::Places;
 pub(crate) use reads::{Input, Origins, Reads, Unsure};
 pub use typecheck::Typing;
 pub(crate) use typecheck::typecheck;

@@ -1,6 +1,7 @@
 //! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
 //! kept as it was.
 
+use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
     self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
@@ -10,7 +11,7 @@ use crate::matching::RuleIndex;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
 use crate::yaml::Text;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 /// One accepted document.
 #[derive(Debug)]
@@ -191,8 +192,8 @@ impl Assembly {
             index: RuleIndex::new(policies.iter().map(|bound| bound.policy.matcher.rules()).enumerate()),
             exceptions: exceptions.collect(),
             controller_namespace: controller_namespace.to_owned(),
+            plans: Plans::default(),
             problems: self.problems,
-            needs: RwLock::default(),
             policies,
             units: self.units,
         }

@@ -1,10 +1,13 @@
 //! The immutable set of policies that a request is decided by.
 
 mod assemble;
+mod plan;
+
+pub use plan::{Plan, Sort};
 
 use crate::decision::Decision;
 use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
-use crate::evaluation::{self, Candidate, Context};
+use crate::evaluation::{self, Context};
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::matching::{RuleIndex, is_excluded};
@@ -12,9 +15,9 @@ use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
+use plan::Plans;
 use portcullis_cel::Authorizer;
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// The controller's namespace unless it is told another one.
 pub const DEFAULT_NAMESPACE: &str = "portcullis";
@@ -54,17 +57,14 @@ pub struct PolicySet {
     index: RuleIndex,
     exceptions: Vec<Exception>,
     controller_namespace: String,
-    /// What requests need, by what tells their needs apart.
-    needs: RwLock<HashMap<NeedsKey, Arc<Needs>>>,
+    plans: Plans,
     /// The documents in force, which the next set falls back on.
     units: Vec<Arc<Unit>>,
 }
 
 /// What tells apart requests of different needs: kind, operation and the candidates among the policies.
-type NeedsKey = (GroupVersionKind, Operation, Vec<usize>);
 
 /// At most this many needs are remembered; a cluster has a few dozen kinds that policies match.
-const MAX_REMEMBERED: usize = 1_000;
 
 /// A policy with all its bindings, sorted by name.
 #[derive(Debug)]
@@ -125,24 +125,25 @@ impl PolicySet {
     }
 
     /// What may be read of a request, told by everything but its objects and options: the union over the
-    /// policies whose rules may match. Worked out once for every kind, operation and set of candidates.
-    pub fn needs(&self, request: &Request) -> Arc<Needs> {
-        if is_excluded(request, &self.controller_namespace) {
-            return Arc::default();
+    /// policies whose rules may match.
+    pub fn needs(&self, request: &Request) -> Needs {
+        self.needs_of(&request.kind, request.operation, &self.index.candidates(request))
+    }
+
+    fn needs_of(&self, kind: &GroupVersionKind, operation: Operation, candidates: &[usize]) -> Needs {
+        let mut needs = Needs::default();
+        for Bound { policy, bindings } in candidates.iter().filter_map(|id| self.policies.get(*id)) {
+            needs.add(policy, bindings, &self.exceptions, kind, operation);
         }
-        let key = (request.kind.clone(), request.operation, self.index.candidates(request));
-        let known = self.needs.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        known.unwrap_or_else(|| {
-            let mut needs = Needs::default();
-            for Bound { policy, bindings } in key.2.iter().filter_map(|id| self.policies.get(*id)) {
-                needs.add(policy, bindings, &self.exceptions, request);
-            }
-            let needs = Arc::new(needs);
-            let mut remembered = self.needs.write().unwrap_or_else(PoisonError::into_inner);
-            if remembered.len() < MAX_REMEMBERED {
-                remembered.insert(key, Arc::clone(&needs));
-            }
-            needs
+        needs
+    }
+
+    /// What deciding requests of a sort takes.
+    pub fn plan(&self, sort: Sort<'_>) -> Arc<Plan> {
+        self.plans.get(sort, || {
+            let candidates = sort.candidates(&self.index);
+            let needs = self.needs_of(&sort.group_version_kind(), sort.operation, &candidates);
+            Plan::new(sort, candidates, needs)
         })
     }
 
@@ -175,17 +176,17 @@ impl PolicySet {
             return Decision::default();
         }
         let context = Context::new(request, facts, answers, &self.exceptions, now);
-        let mut outcomes = Vec::new();
-        for id in self.index.candidates(request) {
+        let plan = Sort::of(request).map(|sort| self.plan(sort));
+        let unplanned = if plan.is_none() { self.index.candidates(request) } else { Vec::new() };
+        let candidates = plan.as_ref().map_or(&unplanned, |plan| &plan.candidates);
+        let mut outcomes = Vec::with_capacity(candidates.len());
+        for &id in candidates {
             let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
             let asked = |binding: &&Arc<CompiledBinding>| match pairs {
                 Pairs::All => true,
                 Pairs::Of(class) => binding.class(policy.failure_policy) == class,
             };
-            let bindings: Vec<_> = bindings.iter().filter(asked).collect();
-            if !bindings.is_empty() {
-                outcomes.extend(evaluation::judge(&Candidate { policy, bindings }, &context));
-            }
+            evaluation::judge(policy, bindings.iter().filter(asked), &context, &mut outcomes);
         }
         Decision { outcomes, unanswered: context.unanswered() }
     }

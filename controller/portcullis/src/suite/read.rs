@@ -181,7 +181,7 @@ impl Reader<'_> {
 
     /// The request of an AdmissionReview, as somebody recorded it.
     fn recorded(&self, node: &Node, name: &str, review: &Node) -> Result<Request, Fault> {
-        Review::read(&Arc::new(review.to_json().to_string()))
+        Review::read_whole(review.to_json().to_string())
             .map(|review| review.request)
             .map_err(|error| Fault::new(node.at, format!("`{}`: {error}", self.beside(name).display())))
     }

@@ -18,6 +18,7 @@ use portcullis_core::decision::Verdict;
 use portcullis_core::enforcement::{Answer, Door, enforce};
 use portcullis_core::matching::is_excluded;
 use portcullis_core::pod::lists_too_much;
+use portcullis_core::set::Sort;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,14 +152,15 @@ impl Gate {
             Some(Excess::Depth) => return over_limit(body, "the review nests more than 1,000 levels deep"),
             Some(Excess::Memory) => return over_limit(body, "the review has too many values"),
         }
-        let review = match Review::read(text) {
+        let generation = self.live.current();
+        let plan_of = |sort: Sort<'_>| Some(generation.as_ref()?.set.plan(sort));
+        let review = match Review::read(text, &plan_of) {
             Ok(review) => review,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         if lists_too_much(&review.request) {
             return over_limit(body, "the Pod lists more than 50,000 containers and volumes");
         }
-        let generation = self.live.current();
         match generation.as_ref() {
             None => by_class(entry, body, &NOT_READY, Outcome::Failed),
             Some(generation) => self.decide(entry, &review, generation),

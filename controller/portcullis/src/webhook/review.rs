@@ -2,6 +2,8 @@
 //!
 //! A body becomes a [`Review`]; a [`Reply`] becomes a body. Source: `k8s.io/api/admission/v1/types.go`.
 
+#[cfg(test)]
+mod kept_tests;
 mod read;
 mod reply;
 
@@ -11,6 +13,7 @@ pub use reply::{Reply, Undecided};
 use portcullis_core::Request;
 use portcullis_core::request::{GroupVersionKind, GroupVersionResource, Operation, UserInfo};
 use portcullis_core::tree::Builder;
+pub use read::PlanOf;
 use read::{AdmissionRequest, Envelope, EnvelopeSeed, Kind, Resource, TypeMeta, User};
 use serde::Deserialize;
 use serde::de::DeserializeSeed;
@@ -56,14 +59,31 @@ pub enum Unreadable {
 }
 
 impl Review {
-    /// Reads a body that is known to nest at most as deep as this thread's stack allows.
+    /// Reads a body that is known to nest at most as deep as this thread's stack allows, and of its objects what
+    /// is read by a plan of the set that will decide it.
     ///
     /// # Errors
     /// What is missing or wrong.
-    pub fn read(body: &Arc<String>) -> Result<Self, Unreadable> {
+    pub fn read(body: &Arc<String>, plan_of: &PlanOf<'_>) -> Result<Self, Unreadable> {
+        if let Some(review) = Self::read_once(body, plan_of)? {
+            return Ok(review);
+        }
+        Self::read_once(body, &|_| None)?.ok_or(Unreadable::Missing("request"))
+    }
+
+    /// Reads all of a body.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub fn read_whole(body: String) -> Result<Self, Unreadable> {
+        Self::read(&Arc::new(body), &|_| None)
+    }
+
+    /// None if what the plan keeps turns out not to suffice.
+    fn read_once(body: &Arc<String>, plan_of: &PlanOf<'_>) -> Result<Option<Self>, Unreadable> {
         let mut builder = Builder::over(Arc::clone(body));
         let mut deserializer = deserializer(body);
-        let read = EnvelopeSeed(&mut builder).deserialize(&mut deserializer);
+        let read = EnvelopeSeed { builder: &mut builder, plan_of }.deserialize(&mut deserializer);
         let Envelope { api_version, kind, request } =
             match read.and_then(|envelope| deserializer.end().map(|()| envelope)) {
                 Ok(envelope) => envelope,
@@ -77,7 +97,14 @@ impl Review {
         if !meta.is_review() {
             return Err(meta.into());
         }
-        request.ok_or(Unreadable::Missing("request"))?.into_review(builder)
+        let mut request = request.ok_or(Unreadable::Missing("request"))?;
+        let plan = request.plan.take();
+        if request.out_of_order {
+            return Ok(None);
+        }
+        let review = request.into_review(builder)?;
+        let suffices = plan.is_none_or(|plan| plan.needs.suffice_for(&review.request));
+        Ok(suffices.then_some(review))
     }
 }
 
@@ -196,7 +223,7 @@ mod tests {
 
     pub(super) fn read(request: &Json) -> Result<Review, Unreadable> {
         let review = json!({"kind": KIND, "apiVersion": API_VERSION, "request": request});
-        Review::read(&Arc::new(review.to_string()))
+        Review::read_whole(review.to_string())
     }
 
     #[test]
@@ -225,7 +252,7 @@ mod tests {
     fn a_field_cannot_be_there_twice() {
         let review = r#"{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
             "request": {"x": 1, "x": 2, "object": {}, "object": {}}}"#;
-        let error = Review::read(&Arc::new(review.to_owned())).unwrap_err().to_string();
+        let error = Review::read_whole(review.to_owned()).unwrap_err().to_string();
         assert!(error.contains("duplicate field `object`"), "{error}");
     }
 

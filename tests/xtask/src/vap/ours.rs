@@ -65,7 +65,7 @@ impl World {
     /// # Errors
     /// It is none.
     pub(crate) fn read(review: &Json) -> Result<Request> {
-        Ok(Review::read(&Arc::new(review.to_string()))?.request)
+        Ok(Review::read_whole(review.to_string())?.request)
     }
 
     /// Decides, and says what the requester is told.

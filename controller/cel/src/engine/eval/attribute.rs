@@ -49,6 +49,19 @@ impl<'a> Frame<'a, '_> {
                 },
             },
         };
+        // Most selections are of fields that are simply there.
+        while let (Value::JsonMap(map), [Qualifier { key: QualifierKey::Field(name), optional: false }, ..]) =
+            (&value, qualifiers.as_slice())
+        {
+            qualifiers.next();
+            *units += SELECT;
+            let found = map.get(name).map(Value::from_json);
+            match (found, attribute.test && qualifiers.len() == 0) {
+                (found, true) => return Ok(Value::Bool(found.is_some())),
+                (Some(next), _) => value = next,
+                (None, _) => return Err(Failure::new(format!("no such key: {name}"))),
+            }
+        }
         let mut optional = false;
         if let Value::Optional(inner) = &value {
             match inner {

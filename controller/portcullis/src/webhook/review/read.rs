@@ -1,11 +1,17 @@
 //! The way in: from a body to the fields of an AdmissionReview, in one pass and without copying objects.
 
-use portcullis_core::tree::{Builder, Root};
+use portcullis_core::request::Operation;
+use portcullis_core::set::{Plan, Sort};
+use portcullis_core::tree::{Builder, Root, Selection};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
+
+/// What is kept of the objects of requests of a sort; all of them if there is no plan.
+pub type PlanOf<'p> = dyn Fn(Sort<'_>) -> Option<Arc<Plan>> + 'p;
 
 /// A text that is not copied unless it has escapes.
 #[derive(Deserialize, Default)]
@@ -45,6 +51,31 @@ pub(super) struct AdmissionRequest<'a> {
     pub(super) old_object: Root,
     pub(super) dry_run: Option<bool>,
     pub(super) options: Root,
+    /// By which the objects were read.
+    pub(super) plan: Option<Arc<Plan>>,
+    /// Whether something that belongs to the sort came after an object that was read by a plan.
+    pub(super) out_of_order: bool,
+}
+
+impl AdmissionRequest<'_> {
+    /// The sort of the request, as far as it has been read.
+    fn sort(&self) -> Option<Sort<'_>> {
+        let kind = self.kind.as_ref()?;
+        let resource = self.resource.as_ref()?.names();
+        let sub_resource = self.sub_resource.as_deref().unwrap_or_default();
+        let original = self.request_resource.as_ref();
+        let original_sub_resource = original.and(self.request_sub_resource.as_deref());
+        Some(Sort {
+            operation: Operation::parse(&self.operation.0)?,
+            group: &kind.group,
+            version: &kind.version,
+            kind: &kind.kind,
+            resource,
+            sub_resource,
+            original_resource: original.map_or(resource, Resource::names),
+            original_sub_resource: original_sub_resource.unwrap_or(sub_resource),
+        })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -63,6 +94,12 @@ pub(super) struct Resource {
     pub(super) resource: String,
 }
 
+impl Resource {
+    fn names(&self) -> [&str; 3] {
+        [&self.group, &self.version, &self.resource]
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(default, expecting = "a UserInfo")]
 pub(super) struct User {
@@ -72,8 +109,11 @@ pub(super) struct User {
     pub(super) extra: Option<BTreeMap<String, Option<Vec<String>>>>,
 }
 
-/// Reads a review, with its objects into a builder.
-pub(super) struct EnvelopeSeed<'b>(pub(super) &'b mut Builder);
+/// Reads a review, with what is to be kept of its objects into a builder.
+pub(super) struct EnvelopeSeed<'b, 'p> {
+    pub(super) builder: &'b mut Builder,
+    pub(super) plan_of: &'p PlanOf<'p>,
+}
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(field_identifier, rename_all = "camelCase")]
@@ -85,7 +125,7 @@ enum EnvelopeField {
     Other,
 }
 
-impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_> {
+impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_, '_> {
     type Value = Envelope<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -93,7 +133,7 @@ impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
+impl<'de> Visitor<'de> for EnvelopeSeed<'_, '_> {
     type Value = Envelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +155,10 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
                 }
                 EnvelopeField::Request => {
                     seen.once(field as u32, "request")?;
-                    envelope.request = map.next_value_seed(RequestSeed(&mut *self.0))?;
+                    envelope.request = map.next_value_seed(RequestSeed {
+                        builder: &mut *self.builder,
+                        plan_of: self.plan_of,
+                    })?;
                 }
                 EnvelopeField::Other => map.next_value::<serde::de::IgnoredAny>().map(drop)?,
             }
@@ -125,7 +168,10 @@ impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
 }
 
 /// Reads what may be null.
-struct RequestSeed<'b>(&'b mut Builder);
+struct RequestSeed<'b, 'p> {
+    builder: &'b mut Builder,
+    plan_of: &'p PlanOf<'p>,
+}
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(field_identifier, rename_all = "camelCase")]
@@ -149,7 +195,7 @@ enum RequestField {
     Other,
 }
 
-impl<'de> DeserializeSeed<'de> for RequestSeed<'_> {
+impl<'de> DeserializeSeed<'de> for RequestSeed<'_, '_> {
     type Value = Option<AdmissionRequest<'de>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -157,7 +203,7 @@ impl<'de> DeserializeSeed<'de> for RequestSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for RequestSeed<'_> {
+impl<'de> Visitor<'de> for RequestSeed<'_, '_> {
     type Value = Option<AdmissionRequest<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,11 +215,21 @@ impl<'de> Visitor<'de> for RequestSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let builder = self.0;
+        let Self { builder, plan_of } = self;
         let mut request = AdmissionRequest::default();
         let mut seen = Seen::default();
+        let mut planned = false;
         while let Some(field) = map.next_key::<RequestField>()? {
             seen.once(field as u32, name_of(field))?;
+            match field {
+                // API servers send what tells the sort before the objects.
+                RequestField::Object | RequestField::OldObject | RequestField::Options if !planned => {
+                    planned = true;
+                    request.plan = request.sort().and_then(plan_of);
+                }
+                _ => request.out_of_order |= request.plan.is_some() && tells_sort(field),
+            }
+            let plan = request.plan.as_deref();
             match field {
                 RequestField::Uid => request.uid = map.next_value()?,
                 RequestField::Kind => request.kind = map.next_value()?,
@@ -186,15 +242,45 @@ impl<'de> Visitor<'de> for RequestSeed<'_> {
                 RequestField::Namespace => request.namespace = map.next_value()?,
                 RequestField::Operation => request.operation = map.next_value()?,
                 RequestField::UserInfo => request.user_info = map.next_value()?,
-                RequestField::Object => request.object = map.next_value_seed(builder.seed())?,
-                RequestField::OldObject => request.old_object = map.next_value_seed(builder.seed())?,
+                RequestField::Object => {
+                    request.object = kept(&mut map, builder, plan.map(|plan| &plan.object))?;
+                }
+                RequestField::OldObject => {
+                    request.old_object = kept(&mut map, builder, plan.map(|plan| &plan.old_object))?;
+                }
                 RequestField::DryRun => request.dry_run = map.next_value()?,
-                RequestField::Options => request.options = map.next_value_seed(builder.seed())?,
+                RequestField::Options => {
+                    request.options = kept(&mut map, builder, plan.map(|plan| &plan.options))?;
+                }
                 RequestField::Other => map.next_value::<serde::de::IgnoredAny>().map(drop)?,
             }
         }
         Ok(Some(request))
     }
+}
+
+/// What a selection keeps of the value that comes next; all of it without one.
+fn kept<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    builder: &mut Builder,
+    selection: Option<&Selection>,
+) -> Result<Root, A::Error> {
+    match selection {
+        Some(selection) => map.next_value_seed(builder.seed_of(selection)),
+        None => map.next_value_seed(builder.seed()),
+    }
+}
+
+fn tells_sort(field: RequestField) -> bool {
+    matches!(
+        field,
+        RequestField::Kind
+            | RequestField::Resource
+            | RequestField::SubResource
+            | RequestField::RequestResource
+            | RequestField::RequestSubResource
+            | RequestField::Operation
+    )
 }
 
 /// Which fields were there: no field may be twice, since others may take the other one for true.
