@@ -1,9 +1,9 @@
-//! Reading of a document only what somebody reads of it. The rest is checked to be JSON, and skipped.
+//! Reading of a document only what somebody reads of it. The rest is skipped, and has to be what could be read.
 
 use super::build::Seed;
 use super::{Builder, Entry, Item, Span};
 use crate::engine::{Extent, Projection};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// A [`Projection`] made ready for reading documents.
@@ -57,15 +57,11 @@ impl<'de> DeserializeSeed<'de> for SelectSeed<'_, '_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
         match self.selection.extent {
             Extent::Whole => Seed { builder: self.builder }.deserialize(deserializer),
-            Extent::Presence => skip(deserializer),
+            // What is skipped is null where something has to be.
+            Extent::Presence => Skip.deserialize(deserializer).map(|()| Item::Null),
             Extent::Type | Extent::Shape => deserializer.deserialize_any(self),
         }
     }
-}
-
-/// What is skipped is null where something has to be.
-fn skip<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Item, D::Error> {
-    deserializer.deserialize_ignored_any(IgnoredAny).map(|_| Item::Null)
 }
 
 impl<'de> Visitor<'de> for SelectSeed<'_, '_> {
@@ -110,7 +106,7 @@ impl<'de> Visitor<'de> for SelectSeed<'_, '_> {
                     builder.push(item);
                 }
             }
-            None => while elements.next_element::<IgnoredAny>()?.is_some() {},
+            None => while elements.next_element_seed(Skip)?.is_some() {},
         }
         builder.close_read_list(open)
     }
@@ -124,7 +120,7 @@ impl<'de> Visitor<'de> for SelectSeed<'_, '_> {
                     let value = entries.next_value_seed(SelectSeed { builder: &mut *builder, selection })?;
                     builder.push_entry(Entry { key, value });
                 }
-                None => entries.next_value::<IgnoredAny>().map(drop)?,
+                None => entries.next_value_seed(Skip)?,
             }
         }
         builder.close_read_map(open)
@@ -157,5 +153,71 @@ impl<'s> Visitor<'_> for SelectKey<'_, 's> {
             Some(below) => Ok(Some((self.builder.intern_or(key)?, below))),
             None => Ok(None),
         }
+    }
+}
+
+/// Reads a value and keeps nothing of it. Whatever is wrong with it is found as if it were read, which serde's
+/// own `IgnoredAny` does not do: it lets halves of surrogate pairs and infinite numbers pass.
+struct Skip;
+
+impl<'de> DeserializeSeed<'de> for Skip {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Skip {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while entries.next_key_seed(SkipKey)?.is_some() {
+            entries.next_value_seed(Self)?;
+        }
+        Ok(())
+    }
+}
+
+struct SkipKey;
+
+impl<'de> DeserializeSeed<'de> for SkipKey {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(Skip)
     }
 }

@@ -62,10 +62,6 @@ pub struct PolicySet {
     units: Vec<Arc<Unit>>,
 }
 
-/// What tells apart requests of different needs: kind, operation and the candidates among the policies.
-
-/// At most this many needs are remembered; a cluster has a few dozen kinds that policies match.
-
 /// A policy with all its bindings, sorted by name.
 #[derive(Debug)]
 struct Bound {
