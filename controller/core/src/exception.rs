@@ -175,12 +175,17 @@ mod tests {
         list.iter().map(|&text| text.to_owned()).collect()
     }
 
+    fn place(field: &str) -> Place {
+        Place { field: field.to_owned(), position: Position { line: 1, column: 1 } }
+    }
+
     /// An exception of every policy for everything.
     fn document() -> ExceptionDocument {
         ExceptionDocument {
             name: "legacy".to_owned(),
-            place: Place { field: "metadata.name".to_owned(), position: Position { line: 1, column: 1 } },
+            place: place("metadata.name"),
             policies: strings(&["*"]),
+            policies_at: place("spec.policies"),
             kinds: Vec::new(),
             namespaces: Vec::new(),
             names: Vec::new(),

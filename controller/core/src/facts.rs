@@ -1,5 +1,7 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
+use crate::matching::Resources;
+use crate::request::split_api_version;
 use portcullis_cel::Authorizer;
 use portcullis_cel::{Node, Tree};
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +16,8 @@ pub struct Facts {
     namespaces: BTreeMap<String, Tree>,
     /// Other objects by (`apiVersion`, kind), in the order in which they were added.
     objects: BTreeMap<(String, String), Kind>,
+    /// The kinds that CustomResourceDefinitions among the objects define.
+    definitions: Resources,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
     /// Who answers for the authorizer, if anybody does.
@@ -65,6 +69,9 @@ impl Facts {
             self.namespaces.insert(name.to_owned(), object);
             return;
         }
+        if kind == "CustomResourceDefinition" {
+            self.definitions.add_crd(&object.to_json());
+        }
         let identity = (namespace_of(&object).to_owned(), name.to_owned());
         let key = (api_version.to_owned(), kind.to_owned());
         let Kind { objects, index } = self.objects.entry(key).or_default();
@@ -75,6 +82,18 @@ impl Facts {
                 objects.push(object);
             }
         }
+    }
+
+    /// Whether objects of a kind live in namespaces, as Kubernetes or a CustomResourceDefinition has it; `None` for
+    /// what neither defines.
+    pub fn defined_scope(&self, api_version: &str, kind: &str) -> Option<bool> {
+        let (group, _) = split_api_version(api_version);
+        self.definitions.find(group, kind).map(|resource| resource.namespaced)
+    }
+
+    /// Whether there is such a kind, as far as definitions and objects tell.
+    pub fn knows(&self, api_version: &str, kind: &str) -> bool {
+        self.defined_scope(api_version, kind).is_some() || !self.objects(api_version, kind).is_empty()
     }
 
     /// The Namespace object of that name.

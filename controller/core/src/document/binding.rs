@@ -1,6 +1,6 @@
 //! `ValidatingAdmissionPolicyBinding` and the entries of a Policy's own `bindings`.
 
-use super::fields::{Field, Fields, refuse_duplicates};
+use super::fields::{Field, Fields, Problems, refuse_duplicates};
 use super::metadata::Metadata;
 use super::params_schema::ParamsSchema;
 use super::{BindingDocument, match_resources, names, params};
@@ -37,8 +37,13 @@ pub(super) fn actions(field: &Field<'_>) -> Option<Actions> {
     Some(actions)
 }
 
-/// The spec of a ValidatingAdmissionPolicyBinding.
-pub(super) fn kubernetes(root: &Fields<'_>, metadata: Option<Metadata>) -> Option<BindingDocument> {
+/// The spec of a ValidatingAdmissionPolicyBinding, as far as it can be read: `None` if not even the policy can be
+/// told.
+pub(super) fn kubernetes(
+    root: &Fields<'_>,
+    metadata: Option<Metadata>,
+    problems: &Problems,
+) -> Option<BindingDocument> {
     let spec = root.required("spec")?.fields()?;
     let policy_name = spec.required("policyName").and_then(|field| {
         let name = field.string()?;
@@ -47,15 +52,19 @@ pub(super) fn kubernetes(root: &Fields<'_>, metadata: Option<Metadata>) -> Optio
     });
     let params = params::reference(&spec);
     let matched = spec.optional("matchResources");
+    let before = problems.count();
     let match_resources = matched.as_ref().and_then(match_resources::resources);
+    let match_resources = match_resources.filter(|_| problems.count() == before);
+    let before = problems.count();
     let actions = spec.required("validationActions").and_then(|field| actions(&field));
+    let actions = actions.filter(|_| problems.count() == before);
     spec.finish();
     let metadata = metadata?;
     Some(BindingDocument {
         name: metadata.name,
         place: metadata.place,
         policy_name: policy_name?,
-        actions: Some(actions?),
+        actions: Some(actions.unwrap_or(Actions { deny: true, ..Actions::default() })),
         match_resources,
         params,
     })

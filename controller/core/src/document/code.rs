@@ -11,7 +11,7 @@ pub enum Code {
     Expression,
     /// Two documents of one kind and name.
     Duplicate,
-    /// A binding of a policy that is not there.
+    /// A binding of, or an exception from, a policy that is not there.
     MissingPolicy,
     /// A document that is not where documents are in force.
     NotInForce,

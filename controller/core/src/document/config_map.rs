@@ -4,8 +4,8 @@
 use super::fields::{Field, Fields, Problems, near_miss};
 use super::metadata;
 use super::{
-    Code, ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place,
-    PolicyDocument, binding, exception, policy,
+    BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin,
+    Place, PolicyDocument, binding, exception, policy,
 };
 use crate::yaml::{self, Node, Text, TextPlace};
 
@@ -42,13 +42,22 @@ pub enum Outcome {
     Broken {
         /// Everything that is wrong, in the order of the text; at least one.
         errors: Vec<DocumentError>,
-        /// A policy whose name, failurePolicy, matching, actions and bindings could be read though something
-        /// else is broken: it can still follow its failurePolicy for what it matches. The rest of it is
-        /// whatever could be read, and must not be evaluated.
-        salvage: Option<Box<PolicyDocument>>,
+        /// What of it still counts.
+        salvage: Option<Salvage>,
         /// A policy as far as it could be read, for whoever wants to say more about it.
         partial: Option<Box<PolicyDocument>>,
     },
+}
+
+/// What of a broken document can be told, so that it still counts.
+#[derive(Debug, Clone)]
+pub enum Salvage {
+    /// A policy whose name, failurePolicy, matching, actions and bindings could be read: it can still follow its
+    /// failurePolicy for what it matches. The rest of it is whatever could be read, and must not be evaluated.
+    Policy(Box<PolicyDocument>),
+    /// A ValidatingAdmissionPolicyBinding whose policy is known, which must not be as if it had no binding. What it
+    /// matches is left out unless it is sound, its actions are `Deny` unless they are.
+    Binding(Box<BindingDocument>),
 }
 
 /// Reads every document of every key, in order.
@@ -137,12 +146,15 @@ pub(super) fn read_document(origin: Origin, node: Node) -> ReadDocument {
         match kind {
             Kind::Policy(dialect) => {
                 if let Some(decoded) = policy::read(&root, metadata, dialect, &problems) {
-                    salvage = decoded.salvageable.then(|| Box::new(decoded.policy.clone()));
+                    salvage = decoded.salvageable.then(|| Salvage::Policy(Box::new(decoded.policy.clone())));
                     partial = Some(Box::new(decoded.policy));
                 }
             }
             Kind::Binding => {
-                document = binding::kubernetes(&root, metadata).map(|it| Document::Binding(Box::new(it)));
+                if let Some(binding) = binding::kubernetes(&root, metadata, &problems) {
+                    salvage = Some(Salvage::Binding(Box::new(binding.clone())));
+                    document = Some(Document::Binding(Box::new(binding)));
+                }
             }
             Kind::Exception => {
                 document = exception::read(&root, metadata).map(|it| Document::Exception(Box::new(it)));

@@ -11,7 +11,9 @@ const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 /// The spec of a PolicyException.
 pub(super) fn read(root: &Fields<'_>, metadata: Option<Metadata>) -> Option<ExceptionDocument> {
     let spec = root.required("spec")?.fields()?;
-    let policies = spec.required("policies").map(|field| policies(&field)).unwrap_or_default();
+    let field = spec.required("policies");
+    let policies_at = field.as_ref().map(Field::place);
+    let policies = field.map(|field| policies(&field)).unwrap_or_default();
     let matched = spec.required("match").and_then(|field| covered(&field));
     let reason = spec.required("reason").and_then(|field| field.string().map(str::to_owned));
     let expires_at = spec.optional("expiresAt").and_then(|field| {
@@ -27,6 +29,7 @@ pub(super) fn read(root: &Fields<'_>, metadata: Option<Metadata>) -> Option<Exce
         name: metadata.name,
         place: metadata.place,
         policies,
+        policies_at: policies_at?,
         kinds: matched.kinds,
         namespaces: matched.namespaces,
         names: matched.names,

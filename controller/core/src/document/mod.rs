@@ -23,7 +23,7 @@ mod shape;
 mod tests;
 
 pub use code::Code;
-pub use config_map::{Identity, Outcome, ReadDocument, read_config_map};
+pub use config_map::{Identity, Outcome, ReadDocument, Salvage, read_config_map};
 pub use error::{DocumentError, Origin};
 pub(crate) use fields::{child_path, enumeration, near_miss};
 pub use live::read_live_config_map;

@@ -2,8 +2,9 @@
 //! inline params against it. Properties that the schema does not list are refused, so that a misspelt param
 //! is found when the policy is read.
 
-use super::fields::{Field, Fields, alternatives, near_miss, what};
-use crate::yaml::Value;
+use super::fields::{Field, Fields, Problems, alternatives, near_miss, what};
+use crate::yaml::{self, Value};
+use portcullis_cel::Tree;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 
@@ -105,6 +106,32 @@ impl ParamsSchema {
         for name in self.required.iter().filter(|name| value.get(name.as_str()).is_none()) {
             spec.missing("params", &format!("is required: `paramsSchema` asks for `{name}`"));
         }
+    }
+
+    /// Checks an object that a `paramRef` leads to, but for `apiVersion`, `kind` and `metadata`, and fills in
+    /// defaults.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub(crate) fn apply(&self, object: &Tree) -> Result<Tree, String> {
+        let mut params = object.to_json();
+        let own = ["apiVersion", "kind", "metadata"];
+        let own = own.map(|name| params.as_object_mut().and_then(|fields| fields.remove_entry(name)));
+        let problems = Problems::default();
+        // Any JSON is YAML.
+        for node in yaml::read(&params.to_string()).iter().flatten() {
+            self.check_value(&Field::root(node, &problems));
+        }
+        if let Some(problem) = problems.sorted().first() {
+            let field = &problem.place.field;
+            let subject = if field.is_empty() { String::new() } else { format!("`{field}` ") };
+            return Err(format!("{subject}{}", problem.message));
+        }
+        self.fill(&mut params);
+        if let Some(fields) = params.as_object_mut() {
+            fields.extend(own.into_iter().flatten());
+        }
+        Ok(Tree::from(params))
     }
 
     fn check_value(&self, field: &Field<'_>) {

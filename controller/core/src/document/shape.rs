@@ -288,6 +288,8 @@ pub struct ExceptionDocument {
     pub place: Place,
     /// `spec.policies`: names, or `*`.
     pub policies: Vec<String>,
+    /// Where they stand.
+    pub policies_at: Place,
     /// `match.kinds`: `Kind` of the core group or `Kind.group`.
     pub kinds: Vec<String>,
     /// `match.namespaces`: names or globs.

@@ -4,7 +4,7 @@ use crate::decision::{Decision, Finding, FindingKind, Outcome, Reason, Verdict};
 use crate::document::Dialect;
 use crate::policy::FailurePolicy;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a decision is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +46,8 @@ pub struct Answer {
 pub struct Cause {
     /// The policy that denies.
     pub policy: String,
-    /// What `details.causes` repeats: the whole line, since that is all kubectl shows of an invalid object;
-    /// for a ValidatingAdmissionPolicy the problem alone, as the API server does.
-    pub message: String,
-    /// The whole line: policy, field path, problem and remedy; for a ValidatingAdmissionPolicy exactly what
-    /// the API server says.
+    /// The whole line, which `details.causes` repeats, since that is all kubectl shows of an invalid object:
+    /// policy, field path, problem and remedy; for a ValidatingAdmissionPolicy exactly what the API server says.
     pub line: String,
     /// Where in the object; empty if not known.
     pub field_path: String,
@@ -92,8 +89,10 @@ pub fn enforce(decision: &Decision, door: Door, audit_only: bool) -> Answer {
             Effect::Warn => warnings.push(warning(outcome, finding)),
             Effect::Audit | Effect::None => {}
         }
-        let audits = audit_only || outcome.actions.audit;
-        if audits && *effect != Effect::None && recorded.len() < MAX_RECORDED {
+        if is_recorded(outcome, finding, audit_only)
+            && *effect != Effect::None
+            && recorded.len() < MAX_RECORDED
+        {
             recorded.push(record(outcome, finding, audit_only));
         }
     }
@@ -184,19 +183,12 @@ fn strongest(decision: &Decision, door: Door, audit_only: bool) -> Vec<(&Outcome
 }
 
 fn cause(outcome: &Outcome, finding: &Finding) -> Cause {
-    let (line, message) = match outcome.policy.dialect {
-        Dialect::Portcullis => {
-            let line = line(outcome, finding);
-            (line.clone(), line)
-        }
-        Dialect::Kubernetes => {
-            let line = format!("{} denied request: {}", pair(outcome), finding.message);
-            (line, finding.message.clone())
-        }
+    let line = match outcome.policy.dialect {
+        Dialect::Portcullis => line(outcome, finding),
+        Dialect::Kubernetes => format!("{} denied request: {}", pair(outcome), finding.message),
     };
     Cause {
         policy: outcome.policy.name.clone(),
-        message,
         line,
         field_path: finding.field_path.clone(),
         reason: finding.reason,
@@ -210,10 +202,21 @@ fn warning(outcome: &Outcome, finding: &Finding) -> String {
     }
 }
 
-/// Policy and binding as the API server names them.
+/// Policy and binding as the API server names them; without a binding it is the policy that cannot be applied.
 fn pair(outcome: &Outcome) -> String {
-    let binding = outcome.binding.as_deref().unwrap_or_default();
-    format!("ValidatingAdmissionPolicy '{}' with binding '{binding}'", outcome.policy.name)
+    let policy = format!("ValidatingAdmissionPolicy '{}'", outcome.policy.name);
+    match &outcome.binding {
+        Some(binding) => format!("{policy} with binding '{binding}'"),
+        None => policy,
+    }
+}
+
+/// Whether a finding that has some effect is listed in the audit annotation. The API server lists what validations
+/// give; that a policy cannot be applied, or an annotation cannot be made, is no failure of one.
+fn is_recorded(outcome: &Outcome, finding: &Finding, audit_only: bool) -> bool {
+    let is_of_validations =
+        outcome.policy.dialect == Dialect::Portcullis || finding.kind != FindingKind::Configuration;
+    audit_only || outcome.actions.audit && is_of_validations
 }
 
 /// ``policy `P`: `spec.containers[0].image`: what is wrong; what to do``.
@@ -238,7 +241,6 @@ fn note_omitted(decision: &Decision, denials: &mut Vec<Cause>) {
             let line = format!("policy `{policy}`: {} more failures are not listed", outcome.omitted);
             denials.push(Cause {
                 policy: policy.clone(),
-                message: line.clone(),
                 line,
                 field_path: String::new(),
                 reason: Reason::default(),
@@ -282,14 +284,20 @@ fn annotations(decision: &Decision, recorded: Vec<Json>) -> Vec<(String, String)
     annotations
 }
 
-/// Repeats dropped, control characters replaced, each warning cut to 256 characters and all together to
-/// 4,096; a last one says how many did not fit.
+/// Repeats dropped, control characters replaced. If they are too long together, each warning is cut to 256
+/// characters and all of them to 4,096, as the API server would, and a last one says how many did not fit.
 fn within_limits(warnings: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let warnings = warnings.into_iter().map(|warning| warning.replace(char::is_control, " "));
+    let warnings: Vec<String> = warnings.filter(|warning| seen.insert(warning.clone())).collect();
+    if warnings.iter().map(|warning| warning.chars().count()).sum::<usize>() <= MAX_WARNINGS_CHARACTERS {
+        return warnings;
+    }
     let mut kept: Vec<String> = Vec::new();
     let mut left = MAX_WARNINGS_CHARACTERS;
     let total = warnings.len();
     for (index, warning) in warnings.into_iter().enumerate() {
-        let warning = shorten(&warning.replace(char::is_control, " "));
+        let warning = shorten(&warning);
         if kept.contains(&warning) {
             continue;
         }

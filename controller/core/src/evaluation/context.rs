@@ -1,6 +1,7 @@
 //! What the expressions of all policies see of one request, each part built at most once and only if read.
 
 use super::excepted::Excepted;
+use super::phase::{Phase, REQUEST_BUDGET};
 use crate::authorization::{self, Asked};
 use crate::exception::Exception;
 use crate::facts::Facts;
@@ -10,7 +11,8 @@ use crate::pod::{self, Lists, PodView};
 use crate::policy::{CompiledBinding, CompiledPolicy, Input, Reads, Unsure};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::tree::{Builder, Root};
-use portcullis_cel::{AccessReview, Authorizer, Bindings, Node, Tree, Value};
+use portcullis_cel::{AccessReview, Authorizer, Node, Tree, Value};
+use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
 /// One request under decision.
@@ -22,6 +24,8 @@ pub(crate) struct Context<'a> {
     now: jiff::Timestamp,
     /// Whether the request creates or updates a mirror Pod of the requesting node itself.
     pub(crate) is_mirror_pod: bool,
+    /// What policies may still spend on the request, in CEL's units of cost.
+    pub(super) left: Cell<u64>,
     request_tree: OnceLock<Tree>,
     objects: OnceLock<Objects<'a>>,
     authorizer: OnceLock<Arc<Asked>>,
@@ -57,6 +61,7 @@ impl<'a> Context<'a> {
             exceptions,
             now,
             is_mirror_pod: pod::is_mirror_pod_of_requester(request),
+            left: Cell::new(REQUEST_BUDGET),
             request_tree: OnceLock::new(),
             objects: OnceLock::new(),
             authorizer: OnceLock::new(),
@@ -64,7 +69,7 @@ impl<'a> Context<'a> {
     }
 
     /// Binds `authorizer` and `authorizer.requestResource`, where they are read.
-    pub(crate) fn bind_authorizer(&self, reads: &Reads, bindings: &mut Bindings<'a>) {
+    pub(super) fn bind_authorizer(&self, reads: &Reads, phase: &mut Phase<'a>) {
         let (asks, asks_of_request) = (reads.reads(Input::Authorizer), reads.reads(Input::RequestResource));
         if !asks && !asks_of_request {
             return;
@@ -74,10 +79,10 @@ impl<'a> Context<'a> {
         let user = self.request.user.as_ref().map(|user| Arc::new(authorization::user(user)));
         if asks_of_request && let Some(resource) = authorization::request_resource(self.request) {
             let check = Value::resource_check(user.clone(), Arc::clone(&answers), resource);
-            bindings.set(Input::RequestResource.name(), check);
+            phase.set(Input::RequestResource, check);
         }
         if asks {
-            bindings.set(Input::Authorizer.name(), Value::authorizer(user, answers));
+            phase.set(Input::Authorizer, Value::authorizer(user, answers));
         }
     }
 
@@ -141,7 +146,7 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        missing.into_iter().map(|(name, paths)| format!("{name} ({})", quoted(&paths))).collect()
+        missing.into_iter().map(|(name, paths)| named(&name, paths.into_iter())).collect()
     }
 
     /// The name of something, if it is not known here.
@@ -183,10 +188,11 @@ const OF_REQUEST: [Unsure; 5] =
 /// How many paths are listed.
 const MAX_PATHS: usize = 5;
 
-fn quoted(paths: &[&str]) -> String {
-    let listed: Vec<String> = paths.iter().take(MAX_PATHS).map(|path| format!("`{path}`")).collect();
+/// What is missing, with the paths by which it is read.
+pub(super) fn named<'p>(name: &str, paths: impl ExactSizeIterator<Item = &'p str>) -> String {
     let more = if paths.len() > MAX_PATHS { " and others" } else { "" };
-    format!("{}{more}", listed.join(", "))
+    let listed: Vec<String> = paths.take(MAX_PATHS).map(|path| format!("`{path}`")).collect();
+    format!("{name} ({}{more})", listed.join(", "))
 }
 
 impl<'a> Objects<'a> {
@@ -252,10 +258,14 @@ fn request_tree(request: &Request) -> Tree {
         builder.entry("userInfo", value);
     }
     builder.entry("dryRun", Builder::bool(request.dry_run));
-    if !request.options.is_null() {
-        let options = builder.copy(request.options.root());
-        builder.entry("options", options);
-    }
+    // Where there are none the API server has empty ones.
+    let options = if request.options.is_null() {
+        let none = builder.open_map();
+        builder.close_map(none)
+    } else {
+        builder.copy(request.options.root())
+    };
+    builder.entry("options", options);
     let root = builder.close_map(map);
     let [tree] = builder.finish([root]);
     tree

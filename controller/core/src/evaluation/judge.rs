@@ -1,42 +1,34 @@
-//! One policy, one binding, one param: conditions, validations, messages, audit annotations.
+//! One policy, one binding, one param: conditions, then validations with their messages (a Policy's in
+//! [`validations`](super::validations), a ValidatingAdmissionPolicy's in [`kubernetes`](super::kubernetes)), then
+//! audit annotations.
 
+use super::context::named;
 use super::excepted::{Excepted, WithoutExcepted};
-use super::field_path::{self, ElementPaths, Path};
 use super::params::Param;
-use super::phase::{self, BUDGET, CONDITIONS_BUDGET, Phase, list};
-use super::wording::{MAX_MESSAGE_BYTES, cut, message, not_bool, one_line};
+use super::phase::{self, CONDITIONS_BUDGET, Phase, REQUEST_OUT_OF_BUDGET};
+use super::wording::{MAX_MESSAGE_BYTES, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
-use crate::decision::{Finding, FindingKind, MAX_FINDINGS, Outcome, Skip, Verdict};
+use crate::decision::{FindingKind, Outcome, Skip, Verdict};
 use crate::document::Dialect;
-use crate::policy::{CompiledExpression, CompiledValidation, Input, Programs, Reads, Validations};
+use crate::policy::{CompiledExpression, Input, Programs, Reads, Unsure, Validations};
 use portcullis_cel::{Failure, FailureKind, Value};
-
-/// `maxAuditAnnotationValueLength` of apiserver's `policy/validating/validator.go`.
-const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
+use std::collections::BTreeSet;
 
 pub(super) struct Judge<'a, 'b> {
     blank: &'b Blank<'a>,
-    context: &'a Context<'a>,
-    programs: &'a Programs,
+    pub(super) context: &'a Context<'a>,
+    pub(super) programs: &'a Programs,
     /// The full ones, or those for audits.
-    validations: &'a Validations,
+    pub(super) validations: &'a Validations,
     param: &'b Param<'a>,
-    without_excepted: Option<WithoutExcepted<'a>>,
-    outcome: Outcome,
+    pub(super) without_excepted: Option<WithoutExcepted<'a>>,
+    pub(super) outcome: Outcome,
     undecidable: Vec<String>,
-}
-
-/// A validation that does not hold, before it is worded.
-struct Violation<'a> {
-    validation: &'a CompiledValidation,
-    index: usize,
-    /// The element of its `forEach` list, with its index.
-    element: Option<(usize, Value<'a>)>,
 }
 
 /// What a phase sees of Secrets, be they objects or params.
 #[derive(Clone, Copy, PartialEq)]
-enum Secrets {
+pub(super) enum Secrets {
     /// As they are: what decides.
     Plain,
     /// Without their values: what is told.
@@ -67,18 +59,28 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     pub(super) fn run(mut self) -> Outcome {
-        if self.conditions_hold() {
-            let violations = self.validate();
-            self.word(&violations);
-            self.annotate();
-            self.outcome.verdict = self.verdict();
+        if self.context.left.get() == 0 {
+            self.only_error(REQUEST_OUT_OF_BUDGET.to_owned());
+        } else if !self.conditions_hold() {
+            return self.outcome;
+        } else {
+            self.choose_validations();
+            match self.dialect() {
+                Dialect::Portcullis => self.validate(),
+                Dialect::Kubernetes => self.validate_as_kubernetes(),
+            }
         }
+        self.outcome.verdict = self.verdict();
         self.outcome
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.blank.policy.info.dialect
     }
 
     fn verdict(&mut self) -> Verdict {
         let found = |kind| self.outcome.findings.iter().any(|finding| finding.kind == kind);
-        if found(FindingKind::Violation) {
+        let verdict = if found(FindingKind::Violation) {
             Verdict::Deny
         } else if found(FindingKind::Error) || found(FindingKind::Configuration) {
             Verdict::Error
@@ -86,7 +88,29 @@ impl<'a, 'b> Judge<'a, 'b> {
             Verdict::Allow
         } else {
             Verdict::Undecidable(std::mem::take(&mut self.undecidable))
+        };
+        // Whether the params exist decides, too: without them nothing is judged, or all of it is an error.
+        match (&self.param.unknown, verdict) {
+            (Some(unknown), Verdict::Deny | Verdict::Error) if unknown.allow_not_found => {
+                self.unsure_of_params()
+            }
+            (Some(unknown), Verdict::Allow) if !unknown.allow_not_found => self.unsure_of_params(),
+            (_, verdict) => verdict,
         }
+    }
+
+    fn unsure_of_params(&mut self) -> Verdict {
+        self.outcome.findings.clear();
+        self.outcome.omitted = 0;
+        Verdict::Undecidable(self.param.unknown.iter().map(|unknown| unknown.name.clone()).collect())
+    }
+
+    /// Nothing but this counts, whatever else was found.
+    pub(super) fn only_error(&mut self, message: String) {
+        self.outcome.findings = vec![plain_finding(FindingKind::Error, message)];
+        self.outcome.omitted = 0;
+        self.outcome.audit_annotations.clear();
+        self.undecidable.clear();
     }
 
     /// False decides whatever errors stand beside it; the verdict is set where this says no.
@@ -95,40 +119,53 @@ impl<'a, 'b> Judge<'a, 'b> {
         if conditions.is_empty() {
             return true;
         }
+        let is_kubernetes = self.dialect() == Dialect::Kubernetes;
         let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
-        if self.blank.policy.info.dialect == Dialect::Kubernetes {
+        if is_kubernetes {
             // There it is not given to conditions (`matchconditions/matcher.go`).
             phase.set(Input::NamespaceObject, Value::Null);
         }
         let mut missing = self.missing_in_condition(&self.programs.condition_reads);
         let all_known = missing.is_empty();
-        let mut errors = Vec::new();
+        let mut errors: Vec<String> = Vec::new();
+        let mut failed = None;
         for (name, condition) in conditions {
             if !all_known && !self.missing_in_condition(&self.reads_of(condition)).is_empty() {
                 continue;
             }
-            match phase
-                .evaluate(condition)
-                .map(|value| value.as_bool().ok_or_else(|| value.type_name().to_owned()))
-            {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => {
-                    self.outcome.verdict = Verdict::Skip(Skip::Condition(name.clone()));
-                    return false;
-                }
-                Ok(Err(other)) => errors.push(not_bool(condition, &other)),
+            match phase.evaluate(condition) {
+                Ok(value) => match value.as_bool() {
+                    Some(true) => {}
+                    Some(false) => failed = failed.or(Some(name)),
+                    None => errors.push(not_bool(condition, value.type_name())),
+                },
                 Err(error) if error.kind == FailureKind::Needs => missing.push(error.message.into_owned()),
                 Err(error) => errors.push(self.error_text(condition, &self.reads_of(condition), &error)),
             }
+            if let Some(reason) = phase.exhausted() {
+                // The API server looks at the results only when it has all of them.
+                errors = vec![reason.to_owned()];
+                failed = failed.filter(|_| !is_kubernetes);
+                break;
+            }
+            // There all of them are evaluated, at the cost of all of them.
+            if failed.is_some() && !is_kubernetes {
+                break;
+            }
+        }
+        if let Some(name) = failed {
+            self.outcome.verdict = Verdict::Skip(Skip::Condition(name.clone()));
+            return false;
         }
         if !missing.is_empty() {
             self.outcome.verdict = Verdict::Undecidable(missing);
             return false;
         }
-        if errors.is_empty() {
-            return true;
-        }
+        // Several errors are told as apimachinery's `Aggregate` tells them: each once.
+        let mut seen = BTreeSet::new();
+        errors.retain(|error| seen.insert(error.clone()));
         let message = match errors.as_slice() {
+            [] => return true,
             [only] => only.clone(),
             several => format!("[{}]", several.join(", ")),
         };
@@ -137,216 +174,41 @@ impl<'a, 'b> Judge<'a, 'b> {
         false
     }
 
-    /// Evaluates every validation, no short-circuit between them.
-    fn validate(&mut self) -> Vec<Violation<'a>> {
+    /// In an audit those that are written for it, if the others cannot be decided.
+    fn choose_validations(&mut self) {
         let programs = self.programs;
-        let validations = match &programs.audit_validations {
-            Some(audit)
-                if self.context.request.is_hypothetical()
-                    && !self.context.missing(&programs.validations.reads).is_empty() =>
-            {
-                audit
-            }
-            _ => &programs.validations,
-        };
-        self.validations = validations;
-        let mut phase = self.phase(&validations.reads, Secrets::Plain, BUDGET);
-        let mut violations = Vec::new();
-        for (index, validation) in validations.list.iter().enumerate() {
-            let missing = self.context.missing(&validation.reads);
-            if !missing.is_empty() {
-                missing.into_iter().for_each(|name| self.cannot_decide(name));
-                continue;
-            }
-            match &validation.for_each {
-                None => self.check(&mut phase, validation, index, None, &mut violations),
-                Some(list) => self.check_elements(&mut phase, validation, index, list, &mut violations),
-            }
-        }
-        // What is wrong goes before what could not be told: errors must hide no violation.
-        let room = MAX_FINDINGS - violations.len();
-        self.outcome.omitted += self.outcome.findings.len().saturating_sub(room);
-        self.outcome.findings.truncate(room);
-        violations
-    }
-
-    fn check_elements(
-        &mut self,
-        phase: &mut Phase<'a>,
-        validation: &'a CompiledValidation,
-        index: usize,
-        list: &'a CompiledExpression,
-        violations: &mut Vec<Violation<'a>>,
-    ) {
-        match self::list(phase, list) {
-            Ok(elements) => {
-                let mut position = 0;
-                while let Some(element) = elements.element(position) {
-                    self.check(phase, validation, index, Some((position, &element)), violations);
-                    position += 1;
-                }
-            }
-            Err(error) if error.kind == FailureKind::Needs => self.cannot_decide(error.message.into_owned()),
-            Err(error) => {
-                let message = self.error_text(list, &validation.reads, &error);
-                self.error(index, message);
-            }
+        if let Some(audit) = &programs.audit_validations
+            && self.context.request.is_hypothetical()
+            && !self.missing(&programs.validations.reads).is_empty()
+        {
+            self.validations = audit;
         }
     }
 
-    fn check(
-        &mut self,
-        phase: &mut Phase<'a>,
-        validation: &'a CompiledValidation,
-        index: usize,
-        each: Option<(usize, &Value<'a>)>,
-        violations: &mut Vec<Violation<'a>>,
-    ) {
-        let expression = &validation.expression;
-        match phase.evaluate_with(expression, each.map(|(_, element)| element)) {
-            Ok(value) => match value.as_bool() {
-                Some(true) => {}
-                Some(false) if violations.len() >= MAX_FINDINGS => self.outcome.omitted += 1,
-                Some(false) => {
-                    let element = each.map(|(position, element)| (position, element.clone()));
-                    violations.push(Violation { validation, index, element });
-                }
-                None => self.error(index, not_bool(expression, value.type_name())),
-            },
-            Err(error) if error.kind == FailureKind::Needs => self.cannot_decide(error.message.into_owned()),
-            Err(error) => {
-                let message = self.error_text(expression, &validation.reads, &error);
-                self.error(index, message);
-            }
-        }
+    /// Whether everything that a group of programs reads is known. What is not makes the verdict undecidable.
+    pub(super) fn is_known(&mut self, reads: &Reads) -> bool {
+        let missing = self.missing(reads);
+        let is_known = missing.is_empty();
+        missing.into_iter().for_each(|name| self.cannot_decide(name));
+        is_known
     }
 
-    fn cannot_decide(&mut self, missing: String) {
+    pub(super) fn cannot_decide(&mut self, missing: String) {
         if !self.undecidable.contains(&missing) {
             self.undecidable.push(missing);
         }
     }
 
-    fn error(&mut self, index: usize, message: String) {
-        let mut finding = plain_finding(FindingKind::Error, message);
-        finding.validation = Some(index);
-        // An expression that fails for one element tends to fail for all of them in the same way.
-        if self.outcome.findings.contains(&finding) {
-            return;
-        }
-        if self.outcome.findings.len() >= MAX_FINDINGS {
-            self.outcome.omitted += 1;
-        } else {
-            self.outcome.findings.push(finding);
-        }
-    }
-
-    /// Gives each violation its message and field path, from masked objects.
-    fn word(&mut self, violations: &[Violation<'a>]) {
-        if violations.is_empty() {
-            return;
-        }
-        let reads = &self.validations.wording_reads;
-        let mut phase = self.phase(reads, Secrets::Masked, BUDGET);
-        let masks = self.secrets(reads).next().is_some();
-        let mut listed: Option<(usize, Vec<Value<'a>>)> = None;
-        for violation in violations {
-            let validation = violation.validation;
-            if let Some(list) = &validation.for_each
-                && masks
-                && listed.as_ref().is_none_or(|(index, _)| *index != violation.index)
-            {
-                let elements = self::list(&mut phase, list).ok().and_then(|list| list.elements());
-                listed = Some((violation.index, elements.unwrap_or_default()));
-            }
-            let masked = listed.as_ref().map(|(_, elements)| elements.as_slice());
-            let each = violation.element.as_ref().and_then(|element| masking::told(element, masked));
-            let finding = Finding {
-                kind: FindingKind::Violation,
-                message: message(&mut phase, validation, each),
-                field_path: self.field_path(&mut phase, violation, each),
-                reason: validation.reason,
-                validation: Some(violation.index),
-            };
-            self.outcome.findings.push(finding);
-        }
-        // Errors were found first; the order is the validations'.
-        self.outcome.findings.sort_by_key(|finding| finding.validation);
-    }
-
-    fn field_path(
-        &self,
-        phase: &mut Phase<'a>,
-        violation: &Violation<'a>,
-        each: Option<&Value<'a>>,
-    ) -> String {
-        let validation = violation.validation;
-        let objects = self.context.objects();
-        if let Some(expression) = &validation.field_path {
-            if validation.for_each.is_some() && each.is_none() {
-                return String::new();
-            }
-            return match phase.evaluate_with(expression, each) {
-                Ok(value) => value.as_str().map(|path| one_line(path, MAX_MESSAGE_BYTES)).unwrap_or_default(),
-                Err(_) => String::new(),
-            };
-        }
-        let (Some(list), Some((element, _))) = (&validation.for_each, &violation.element) else {
-            return field_path::common(validation, objects);
-        };
-        let selection = list.program.plain_selection().cloned().map(Path::of);
-        let paths = ElementPaths::of(selection.as_ref(), objects, self.without_excepted.as_ref());
-        field_path::within_element(paths.at(*element), validation)
-    }
-
-    /// Evaluates the audit annotations, whatever the verdict (`validator.go`).
-    fn annotate(&mut self) {
-        let annotations = &self.programs.audit_annotations;
-        let decidable = |judge: &Self, expression: &CompiledExpression| {
-            judge.context.missing(&judge.reads_of(expression)).is_empty()
-        };
-        if annotations.is_empty() {
-            return;
-        }
-        // What each one reads is worked out only where something is missing at all.
-        let reads = &self.programs.annotation_reads;
-        let all_known = self.context.missing(reads).is_empty();
-        let mut phase = self.phase(reads, Secrets::Masked, BUDGET);
-        for (key, expression) in annotations {
-            if !all_known && !decidable(self, expression) {
-                continue;
-            }
-            match phase.evaluate(expression) {
-                Ok(Value::Null) => {}
-                Ok(value) => match value.as_str() {
-                    Some(text) if text.trim().is_empty() => {}
-                    Some(text) => {
-                        let text = cut(text.trim(), MAX_ANNOTATION_BYTES).to_owned();
-                        self.outcome.audit_annotations.push((key.clone(), text));
-                    }
-                    None => {
-                        let message = format!(
-                            "audit annotation `{key}` must be a string or null, not {}",
-                            value.type_name()
-                        );
-                        self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
-                    }
-                },
-                // Nothing is told that is not known, as where something else of the request is missing.
-                Err(error) if error.kind == FailureKind::Needs => {}
-                Err(error) => {
-                    let message = self.error_text(expression, &self.reads_of(expression), &error);
-                    self.outcome.findings.push(plain_finding(FindingKind::Configuration, message));
-                }
-            }
-        }
-    }
-
-    fn phase(&self, reads: &Reads, secrets: Secrets, budget: u64) -> Phase<'a> {
+    pub(super) fn phase(&self, reads: &Reads, secrets: Secrets, budget: u64) -> Phase<'a> {
         let mut phase = phase::phase(self.programs, reads, self.context, self.param, budget);
         if let Some(excepted) = &self.without_excepted {
             phase.set(Input::Containers, excepted.containers.elements.clone());
             phase.set(Input::Images, excepted.images.elements.clone());
+        }
+        // Neither messages nor annotations of a ValidatingAdmissionPolicy are given it (`validator.go`), nor what
+        // variables say for them.
+        if secrets == Secrets::Plain || self.dialect() == Dialect::Portcullis {
+            self.context.bind_authorizer(reads, &mut phase);
         }
         if secrets == Secrets::Masked {
             self.secrets(reads).for_each(|secret| phase.set(secret.input, secret.masked()));
@@ -355,40 +217,56 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     /// The Secrets of which values are read.
-    fn secrets<'r>(
+    pub(super) fn secrets<'r>(
         &self,
         reads: &'r Reads,
     ) -> impl Iterator<Item = masking::ReadSecret<'a, 'r>> + use<'a, 'r> {
         masking::secrets(self.context.request, self.blank.policy, self.param, reads)
     }
 
-    /// What is not known of what a matchCondition reads, to which a ValidatingAdmissionPolicy gives no namespace.
+    /// What of a group of reads is not known.
+    pub(super) fn missing(&self, reads: &Reads) -> Vec<String> {
+        let mut missing = self.context.missing(reads);
+        missing.extend(self.missing_param(reads));
+        missing
+    }
+
+    /// The same of a matchCondition, to which a ValidatingAdmissionPolicy gives no namespace.
     fn missing_in_condition(&self, reads: &Reads) -> Vec<String> {
-        match self.blank.policy.info.dialect {
-            Dialect::Portcullis => self.context.missing(reads),
-            Dialect::Kubernetes => self.context.missing_of_request(reads),
+        match self.dialect() {
+            Dialect::Portcullis => self.missing(reads),
+            Dialect::Kubernetes => {
+                let mut missing = self.context.missing_of_request(reads);
+                missing.extend(self.missing_param(reads));
+                missing
+            }
         }
     }
 
-    fn reads_of(&self, expression: &CompiledExpression) -> Reads {
+    fn missing_param(&self, reads: &Reads) -> Option<String> {
+        let paths = reads.unsure(Unsure::Params);
+        let unknown = self.param.unknown.as_ref().filter(|_| !paths.is_empty())?;
+        Some(named(&unknown.name, paths.iter().map(String::as_str)))
+    }
+
+    pub(super) fn reads_of(&self, expression: &CompiledExpression) -> Reads {
         Reads::of(expression, &self.programs.origins)
     }
 
     /// An evaluation error as Kubernetes words it, but for what it may quote of a Secret's values.
-    fn error_text(&self, expression: &CompiledExpression, reads: &Reads, failure: &Failure) -> String {
-        if failure.kind == FailureKind::Budget {
-            return "validation failed due to running out of cost budget, no further validation rules will be run"
-                .to_owned();
-        }
+    pub(super) fn error_text(
+        &self,
+        expression: &CompiledExpression,
+        reads: &Reads,
+        failure: &Failure,
+    ) -> String {
         let reason = if self.secrets(reads).next().is_some() {
-            "an error that is not shown, because it may quote a Secret"
+            "an error that is not shown, because it may quote a Secret".into()
+        } else if self.dialect() == Dialect::Kubernetes {
+            failure.message.to_string()
         } else {
-            &failure.message
+            one_line(&failure.message, MAX_MESSAGE_BYTES)
         };
-        format!(
-            "expression '{}' resulted in error: {}",
-            expression.program.source(),
-            one_line(reason, MAX_MESSAGE_BYTES)
-        )
+        format!("expression '{}' resulted in error: {reason}", expression.program.source())
     }
 }

@@ -4,7 +4,7 @@ use super::params::Param;
 use crate::policy::{CompiledPolicy, Input, Reads};
 use crate::request::{GroupVersionKind, Request};
 use portcullis_cel::engine::{Key, MapValue};
-use portcullis_cel::{Extent, Node, Projection, Value};
+use portcullis_cel::{Extent, Projection, Value};
 use serde_json::Value as Json;
 
 /// What stands in place of a value.
@@ -14,14 +14,14 @@ const MASK: &str = "***";
 pub(super) struct ReadSecret<'a, 'r> {
     /// What it is to expressions.
     pub(super) input: Input,
-    secret: Node<'a>,
+    secret: Value<'a>,
     read: &'r Projection,
 }
 
 impl<'a> ReadSecret<'a, '_> {
     /// What is read of it, without values.
     pub(super) fn masked(&self) -> Value<'a> {
-        mask(&Value::from_json(self.secret), self.read)
+        mask(&self.secret, self.read)
     }
 }
 
@@ -37,9 +37,9 @@ pub(super) fn secrets<'a, 'r>(
         holds_secrets(&GroupVersionKind::from_api_version(&kind.api_version, &kind.kind))
     });
     let all = [
-        (Input::Object, request.object.root(), of_request),
-        (Input::OldObject, request.old_object.root(), of_request),
-        (Input::Params, param.value, of_params),
+        (Input::Object, Value::from_json(request.object.root()), of_request),
+        (Input::OldObject, Value::from_json(request.old_object.root()), of_request),
+        (Input::Params, param.value.clone(), of_params),
     ];
     all.into_iter().filter(|(_, _, is_secret)| *is_secret).filter_map(|(input, secret, _)| {
         let read = reads.of_input(input).filter(|read| reads_values(read))?;

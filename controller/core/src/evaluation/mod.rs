@@ -3,14 +3,17 @@
 //! The order for one pair is: does it match, is it excepted, does the update change anything it reads, its
 //! matchConditions, its params, its validations, their messages, its audit annotations.
 
+mod annotations;
 mod context;
 mod excepted;
 mod field_path;
 mod judge;
+mod kubernetes;
 pub(crate) mod masking;
 mod params;
 mod phase;
 mod unchanged;
+mod validations;
 mod wording;
 
 pub(crate) use context::Context;
@@ -36,6 +39,12 @@ pub(crate) fn judge<'a>(
         return;
     }
     let excepted = context.excepted(policy);
+    let mut bindings = bindings.peekable();
+    if let (Some(binding), false) = (bindings.peek(), matches!(excepted, Excepted::Whole { .. }))
+        && let Some(error) = (Blank { policy, binding, context }).unusable(&matched)
+    {
+        return outcomes.push(error);
+    }
     for binding in bindings {
         let matched = match (&matched, context.binding_matches(binding)) {
             (_, Match::No) => continue,
@@ -50,7 +59,7 @@ pub(crate) fn judge<'a>(
             continue;
         }
         match matched {
-            Match::Error(message) => outcomes.push(blank.misconfigured(message)),
+            Match::UnknownNamespace(name) => outcomes.push(blank.unknown_namespace(&name)),
             Match::Undecidable(missing) => outcomes.push(blank.outcome(Verdict::Undecidable(vec![missing]))),
             _ => blank.judge(&excepted, outcomes),
         }
@@ -70,17 +79,43 @@ impl<'a> Blank<'a> {
             Ok(programs) => programs,
             Err(broken) => return outcomes.push(self.error(FindingKind::Error, broken.clone())),
         };
+        if let Some(broken) = self.binding.broken {
+            return outcomes.push(self.error(FindingKind::Error, broken.to_owned()));
+        }
         if let Some(skip) = self.nothing_to_judge(programs, excepted) {
             return outcomes.push(self.outcome(Verdict::Skip(skip)));
         }
         let judge = |param: &Param<'a>| Judge::new(self, programs, excepted, param).run();
         match params::find(self.policy, self.binding, self.context) {
-            Found::One(value) => outcomes.push(judge(&Param { name: None, value })),
+            Found::One(param) => outcomes.push(judge(&param)),
             Found::Params(list) => outcomes.extend(list.iter().map(judge)),
             Found::NotFoundAllowed => outcomes.push(self.outcome(Verdict::Skip(Skip::NoParam))),
-            Found::Unknown(missing) => outcomes.push(self.outcome(Verdict::Undecidable(vec![missing]))),
             Found::Misconfigured(message) => outcomes.push(self.misconfigured(message)),
         }
+    }
+
+    /// The error of a ValidatingAdmissionPolicy that cannot be applied whatever its bindings are, as `Dispatch` of
+    /// apiserver's `policy/validating/dispatcher.go` finds it before it looks at these.
+    fn unusable(&self, matched: &Match) -> Option<Outcome> {
+        if self.policy.info.dialect == Dialect::Portcullis {
+            return None;
+        }
+        let reason = match matched {
+            Match::UnknownNamespace(name) => not_found(name),
+            Match::Yes => params::unknown_kind(self.policy, self.context)?,
+            Match::No | Match::Undecidable(_) => return None,
+        };
+        let message = format!("failed to configure policy: {reason}");
+        Some(Outcome { binding: None, ..self.error(FindingKind::Configuration, message) })
+    }
+
+    fn unknown_namespace(&self, name: &str) -> Outcome {
+        self.misconfigured(match self.policy.info.dialect {
+            Dialect::Kubernetes => not_found(name),
+            Dialect::Portcullis => {
+                format!("namespace `{name}` is not known, so namespaceSelector cannot be evaluated")
+            }
+        })
     }
 
     /// Updates that a Policy lets pass unjudged; a ValidatingAdmissionPolicy judges every update.
@@ -116,7 +151,11 @@ impl<'a> Blank<'a> {
         outcome
     }
 
-    fn misconfigured(&self, message: String) -> Outcome {
+    fn misconfigured(&self, reason: String) -> Outcome {
+        let message = match self.policy.info.dialect {
+            Dialect::Kubernetes => format!("failed to configure binding: {reason}"),
+            Dialect::Portcullis => reason,
+        };
         self.error(FindingKind::Configuration, message)
     }
 
@@ -131,10 +170,17 @@ impl<'a> Blank<'a> {
     }
 }
 
+/// As the API server says it of a Namespace.
+fn not_found(name: &str) -> String {
+    format!("namespaces \"{name}\" not found")
+}
+
 /// A finding that belongs to no validation.
 fn plain_finding(kind: FindingKind, message: String) -> Finding {
     Finding { kind, message, field_path: String::new(), reason: Reason::Invalid, validation: None }
 }
 
+#[cfg(test)]
+mod kubernetes_tests;
 #[cfg(test)]
 mod tests;

@@ -2,116 +2,170 @@
 
 use super::Context;
 use crate::document::{Dialect, ParamKind, ParamRef, ParamSelect, Params};
-use crate::matching::Resources;
 use crate::policy::{CompiledBinding, CompiledPolicy};
-use crate::request::split_api_version;
-use portcullis_cel::{Node, Tree};
+use portcullis_cel::{Node, Tree, Value};
 
 /// The params of one pair.
 pub(super) enum Found<'a> {
     /// The one that there is without a reference; null if none was written.
-    One(Node<'a>),
-    /// One judgement for each: its `namespace/name` where there is one, and its value.
+    One(Param<'a>),
+    /// One judgement for each.
     Params(Vec<Param<'a>>),
     /// None, and `parameterNotFoundAction` is Allow.
     NotFoundAllowed,
-    /// Not known here whether there are any: what is missing.
-    Unknown(String),
     /// None, and `parameterNotFoundAction` is Deny; or the reference makes no sense for this request.
     Misconfigured(String),
 }
 
 /// One param.
 pub(super) struct Param<'a> {
+    /// Its `namespace/name` where there is one.
     pub(super) name: Option<String>,
-    pub(super) value: Node<'a>,
+    pub(super) value: Value<'a>,
+    /// What is wanted, if it is not known here whether there is any.
+    pub(super) unknown: Option<Unknown>,
+}
+
+/// A param that may exist.
+pub(super) struct Unknown {
+    pub(super) name: String,
+    /// `parameterNotFoundAction: Allow`
+    pub(super) allow_not_found: bool,
+}
+
+impl<'a> Param<'a> {
+    fn unnamed(value: Value<'a>) -> Self {
+        Self { name: None, value, unknown: None }
+    }
 }
 
 pub(super) fn find<'a>(
-    policy: &CompiledPolicy,
+    policy: &'a CompiledPolicy,
     binding: &'a CompiledBinding,
     context: &Context<'a>,
 ) -> Found<'a> {
     match (&binding.params, &policy.param_kind) {
         // A binding's paramRef means nothing to a ValidatingAdmissionPolicy without a paramKind.
-        (Params::None, _) | (Params::Ref(_), None) => Found::One(Node::default()),
-        (Params::Inline(_), _) => Found::One(binding.inline_params.root()),
-        (Params::Ref(reference), Some(kind)) => by_reference(policy.info.dialect, kind, reference, context),
+        (Params::None, _) | (Params::Ref(_), None) => Found::One(Param::unnamed(Value::Null)),
+        (Params::Inline(_), _) => Found::One(Param::unnamed(Value::from_json(binding.inline_params.root()))),
+        (Params::Ref(reference), Some(kind)) => {
+            Search { policy, kind, reference, context }.run().unwrap_or_else(Found::Misconfigured)
+        }
     }
 }
 
-fn by_reference<'a>(
-    dialect: Dialect,
-    kind: &ParamKind,
-    reference: &ParamRef,
-    context: &Context<'a>,
-) -> Found<'a> {
-    let all = context.facts.objects(&kind.api_version, &kind.kind);
-    let namespaced = is_namespaced(kind, all);
-    let namespace = match &reference.namespace {
-        Some(namespace) => Some(namespace.as_str()),
-        None if namespaced && context.request.namespace.is_empty() => {
-            return Found::Misconfigured(match dialect {
+/// Why a ValidatingAdmissionPolicy cannot be applied: nothing in the cluster is of its `paramKind`.
+pub(super) fn unknown_kind(policy: &CompiledPolicy, context: &Context<'_>) -> Option<String> {
+    let ParamKind { api_version, kind } = policy.param_kind.as_ref()?;
+    if !context.facts.is_complete() || context.facts.knows(api_version, kind) {
+        return None;
+    }
+    let core = if api_version.contains('/') { "" } else { "/" };
+    Some(format!("failed to find resource referenced by paramKind: '{core}{api_version}, Kind={kind}'"))
+}
+
+/// The search for what a `paramRef` means.
+struct Search<'a, 'b> {
+    policy: &'a CompiledPolicy,
+    kind: &'a ParamKind,
+    reference: &'a ParamRef,
+    context: &'b Context<'a>,
+}
+
+impl<'a> Search<'a, '_> {
+    fn run(&self) -> Result<Found<'a>, String> {
+        let ParamKind { api_version, kind } = self.kind;
+        let all = self.context.facts.objects(api_version, kind);
+        let defined = self.context.facts.defined_scope(api_version, kind);
+        // Where there is no definition the objects show it.
+        let namespaced = defined.unwrap_or_else(|| all.iter().any(|object| !namespace_of(object).is_empty()));
+        if defined == Some(false) && self.reference.namespace.is_some() {
+            return Err(self.without_namespaces());
+        }
+        let namespace = self.namespace(namespaced)?;
+        // Where kubectl would send what names no namespace.
+        let home = if namespaced { "default" } else { "" };
+        let selected = |object: &&'a Tree| {
+            let own = Some(namespace_of(object)).filter(|own| !own.is_empty()).unwrap_or(home);
+            namespace.is_none_or(|namespace| own == namespace)
+                && match &self.reference.select {
+                    ParamSelect::Name(name) => name_of(object) == name,
+                    ParamSelect::Selector(selector) => selector.matches(object.pointer("/metadata/labels")),
+                }
+        };
+        let mut found: Vec<Param<'a>> =
+            all.iter().filter(selected).map(|object| self.param(object)).collect::<Result<_, _>>()?;
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        if found.is_empty() { self.none() } else { Ok(Found::Params(found)) }
+    }
+
+    /// The namespace to look in; none for what lives in none.
+    fn namespace(&self, namespaced: bool) -> Result<Option<&str>, String> {
+        match &self.reference.namespace {
+            Some(namespace) => Ok(Some(namespace.as_str())),
+            None if !namespaced => Ok(None),
+            None if self.context.request.namespace.is_empty() => Err(match self.policy.info.dialect {
                 Dialect::Kubernetes => {
-                    "failed to configure binding: cannot use namespaced paramRef in policy \
-                                        binding that matches cluster-scoped resources"
+                    "cannot use namespaced paramRef in policy binding that matches cluster-scoped resources"
                         .to_owned()
                 }
                 Dialect::Portcullis => format!(
                     "`paramRef.namespace` is needed to find a {} for a cluster-scoped object",
-                    kind.kind
+                    self.kind.kind
                 ),
-            });
+            }),
+            None => Ok(Some(self.context.request.namespace.as_str())),
         }
-        None if namespaced => Some(context.request.namespace.as_str()),
-        None => None,
-    };
-    // Where kubectl would send what names no namespace.
-    let home = if namespaced { "default" } else { "" };
-    let selected = |object: &&'a Tree| {
-        let own = Some(namespace_of(object)).filter(|own| !own.is_empty()).unwrap_or(home);
-        namespace.is_none_or(|namespace| own == namespace)
-            && match &reference.select {
-                ParamSelect::Name(name) => name_of(object) == name,
-                ParamSelect::Selector(selector) => selector.matches(object.pointer("/metadata/labels")),
-            }
-    };
-    let mut found: Vec<Param<'a>> = all
-        .iter()
-        .filter(selected)
-        .map(|object| Param { name: Some(full_name(object)), value: object.root() })
-        .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    if !found.is_empty() {
-        return Found::Params(found);
     }
-    let wanted = match &reference.select {
-        ParamSelect::Name(name) => format!("{} `{name}`", kind.kind),
-        ParamSelect::Selector(_) => format!("a {} that `paramRef.selector` matches", kind.kind),
-    };
-    if !context.facts.is_complete() {
-        return Found::Unknown(format!("{wanted} ({})", kind.api_version));
-    }
-    if reference.allow_not_found {
-        return Found::NotFoundAllowed;
-    }
-    Found::Misconfigured(match dialect {
-        Dialect::Kubernetes => {
-            "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
-                .to_owned()
-        }
-        Dialect::Portcullis => {
-            format!("no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny")
-        }
-    })
-}
 
-/// Whether a kind's objects live in namespaces; for kinds that are not built in their objects show it.
-fn is_namespaced(kind: &ParamKind, all: &[Tree]) -> bool {
-    let (group, _) = split_api_version(&kind.api_version);
-    match Resources::new().find(group, &kind.kind) {
-        Some(resource) => resource.namespaced,
-        None => all.iter().any(|object| !namespace_of(object).is_empty()),
+    fn without_namespaces(&self) -> String {
+        match self.policy.info.dialect {
+            Dialect::Kubernetes => {
+                "paramRef.namespace must not be provided for a cluster-scoped `paramKind`".to_owned()
+            }
+            Dialect::Portcullis => {
+                format!("`paramRef.namespace` must not be given: a {} lives in no namespace", self.kind.kind)
+            }
+        }
+    }
+
+    fn param(&self, object: &'a Tree) -> Result<Param<'a>, String> {
+        let name = full_name(object);
+        let value = match &self.policy.params_schema {
+            None => Value::from_json(object.root()),
+            Some(schema) => {
+                let filled = schema
+                    .apply(object)
+                    .map_err(|problem| format!("{} `{name}`: {problem}", self.kind.kind))?;
+                Value::owned(filled.root())
+            }
+        };
+        Ok(Param { name: Some(name), value, unknown: None })
+    }
+
+    fn none(&self) -> Result<Found<'a>, String> {
+        let kind = &self.kind.kind;
+        let wanted = match &self.reference.select {
+            ParamSelect::Name(name) => format!("{kind} `{name}`"),
+            ParamSelect::Selector(_) => format!("a {kind} that `paramRef.selector` matches"),
+        };
+        let allow_not_found = self.reference.allow_not_found;
+        if !self.context.facts.is_complete() {
+            let name = format!("{wanted} of {}", self.kind.api_version);
+            let unknown = Some(Unknown { name, allow_not_found });
+            return Ok(Found::One(Param { unknown, ..Param::unnamed(Value::Null) }));
+        }
+        if allow_not_found {
+            return Ok(Found::NotFoundAllowed);
+        }
+        Err(match self.policy.info.dialect {
+            Dialect::Kubernetes => {
+                "no params found for policy binding with `Deny` parameterNotFoundAction".to_owned()
+            }
+            Dialect::Portcullis => {
+                format!("no params found: {wanted} does not exist, and `parameterNotFoundAction` is Deny")
+            }
+        })
     }
 }
 

@@ -19,14 +19,33 @@ pub(super) const CONDITIONS_BUDGET: u64 = 2_500_000;
 const VARIABLES_MEMORY: u64 = 16 << 20;
 /// `PerCallLimit` of the same file, for each expression.
 const EXPRESSION_BUDGET: u64 = 1_000_000;
+/// What all policies together may spend on one request, so that no number of them keeps it longer than anybody
+/// waits for an answer.
+pub(super) const REQUEST_BUDGET: u64 = 100_000_000;
+
+/// What is told where a phase has used up its budget (`EvaluateWithActivation` of `plugin/cel/activation.go`).
+const OUT_OF_BUDGET: &str =
+    "validation failed due to running out of cost budget, no further validation rules will be run";
+/// What is told where all policies together have used up theirs.
+pub(super) const REQUEST_OUT_OF_BUDGET: &str =
+    "not judged: the policies that match this request have used up what may be spent on one";
 
 pub(super) struct Phase<'a> {
     bindings: Bindings<'a>,
     places: &'a Places,
     /// None where the policy has none.
     variables: Option<Rc<Variables<'a>>>,
-    /// What is left of the budget, where no variables share it.
+    budget: Rc<Budget<'a>>,
+}
+
+/// What may still be spent, in CEL's units of cost.
+struct Budget<'a> {
+    /// In this phase.
     left: Cell<u64>,
+    /// By all policies on this request.
+    left_of_request: &'a Cell<u64>,
+    /// Which of them was used up, in words.
+    exhausted: Cell<Option<&'static str>>,
 }
 
 /// The policy's `variables`: each evaluated when it is first read, and seeing those before it.
@@ -37,8 +56,7 @@ struct Variables<'a> {
     /// The inputs, without `variables` and `each`.
     inputs: RefCell<Bindings<'a>>,
     evaluated: RefCell<Vec<Option<Evaluated<'a>>>>,
-    /// What is left of the phase's budget.
-    left: Cell<u64>,
+    budget: Rc<Budget<'a>>,
     /// What is left of [`VARIABLES_MEMORY`].
     memory: Rc<Cell<u64>>,
 }
@@ -46,21 +64,22 @@ struct Variables<'a> {
 struct Evaluated<'a>(Result<Value<'a>, Box<Failure>>);
 
 impl<'a> Phase<'a> {
-    fn new(programs: &'a Programs, mut bindings: Bindings<'a>, budget: u64) -> Self {
+    fn new(programs: &'a Programs, mut bindings: Bindings<'a>, budget: Budget<'a>) -> Self {
+        let budget = Rc::new(budget);
         let variables = (!programs.variables.is_empty()).then(|| {
             Rc::new_cyclic(|this| Variables {
                 this: Weak::clone(this),
                 programs: &programs.variables,
                 inputs: RefCell::new(bindings.clone()),
                 evaluated: RefCell::new(programs.variables.iter().map(|_| None).collect()),
-                left: Cell::new(budget),
+                budget: Rc::clone(&budget),
                 memory: Rc::new(Cell::new(VARIABLES_MEMORY)),
             })
         });
         if let Some(variables) = &variables {
             bindings.set_lazy("variables", Rc::clone(variables) as Rc<dyn Lazy<'a> + 'a>);
         }
-        Self { bindings, places: &programs.places, variables, left: Cell::new(budget) }
+        Self { bindings, places: &programs.places, variables, budget }
     }
 
     /// Replaces one of the inputs. To be called before anything is evaluated.
@@ -86,22 +105,49 @@ impl<'a> Phase<'a> {
         if let (Some(each), Some(place)) = (each, self.places.each) {
             self.bindings.set_at(place, each.clone());
         }
-        let left = self.variables.as_ref().map_or(&self.left, |variables| &variables.left);
-        let meter = Meter::new(left.get().min(EXPRESSION_BUDGET));
-        charge(left, &meter, &expression.program, &self.bindings)
+        let result = self.budget.charge(&self.budget.meter(), &expression.program, &self.bindings);
+        // What was evaluated before it was known that the budget does not allow it counts for nothing.
+        match self.exhausted() {
+            Some(reason) => Err(Failure::new(reason)),
+            None => result,
+        }
+    }
+
+    /// Why nothing more can be evaluated, once a budget is used up.
+    pub(super) fn exhausted(&self) -> Option<&'static str> {
+        self.budget.exhausted.get()
+    }
+
+    /// What is left of the budget.
+    pub(super) fn left(&self) -> u64 {
+        self.budget.left.get()
     }
 }
 
-/// Evaluates a program at the cost of what is left of a phase's budget.
-fn charge<'a>(
-    left: &Cell<u64>,
-    meter: &Meter,
-    program: &'a Program,
-    bindings: &Bindings<'a>,
-) -> Result<Value<'a>, Box<Failure>> {
-    let result = program.evaluate(bindings, meter);
-    left.set(left.get().saturating_sub(meter.cost()));
-    result
+impl Budget<'_> {
+    fn meter(&self) -> Meter {
+        Meter::new(EXPRESSION_BUDGET.min(self.left.get()).min(self.left_of_request.get()))
+    }
+
+    /// Evaluates a program at the cost of the phase.
+    fn charge<'a>(
+        &self,
+        meter: &Meter,
+        program: &'a Program,
+        bindings: &Bindings<'a>,
+    ) -> Result<Value<'a>, Box<Failure>> {
+        let result = program.evaluate(bindings, meter);
+        // Variables that it read have been charged meanwhile.
+        let (left, of_request, cost) = (&self.left, self.left_of_request, meter.cost());
+        if cost > left.get() {
+            self.exhausted.set(Some(OUT_OF_BUDGET));
+        } else if cost > of_request.get() {
+            self.exhausted.set(Some(REQUEST_OUT_OF_BUDGET));
+        }
+        left.set(left.get().saturating_sub(cost));
+        of_request.set(of_request.get().saturating_sub(cost));
+        result
+    }
 }
 
 impl<'a> Variables<'a> {
@@ -115,14 +161,14 @@ impl<'a> Variables<'a> {
             let message = format!("composited variable \"{name}\" fails to compile: {reason}");
             return Some(Err(Failure::new(message)));
         }
-        let meter = Meter::new(self.left.get().min(EXPRESSION_BUDGET)).with_memory(&self.memory);
-        Some(charge(&self.left, &meter, &variable.program, &bindings).map_err(|mut failure| {
-            if failure.kind == FailureKind::Needs {
-                return failure;
+        // One that costs too much fails like any other, for who uses it.
+        let meter = self.budget.meter().with_memory(&self.memory);
+        let result = self.budget.charge(&meter, &variable.program, &bindings);
+        Some(result.map_err(|failure| match failure.kind {
+            FailureKind::Needs => failure,
+            _ => {
+                Failure::new(format!("composited variable \"{name}\" fails to evaluate: {}", failure.message))
             }
-            failure.message =
-                format!("composited variable \"{name}\" fails to evaluate: {}", failure.message).into();
-            failure
         }))
     }
 }
@@ -157,7 +203,7 @@ pub(super) fn phase<'a>(
     };
     context.objects().bind(reads, &mut bind);
     if reads.reads(Input::Params) {
-        bind(Input::Params, Value::from_json(param.value));
+        bind(Input::Params, param.value.clone());
     }
     if reads.reads(Input::Request) {
         bind(Input::Request, Value::from_json(context.request_tree().root()));
@@ -167,7 +213,8 @@ pub(super) fn phase<'a>(
     {
         bind(Input::NamespaceObject, Value::from_json(namespace));
     }
-    context.bind_authorizer(reads, &mut bindings);
+    let budget =
+        Budget { left: Cell::new(budget), left_of_request: &context.left, exhausted: Cell::new(None) };
     Phase::new(programs, bindings, budget)
 }
 

@@ -144,8 +144,7 @@ fn variables_are_limited_in_memory_together() {
     let request = create(config_map(json!({"a": "x".repeat(100_000)})));
     check(&documents(50), &request, &["p: allow"]);
     let answer = brief(&decide(&set(&documents(200)), &request)).join("\n");
-    // Memory is told like cost, of which these use up a fifth.
-    assert!(answer.contains("running out of cost budget"), "{answer}");
+    assert!(answer.ends_with("fails to evaluate: operation cancelled: memory limit exceeded"), "{answer}");
 }
 
 #[test]
@@ -363,7 +362,7 @@ fn params_come_inline_by_name_or_by_selector() {
     check(
         "{name: three, parameterNotFoundAction: Allow}",
         &Facts::new(false),
-        &["p: undecidable ConfigMap `three` (v1)"],
+        &["p: undecidable ConfigMap `three` of v1 (`params.data.a`)"],
     );
 }
 
@@ -818,5 +817,34 @@ fn only_what_is_being_deleted_may_be_released() {
         (deleted(before()), deleted(after()), "p: skip BeingDeleted"),
     ] {
         check(&documents, &update(old, new), &[expected]);
+    }
+}
+
+#[test]
+fn objects_that_a_reference_leads_to_are_held_to_the_schema() {
+    let documents = over_config_maps(
+        "paramKind: {apiVersion: v1, kind: ConfigMap}\n\
+         paramRef: {selector: {matchLabels: {use: param}}, parameterNotFoundAction: Deny}\n\
+         paramsSchema:\n  type: object\n  properties:\n    data:\n      type: object\n      properties:\n        \
+         limit: {type: string, pattern: '^[0-9]+$'}\n        unit: {type: string, default: Mi}\n      required: [limit]\n\
+         validations:\n- expression: object.data.a == params.data.limit + params.data.unit\n  message: nope",
+    );
+    let param = |data: Json| {
+        let mut object = config_map(data);
+        object["metadata"]["labels"] = json!({"use": "param"});
+        object
+    };
+    let wrong = |what: &str| format!("p: error [] ConfigMap `shop/c`: `data{what}");
+    for (data, expected) in [
+        (json!({"limit": "7"}), "p: allow".to_owned()),
+        (json!({"limit": "7", "unit": "Gi"}), "p: deny [data.a] nope".to_owned()),
+        (json!({"limit": "x"}), wrong(".limit` must match `^[0-9]+$`")),
+        (json!({}), wrong(".limit` is required")),
+        (json!({"limit": "7", "units": "x"}), wrong(".units` not in `paramsSchema`")),
+    ] {
+        let mut facts = Facts::new(true);
+        facts.add(param(data));
+        let found = brief(&decide_with(&set(&documents), &create(config_map(json!({"a": "7Mi"}))), &facts));
+        assert_eq!(found, [expected]);
     }
 }

@@ -7,7 +7,8 @@ use portcullis_cel::Value;
 /// `MaxEvaluatedMessageExpressionSizeBytes` of apiserver's `pkg/cel/limits.go`.
 pub(super) const MAX_MESSAGE_BYTES: usize = 5 * 1024;
 
-/// Trimmed messageExpression, else message, else the expression (`validator.go`).
+/// Trimmed messageExpression, else message, else the expression (`validator.go` in apiserver's
+/// `policy/validating`).
 pub(super) fn message<'a>(
     phase: &mut Phase<'a>,
     validation: &'a CompiledValidation,
@@ -19,16 +20,22 @@ pub(super) fn message<'a>(
         // An element that masking took out of its list cannot be worded.
         .filter(|_| validation.for_each.is_none() || each.is_some())
         .and_then(|expression| phase.evaluate_with(expression, each).ok());
-    if let Some(text) = evaluated.as_ref().and_then(|value| value.as_str()) {
-        let text = text.trim();
-        if !text.is_empty() && text.len() <= MAX_MESSAGE_BYTES && !text.contains('\n') {
-            return text.to_owned();
-        }
-    }
-    match &validation.message {
-        Some(message) => message.trim().to_owned(),
-        None => format!("failed expression: {}", validation.expression.program.source().trim()),
-    }
+    evaluated.as_ref().and_then(usable).unwrap_or_else(|| fall_back(validation))
+}
+
+/// The text that a messageExpression gave, if it can be a message.
+pub(super) fn usable(evaluated: &Value<'_>) -> Option<String> {
+    let text = evaluated.as_str()?.trim();
+    (!text.is_empty() && text.len() <= MAX_MESSAGE_BYTES && !text.contains('\n')).then(|| text.to_owned())
+}
+
+/// The message of a validation whose messageExpression gives none: its `message`, else what failed.
+pub(super) fn fall_back(validation: &CompiledValidation) -> String {
+    let message = validation.message.as_deref().map(str::trim).filter(|message| !message.is_empty());
+    message.map_or_else(
+        || format!("failed expression: {}", validation.expression.program.source().trim()),
+        str::to_owned,
+    )
 }
 
 pub(super) fn not_bool(expression: &CompiledExpression, found: &str) -> String {

@@ -1,7 +1,7 @@
 //! `matchConstraints` and `matchResources`: selectors and rules together, in the API server's order
 //! (`k8s.io/apiserver/pkg/admission/plugin/policy/matching/matching.go`).
 
-use crate::document::MatchResources;
+use crate::document::{MatchResources, ResourceRule};
 use crate::facts::Facts;
 use crate::matching::Match;
 use crate::matching::rules::{Target, any_matches};
@@ -20,14 +20,26 @@ impl MatchResources {
         if namespace == Match::No || !self.selects_object(request) {
             return Match::No;
         }
-        let target = if self.exact { Target::original(request) } else { Target::converted(request) };
-        let excluded = any_matches(&self.exclude_resource_rules, &target);
-        if excluded == Match::Yes {
+        let (original, converted) = (Target::original(request), Target::converted(request));
+        // The API server tries the object as it was sent first, then, unless they are to match exactly, as
+        // everything that it can be converted to.
+        let of_original = |rules: &[ResourceRule]| any_matches(rules, &original);
+        let of_converted = |rules: &[ResourceRule]| match self.exact {
+            true => of_original(rules),
+            false => any_matches(rules, &converted),
+        };
+        let excluded = of_converted(&self.exclude_resource_rules);
+        if excluded == Match::Yes || of_original(&self.exclude_resource_rules) == Match::Yes {
             return Match::No;
         }
         let included = match self.resource_rules.as_slice() {
             [] => Match::Yes,
-            rules => any_matches(rules, &target),
+            rules => match of_converted(rules) {
+                Match::No if of_original(rules) == Match::Yes => {
+                    Match::Undecidable(original.in_version(&[original.version.to_owned()]))
+                }
+                found => found,
+            },
         };
         match (included, excluded) {
             (Match::Yes, Match::No) => namespace,
@@ -94,7 +106,7 @@ impl MatchResources {
         if by_name {
             Match::Yes
         } else if facts.is_complete() {
-            Match::Error(format!("namespace `{name}` is not known, so namespaceSelector cannot be evaluated"))
+            Match::UnknownNamespace(name.to_owned())
         } else {
             Match::Undecidable(format!("the labels of namespace `{name}`"))
         }
@@ -176,9 +188,7 @@ mod tests {
         for text in ["env=prod", "!env", "kubernetes.io/metadata.name=other env=prod"] {
             assert_eq!(
                 by_namespace(text).matches(&request, &facts(true)),
-                Match::Error(
-                    "namespace `other` is not known, so namespaceSelector cannot be evaluated".to_owned()
-                )
+                Match::UnknownNamespace("other".to_owned())
             );
             assert_eq!(
                 by_namespace(text).matches(&request, &facts(false)),
@@ -311,20 +321,39 @@ mod tests {
     }
 
     #[test]
-    fn match_policy_exact_compares_what_was_sent() {
-        let mut converted = request("apps/v1/deployments UPDATE");
-        converted.request_resource = request("extensions/v1beta1/deployments UPDATE").resource;
-        for (rules, exact, expect) in [
-            ("apps v1 deployments *", false, true),
-            ("apps v1 deployments *", true, false),
-            ("extensions v1beta1 deployments *", false, false),
-            ("extensions v1beta1 deployments *", true, true),
+    fn match_policy_tells_whether_a_conversion_is_wanted() {
+        let converted = Request {
+            request_resource: request("extensions/v1beta1/deployments UPDATE").resource,
+            ..request("apps/v1/deployments UPDATE")
+        };
+        let sent = request("apps/v1/deployments UPDATE");
+        let file = Request { request_resource: None, ..sent.clone() };
+        let needs = |version: &str| Match::Undecidable(format!("the Deployment as `{version}`"));
+        for (request, rules, exact, expect) in [
+            (&converted, "apps v1 deployments *", false, Match::Yes),
+            (&converted, "apps v1 deployments *", true, Match::No),
+            (&converted, "extensions v1beta1 deployments *", false, needs("extensions/v1beta1")),
+            (&converted, "extensions v1beta1 deployments *", true, Match::Yes),
+            (&converted, "batch v1 deployments *", false, Match::No),
+            (&sent, "apps v2 deployments *", false, Match::No),
+            (&file, "apps v2 deployments *", false, needs("apps/v2")),
+            (&file, "apps v2,v1 deployments *", false, Match::Yes),
+            (&file, "apps v2 deployments *", true, Match::No),
+            (&file, "apps v2 deployments CREATE", false, Match::No),
+            (&file, "apps v2 replicasets *", false, Match::No),
+            (&file, "batch v2 deployments *", false, Match::No),
         ] {
             let constraints =
                 MatchResources { resource_rules: vec![rule(rules)], exact, ..MatchResources::default() };
-            let result = constraints.matches(&converted, &facts(true));
-            assert_eq!(result, Match::from(expect), "{rules} exact: {exact}");
+            assert_eq!(constraints.matches(request, &facts(true)), expect, "{rules} exact: {exact}");
         }
+        let excluding = MatchResources {
+            resource_rules: vec![rule("apps * deployments *")],
+            exclude_resource_rules: vec![rule("extensions * deployments *")],
+            ..MatchResources::default()
+        };
+        assert_eq!(excluding.matches(&converted, &facts(true)), Match::No, "as it was sent it is excluded");
+        assert_eq!(excluding.matches(&sent, &facts(true)), Match::Yes);
         let mut scaled = request("apps/v1/deployments UPDATE");
         scaled.request_resource = scaled.resource.clone();
         scaled.request_sub_resource = Some("scale".to_owned());

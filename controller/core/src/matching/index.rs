@@ -27,6 +27,8 @@ struct Symbol(usize);
 impl Symbol {
     /// `*`
     const ANY: Self = Self(0);
+    /// For versions: one or other that a rule names, into which an object from a file might be converted.
+    const SOME: Self = Self(usize::MAX);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,10 +77,12 @@ impl RuleIndex {
         ids
     }
 
-    /// At most sixteen probes: each of group, version, resource and subresource by itself and as `*`.
+    /// At most sixteen probes: each of group, version, resource and subresource by itself and as `*`. For what
+    /// nobody has converted yet another eight.
     fn look_up(&self, target: &Target<'_>, ids: &mut Vec<usize>) {
         for group in self.symbols_for(target.group) {
-            for version in self.symbols_for(target.version) {
+            let other = target.is_convertible.then_some(Symbol::SOME);
+            for version in self.symbols_for(target.version).chain(other) {
                 let version = VersionKey { operation: target.operation, group, version };
                 let Some(resource) = target.resource else {
                     ids.extend(self.by_version.get(&version).into_iter().flatten());
@@ -102,9 +106,11 @@ impl RuleIndex {
     fn insert(&mut self, id: usize, rule: &ResourceRule) {
         for &operation in operations(rule) {
             for group in &rule.api_groups {
-                for version in &rule.api_versions {
-                    let group = self.intern(group);
-                    let version = VersionKey { operation, group, version: self.intern(version) };
+                let group = self.intern(group);
+                let versions: Vec<Symbol> =
+                    rule.api_versions.iter().map(|version| self.intern(version)).collect();
+                for version in versions.into_iter().chain([Symbol::SOME]) {
+                    let version = VersionKey { operation, group, version };
                     push(self.by_version.entry(version).or_default(), id);
                     for resource in &rule.resources {
                         let (resource, sub_resource) = split_resource(resource);
@@ -193,6 +199,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_holds_may_be_meant_in_any_version() {
+        let index = index(&[vec![rule("apps v1 deployments *")], vec![rule("apps v1 replicasets *")]]);
+        let sent = request("apps/v1beta1/deployments CREATE");
+        assert_eq!(index.candidates(&sent), [0; 0]);
+        assert_eq!(index.candidates(&Request { request_resource: None, ..sent }), [0]);
+    }
+
+    #[test]
     fn both_the_converted_and_the_original_resource_are_looked_up() {
         let index =
             index(&[vec![rule("apps v1 deployments *")], vec![rule("extensions v1beta1 deployments *")]]);
@@ -209,7 +223,7 @@ mod tests {
             vec![rule("* * gadgets *")],
             vec![rule("example.com v1 widgets DELETE")],
         ]);
-        assert_eq!(index.candidates(&request("example.com/v1/? CREATE")), [0, 2]);
+        assert_eq!(index.candidates(&request("example.com/v1/? CREATE")), [0, 1, 2]);
     }
 
     #[test]
@@ -222,7 +236,7 @@ mod tests {
             ..ResourceRule::default()
         };
         let index = index(&[vec![wide], vec![rule("apps v1 deployments *")]]);
-        assert!(index.by_resource.len() <= 8, "{}", index.by_resource.len());
+        assert!(index.by_resource.len() <= 12, "{}", index.by_resource.len());
         assert_eq!(index.candidates(&request("group1/v1/resource1 CREATE")), [0]);
         assert_eq!(index.candidates(&request("apps/v1/deployments CREATE")), [0, 1]);
         assert_eq!(index.candidates(&request("apps/v1/? CREATE")), [0, 1]);

@@ -29,8 +29,8 @@ pub enum Match {
     Yes,
     /// It cannot be told: what is missing.
     Undecidable(String),
-    /// It should be possible to tell and is not: what is wrong. Follows the failure policy.
-    Error(String),
+    /// It could be told of a Namespace that should exist and does not: its name. Follows the failure policy.
+    UnknownNamespace(String),
 }
 
 impl From<bool> for Match {

@@ -123,7 +123,8 @@ pub(crate) mod tests {
     use crate::pod::POD_KINDS;
     use serde_json::json;
 
-    /// A request from `group/version/resource[/subresource] OPERATION`, `?` for an unknown plural. It is in
+    /// A request from `group/version/resource[/subresource] OPERATION`, as it was sent; with `?` for the plural
+    /// as a file of an unknown kind gives it. It is in
     /// the namespace `shop`, about an object without labels.
     pub(crate) fn request(text: &str) -> Request {
         let (path, operation) = text.split_once(' ').unwrap();
@@ -136,6 +137,7 @@ pub(crate) mod tests {
         let kind = built_in::kinds_of(&group, &resource).next().unwrap_or("Widget").to_owned();
         request.kind = GroupVersionKind { group: group.clone(), version: version.clone(), kind };
         request.resource = (resource != "?").then_some(GroupVersionResource { group, version, resource });
+        request.request_resource = request.resource.clone();
         request.sub_resource = parts.next().unwrap_or_default();
         request.namespace = "shop".to_owned();
         request

@@ -23,6 +23,9 @@ pub struct Target<'a> {
     pub namespace: &'a str,
     /// The object's kind, for messages.
     pub kind: &'a str,
+    /// Whether the object is as somebody wrote it: the API server would convert it to what rules with
+    /// `matchPolicy: Equivalent` ask for.
+    pub is_convertible: bool,
 }
 
 impl<'a> Target<'a> {
@@ -42,6 +45,7 @@ impl<'a> Target<'a> {
             name: &request.name,
             namespace: &request.namespace,
             kind: &kind.kind,
+            is_convertible: request.request_resource.is_none(),
         }
     }
 
@@ -56,12 +60,19 @@ impl<'a> Target<'a> {
                 sub_resource: request.request_sub_resource.as_deref().unwrap_or(&request.sub_resource),
                 ..converted
             },
-            None => converted,
+            None => Self { is_convertible: false, ..converted },
         }
     }
 
     fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.version == "v1" && self.resource == Some("namespaces")
+    }
+
+    /// What is missing where rules ask for other versions.
+    pub(crate) fn in_version(&self, versions: &[String]) -> String {
+        let group = if self.group.is_empty() { String::new() } else { format!("{}/", self.group) };
+        let versions: Vec<String> = versions.iter().map(|version| format!("`{group}{version}`")).collect();
+        format!("the {} as {}", self.kind, versions.join(" or "))
     }
 
     /// What is missing to know more of a kind.
@@ -88,14 +99,18 @@ impl ResourceRule {
     pub fn matches(&self, target: &Target<'_>) -> Match {
         if !self.operations.is_empty() && !self.operations.contains(&target.operation)
             || !contains(&self.api_groups, target.group)
-            || !contains(&self.api_versions, target.version)
             || !self.names(target.name)
         {
             return Match::No;
         }
+        let is_version = contains(&self.api_versions, target.version);
+        if !is_version && !target.is_convertible {
+            return Match::No;
+        }
         match (self.in_scope(target), self.covers_resource(target)) {
             (Some(false), _) | (_, Some(false)) => Match::No,
-            (Some(true), Some(true)) => Match::Yes,
+            (Some(true), Some(true)) if is_version => Match::Yes,
+            (Some(true), Some(true)) => Match::Undecidable(target.in_version(&self.api_versions)),
             _ => Match::Undecidable(target.unknown_kind()),
         }
     }
@@ -175,6 +190,7 @@ pub(crate) mod tests {
             name: "web",
             namespace: "shop",
             kind: "Widget",
+            is_convertible: false,
         }
     }
 

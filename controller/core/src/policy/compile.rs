@@ -5,7 +5,7 @@ use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, Places, 
 use crate::decision::Reason;
 use crate::document::{
     BindingDocument, Dialect, DocumentError, Expression, MatchResources, Matching, NamedExpression, OnUpdate,
-    Origin, ParamKind, Params, PolicyDocument, Validation,
+    Origin, ParamKind, Params, ParamsSchema, PolicyDocument, Validation,
 };
 use crate::matching::{Matcher, covers_only_excluded};
 use portcullis_cel::{Environment, Tree, Type};
@@ -19,6 +19,8 @@ pub(crate) struct CompiledPolicy {
     pub(crate) matching: Matching,
     pub(crate) matcher: Matcher,
     pub(crate) param_kind: Option<ParamKind>,
+    /// What objects that a `paramRef` leads to must look like.
+    pub(crate) params_schema: Option<ParamsSchema>,
     pub(crate) on_update: OnUpdate,
     /// The bindings that the document itself brings: a Policy's own, or its implicit one.
     pub(crate) bindings: Vec<Arc<CompiledBinding>>,
@@ -35,6 +37,7 @@ impl CompiledPolicy {
             matching: self.matching.clone(),
             matcher: self.matcher.clone(),
             param_kind: self.param_kind.clone(),
+            params_schema: self.params_schema.clone(),
             on_update: self.on_update,
             bindings: self.bindings.clone(),
             body: Err(BROKEN.to_owned()),
@@ -55,9 +58,23 @@ pub(crate) struct CompiledBinding {
     pub(crate) params: Params,
     /// Its inline params; null where they are not.
     pub(crate) inline_params: Tree,
+    /// Why what it matches cannot be judged, if it cannot.
+    pub(crate) broken: Option<&'static str>,
 }
 
 impl CompiledBinding {
+    /// The same, but for what it is good for: all it matches is an error.
+    pub(crate) fn broken(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            actions: self.actions,
+            match_resources: self.match_resources.clone(),
+            params: Params::None,
+            inline_params: Tree::default(),
+            broken: Some("the binding is broken and there is no earlier version of it"),
+        }
+    }
+
     pub(crate) fn class(&self, failure_policy: FailurePolicy) -> Class {
         Class::of(self.actions, failure_policy)
     }
@@ -174,6 +191,7 @@ pub(crate) fn frame(origin: &Origin, policy: &PolicyDocument) -> CompiledPolicy 
         matching: policy.matching.clone(),
         matcher: Matcher::new(&policy.matching),
         param_kind: policy.param_kind.clone(),
+        params_schema: policy.params_schema.clone(),
         on_update: policy.on_update,
         bindings: own_bindings(policy),
         body: Err(BROKEN.to_owned()),
@@ -192,6 +210,7 @@ fn own_bindings(policy: &PolicyDocument) -> Vec<Arc<CompiledBinding>> {
             match_resources: None,
             params: policy.params.clone(),
             inline_params: inline(&policy.params),
+            broken: None,
         })];
     }
     policy.bindings.iter().map(|binding| Arc::new(compile_binding(binding, Some(policy)))).collect()
@@ -210,6 +229,7 @@ pub(crate) fn compile_binding(binding: &BindingDocument, policy: Option<&PolicyD
         match_resources: binding.match_resources.clone(),
         inline_params: inline(&params),
         params,
+        broken: None,
     }
 }
 

@@ -265,7 +265,7 @@ fn what_does_not_compile_is_an_error_at_load_or_told_as_kubernetes_tells_it() {
     check(&uses, &[wrong]);
     let told = "v/b: error [] expression 'variables.v == 1' resulted in error: composited variable \"v\" fails to \
                 compile: compilation failed: ERROR: <input>:1:12: undeclared reference to 'undeclared' (in \
-                container '')  | object.x + undeclared  | ...........^";
+                container '')\n | object.x + undeclared\n | ...........^";
     let config_map =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}});
     let decides = |spec: &str, expected: &str| {

@@ -5,6 +5,7 @@ use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
     self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
+    Salvage,
 };
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
@@ -36,6 +37,7 @@ enum Content {
 
 /// The identity of a policy of either dialect: exceptions and reports know policies by name alone.
 const POLICY: &str = "policy";
+const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
@@ -61,6 +63,8 @@ struct Assembly {
     units: Vec<Arc<Unit>>,
     /// Policies that are broken, as far as their match is known.
     broken: Vec<(Identity, CompiledPolicy)>,
+    /// Bindings that are broken, each with the name of the policy that it binds.
+    broken_bindings: Vec<(Identity, String, CompiledBinding)>,
     /// Every identity that was read and where, whether or not what carries it is sound.
     seen: Vec<(Identity, Origin, Place)>,
     /// Those of them whose document is broken.
@@ -84,8 +88,16 @@ impl Assembly {
             document::Outcome::Document(document) => document,
             document::Outcome::Broken { errors, salvage, .. } => {
                 self.problems.extend(errors);
-                if let Some(policy) = salvage {
-                    self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
+                match salvage {
+                    Some(Salvage::Policy(policy)) => {
+                        self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
+                    }
+                    Some(Salvage::Binding(binding)) => {
+                        let compiled = policy::compile_binding(&binding, None).broken();
+                        let identity = (BINDING, binding.name.clone());
+                        self.broken_bindings.push((identity, binding.policy_name, compiled));
+                    }
+                    None => {}
                 }
                 return;
             }
@@ -122,8 +134,14 @@ impl Assembly {
             .partition::<Vec<_>, _>(|unit| clashes.contains(&unit.identity));
         self.units = units;
         for unit in refused {
-            if let Content::Policy(policy) = &unit.content {
-                self.broken.push((unit.identity.clone(), policy.without_programs()));
+            match &unit.content {
+                Content::Policy(policy) => {
+                    self.broken.push((unit.identity.clone(), policy.without_programs()));
+                }
+                Content::Binding { policy, binding, .. } => {
+                    self.broken_bindings.push((unit.identity.clone(), policy.clone(), binding.broken()));
+                }
+                Content::Exception(_) => {}
             }
         }
     }
@@ -148,6 +166,7 @@ impl Assembly {
             }
         }
         self.broken.retain(|(identity, _)| !self.kept.contains(identity));
+        self.broken_bindings.retain(|(identity, ..)| !self.kept.contains(identity));
     }
 
     fn may_be_renamed(&self, unit: &Unit, config_maps: &[ConfigMap], previous: &[Arc<Unit>]) -> bool {
@@ -177,6 +196,7 @@ impl Assembly {
             bound.push((State::Broken, Bound { policy: Arc::new(policy), bindings }));
         }
         self.attach_bindings(&mut bound);
+        self.check_exceptions(&bound);
         bound.sort_by(|(_, a), (_, b)| {
             let key = |bound: &Bound| (bound.policy.info.name.clone(), bound.policy.info.origin.clone());
             key(a).cmp(&key(b))
@@ -199,25 +219,50 @@ impl Assembly {
         }
     }
 
+    /// Says which exceptions name policies that do not exist. They hold all the same, once these do.
+    fn check_exceptions(&mut self, bound: &[(State, Bound)]) {
+        let names: BTreeSet<&str> = bound.iter().map(|(_, bound)| bound.policy.info.name.as_str()).collect();
+        for unit in &self.units {
+            let Content::Exception(exception) = &unit.content else { continue };
+            let document = exception.document();
+            for name in document.policies.iter().filter(|name| *name != "*" && !names.contains(name.as_str()))
+            {
+                let message = format!("there is no policy `{name}` for this exception");
+                let (_, own) = &unit.identity;
+                let error = DocumentError::at(&unit.origin, Some(own), document.policies_at.clone(), message);
+                let hint = "name a policy, or leave it out if that is gone";
+                self.problems.push(error.with_code(Code::MissingPolicy).with_hint(hint));
+            }
+        }
+    }
+
     /// Gives each ValidatingAdmissionPolicy the bindings that name it, sorted by name.
     fn attach_bindings(&mut self, bound: &mut [(State, Bound)]) {
         for unit in &self.units {
             let Content::Binding { policy: name, place, binding } = &unit.content else { continue };
-            let mut found = false;
-            for (_, bound) in bound.iter_mut() {
-                if bound.policy.info.dialect == Dialect::Kubernetes && bound.policy.info.name == *name {
-                    bound.bindings.push(Arc::clone(binding));
-                    found = true;
-                }
-            }
-            if !found {
+            if !attach(bound, name, binding) {
                 self.problems.push(dangling(unit, name, place));
             }
+        }
+        for (_, policy, binding) in std::mem::take(&mut self.broken_bindings) {
+            attach(bound, &policy, &Arc::new(binding));
         }
         for (_, bound) in bound.iter_mut() {
             bound.bindings.sort_by(|a, b| a.name.cmp(&b.name));
         }
     }
+}
+
+/// Gives the policies of a name a binding, and tells whether there is any.
+fn attach(bound: &mut [(State, Bound)], name: &str, binding: &Arc<CompiledBinding>) -> bool {
+    let mut found = false;
+    for (_, bound) in bound {
+        if bound.policy.info.dialect == Dialect::Kubernetes && bound.policy.info.name == name {
+            bound.bindings.push(Arc::clone(binding));
+            found = true;
+        }
+    }
+    found
 }
 
 fn identity_of(kind: &'static str, name: String) -> Identity {
@@ -238,7 +283,7 @@ fn content(
             let compiled = policy::compile_binding(&binding, None);
             let BindingDocument { name, policy_name: policy, place, .. } = *binding;
             let content = Content::Binding { policy, place, binding: Arc::new(compiled) };
-            (("ValidatingAdmissionPolicyBinding", name), content)
+            ((BINDING, name), content)
         }
         Document::Exception(exception) => (
             ("PolicyException", exception.name.clone()),

@@ -28,8 +28,9 @@ pub struct Sort<'a> {
     pub resource: [&'a str; 3],
     /// Empty for the object itself.
     pub sub_resource: &'a str,
-    /// Group, version and plural of what was sent; the same as `resource` where nothing was converted.
-    pub original_resource: [&'a str; 3],
+    /// Group, version and plural of what was sent; the same as `resource` where nothing was converted. None for an
+    /// object that somebody might still have converted.
+    pub original_resource: Option<[&'a str; 3]>,
     /// The subresource of what was sent.
     pub original_sub_resource: &'a str,
 }
@@ -60,10 +61,8 @@ impl<'a> Sort<'a> {
             [resource.group.as_str(), resource.version.as_str(), resource.resource.as_str()]
         };
         let resource = names(request.resource.as_ref()?);
-        let (original_resource, original_sub_resource) = match &request.request_resource {
-            Some(original) => (names(original), request.request_sub_resource.as_deref()),
-            None => (resource, None),
-        };
+        let original = request.request_resource.as_ref();
+        let original_sub_resource = original.and(request.request_sub_resource.as_deref());
         Some(Self {
             operation: request.operation,
             group: &request.kind.group,
@@ -71,14 +70,14 @@ impl<'a> Sort<'a> {
             kind: &request.kind.kind,
             resource,
             sub_resource: &request.sub_resource,
-            original_resource,
+            original_resource: original.map(names),
             original_sub_resource: original_sub_resource.unwrap_or(&request.sub_resource),
         })
     }
 
     fn key(self) -> [&'a str; 12] {
         let Self { resource: [resource_group, version, resource], original_resource: original, .. } = self;
-        let [original_group, original_version, original_resource] = original;
+        let [original_group, original_version, original_resource] = original.unwrap_or_default();
         [
             self.operation.as_str(),
             self.group,
@@ -102,6 +101,7 @@ impl<'a> Sort<'a> {
 
     fn target(self, [group, version, resource]: [&'a str; 3], sub_resource: &'a str) -> Target<'a> {
         let (operation, kind) = (self.operation, self.kind);
+        let is_convertible = self.original_resource.is_none();
         Target {
             group,
             version,
@@ -111,13 +111,15 @@ impl<'a> Sort<'a> {
             name: "",
             namespace: "",
             kind,
+            is_convertible,
         }
     }
 
     pub(super) fn candidates(self, index: &RuleIndex) -> Vec<usize> {
         let converted = self.target(self.resource, self.sub_resource);
-        let original = self.target(self.original_resource, self.original_sub_resource);
-        index.candidates_of(&converted, Some(&original))
+        let original =
+            self.original_resource.map(|original| self.target(original, self.original_sub_resource));
+        index.candidates_of(&converted, original.as_ref())
     }
 }
 

@@ -209,3 +209,74 @@ fn what_moves_and_breaks_at_once_stays_in_force() {
     let removed = compile(&[("x", &[("2.yaml", unreadable)]), ("v", &[("v.yaml", vap)])], Some(&first));
     assert_eq!(says(&removed), ["v/b: deny [] bound"], "a removal is a removal, though another key breaks");
 }
+
+fn vap(name: &str) -> String {
+    format!(
+        "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\nmetadata: {{name: {name}}}\n\
+         spec:\n  matchConstraints:\n    resourceRules:\n    \
+         - {{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods]}}\n  \
+         validations:\n  - expression: 'true'\n"
+    )
+}
+
+fn vap_binding(name: &str, policy: &str, rest: &str) -> String {
+    format!(
+        "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\n\
+         metadata: {{name: {name}}}\nspec:\n  policyName: {policy}\n{rest}"
+    )
+}
+
+#[test]
+fn a_broken_binding_does_not_leave_its_policy_unbound() {
+    let broken = "v/b: error [] the binding is broken and there is no earlier version of it";
+    let actions = "  validationActions: [Deny]\n";
+    for (rest, expected) in [
+        (actions, "v/b: allow"),
+        ("  validationActions: [Deny]\n  unknown: 1\n", broken),
+        ("  validationActions: [Denied]\n", broken),
+        ("  validationActions: [Deny]\n  matchResources: {objectSelector: {matchLabels: []}}\n", broken),
+    ] {
+        let documents = format!("{}{}", vap("v"), vap_binding("b", "v", rest));
+        let set = PolicySet::compile(&sources(&[("v", &documents)]), None);
+        assert_eq!(says(&set), [expected], "{rest}");
+        assert_eq!(set.problems().is_empty(), rest == actions, "{rest}");
+    }
+    let elsewhere =
+        format!("{actions}  matchResources: {{objectSelector: {{matchLabels: {{a: b}}}}}}\n  unknown: 1\n");
+    let documents = format!("{}{}", vap("v"), vap_binding("b", "v", &elsewhere));
+    let set = PolicySet::compile(&sources(&[("v", &documents)]), None);
+    assert_eq!(says(&set), [] as [&str; 0], "what it matches is known");
+
+    let sound = format!("{}{}", vap("v"), vap_binding("b", "v", actions));
+    let first = PolicySet::compile(&sources(&[("v", &sound)]), None);
+    let second = PolicySet::compile(&sources(&[("v", &documents)]), Some(&first));
+    assert_eq!(says(&second), ["v/b: allow"], "the earlier version stays");
+
+    let twice = [("v", sound.as_str()), ("w", &vap_binding("b", "v", actions))];
+    let set = PolicySet::compile(&sources(&twice), None);
+    assert_eq!(says(&set), [broken, broken], "nobody can tell which of two is meant");
+}
+
+#[test]
+fn exceptions_name_policies_that_exist() {
+    let exception = |policies: &str| {
+        format!(
+            "---\napiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {{name: e}}\nspec:\n  \
+             policies: {policies}\n  match: {{namespaces: [shop]}}\n  reason: because\n"
+        )
+    };
+    for (policies, expected) in [
+        ("['*']", vec![]),
+        ("[a]", vec![]),
+        ("[a, b]", vec![]),
+        ("[a, c]", vec!["there is no policy `c` for this exception"]),
+    ] {
+        let documents = format!("{}{}{}", named("a", "one"), broken("b"), exception(policies));
+        let set = PolicySet::compile(&sources(&[("all", &documents)]), None);
+        let found: Vec<&DocumentError> =
+            set.problems().iter().filter(|problem| problem.message.contains("exception")).collect();
+        assert_eq!(found.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), expected);
+        assert!(found.iter().all(|problem| problem.place.as_ref().unwrap().field == "spec.policies"));
+        assert!(says(&set).iter().any(|line| line.starts_with("a: skip Exception")), "it holds all the same");
+    }
+}

@@ -139,13 +139,16 @@ impl AdmissionRequest<'_> {
         }
         let operation =
             Operation::parse(&operation).ok_or_else(|| Unreadable::Operation(clip(&operation)))?;
+        let resource: GroupVersionResource = resource.ok_or(Unreadable::Missing("request.resource"))?.into();
+        // Where it is not said what was sent, nothing was converted.
+        let original = self.request_resource.map_or_else(|| resource.clone(), Into::into);
         let [object, old_object, options] = builder.finish([self.object, self.old_object, self.options]);
         let request = Request {
             kind: kind.ok_or(Unreadable::Missing("request.kind"))?.into(),
-            resource: Some(resource.ok_or(Unreadable::Missing("request.resource"))?.into()),
+            resource: Some(resource),
             sub_resource: self.sub_resource.unwrap_or_default(),
             request_kind: self.request_kind.map(Into::into),
-            request_resource: self.request_resource.map(Into::into),
+            request_resource: Some(original),
             request_sub_resource: self.request_sub_resource,
             name: self.name.unwrap_or_default(),
             namespace: self.namespace.unwrap_or_default(),
@@ -231,9 +234,9 @@ mod tests {
         let Review { uid, request } = read(&request()).unwrap();
         assert_eq!((uid.as_str(), request.operation), ("u", Operation::Update));
         assert_eq!(request.kind, GroupVersionKind::from_api_version("apps/v1", "Deployment"));
-        assert_eq!(request.resource.unwrap().resource, "deployments");
+        assert_eq!(request.resource.as_ref().unwrap().resource, "deployments");
         assert_eq!(request.request_kind.unwrap().version, "v1beta1");
-        assert_eq!((request.request_resource, request.request_sub_resource), (None, None));
+        assert_eq!((request.request_resource, request.request_sub_resource), (request.resource, None));
         assert_eq!((request.sub_resource.as_str(), request.name.as_str()), ("scale", "web"));
         let user = request.user.unwrap();
         assert_eq!(

@@ -39,7 +39,9 @@ impl<'a> Frame<'a, '_> {
                         *units += SELECT;
                         let last = qualifiers.len() == 0;
                         match (object.field(name), attribute.test && last) {
-                            (found, true) => return Ok(Value::Bool(found.is_some())),
+                            (None, true) => return Ok(Value::Bool(false)),
+                            // Whether there is one shows only when it is computed, as in Kubernetes' lazy maps.
+                            (Some(found), true) => return found.map(|_| Value::Bool(true)),
                             (Some(found), _) if *optional => Value::some(found?),
                             (Some(found), _) => found?,
                             (None, _) => return Err(Failure::new(format!("no such key: {name}"))),

@@ -183,7 +183,8 @@ fn variables_with_fields_computed_when_read() {
     };
     check("variables.good + 1", Ok(2));
     check("variables.bad", Err("it failed"));
-    check("has(variables.bad) && !has(variables.missing) ? 1 : 0", Ok(1));
+    check("has(variables.good) && !has(variables.missing) ? 1 : 0", Ok(1));
+    check("has(variables.bad) ? 1 : 0", Err("it failed"));
     check("variables.missing", Err("no such key: missing"));
     check("variables == 1 ? 1 : 0", Err("no such attribute(s): variables"));
 }

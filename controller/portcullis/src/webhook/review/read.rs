@@ -64,7 +64,6 @@ impl AdmissionRequest<'_> {
         let resource = self.resource.as_ref()?.names();
         let sub_resource = self.sub_resource.as_deref().unwrap_or_default();
         let original = self.request_resource.as_ref();
-        let original_sub_resource = original.and(self.request_sub_resource.as_deref());
         Some(Sort {
             operation: Operation::parse(&self.operation.0)?,
             group: &kind.group,
@@ -72,8 +71,8 @@ impl AdmissionRequest<'_> {
             kind: &kind.kind,
             resource,
             sub_resource,
-            original_resource: original.map_or(resource, Resource::names),
-            original_sub_resource: original_sub_resource.unwrap_or(sub_resource),
+            original_resource: Some(original.map_or(resource, Resource::names)),
+            original_sub_resource: self.request_sub_resource.as_deref().unwrap_or(sub_resource),
         })
     }
 }

@@ -113,7 +113,7 @@ fn denial<'a>(answer: &'a Answer, request: &'a Request) -> Status<'a> {
     }
     let causes = denials.iter().take(MAX_CAUSES).map(|cause| StatusCause {
         reason: (!cause.field_path.is_empty()).then_some("FieldValueInvalid"),
-        message: &cause.message,
+        message: &cause.line,
         field: &cause.field_path,
     });
     let details = Details {
@@ -207,7 +207,6 @@ mod tests {
     fn denied(count: usize, line: &str) -> Json {
         let cause = Cause {
             policy: "p".to_owned(),
-            message: "policy `p`: `spec.replicas` must be odd".to_owned(),
             line: line.to_owned(),
             field_path: "spec.replicas".to_owned(),
             reason: Reason::Forbidden,
