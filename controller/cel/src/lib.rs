@@ -9,8 +9,8 @@ pub mod tree;
 
 pub use engine::{
     AccessAnswer, AccessAttributes, AccessReview, AccessUser, Authorizer, Bindings, Environment, Extent,
-    Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter, ObjectType, Origin, Place, Program,
-    Projection, Read, ResourceAttributes, Step, Type, Value,
+    Failure, FailureKind, Footprint, KubernetesVersion, Lazy, Meter, ObjectType, Observer, Origin, Place,
+    Program, Projection, Read, ResourceAttributes, Step, Type, Value,
 };
 pub use error::CompileError;
 pub use image::{ImageError, ImageReference};

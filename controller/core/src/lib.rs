@@ -26,6 +26,7 @@ mod testing;
 pub mod yaml;
 
 pub use decision::Decision;
+pub use evaluation::explain::{Explanation, Part, Subject, Trace};
 pub use facts::Facts;
 pub use needs::Needs;
 pub use portcullis_cel::{KubernetesVersion, tree};

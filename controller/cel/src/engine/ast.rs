@@ -146,6 +146,17 @@ pub(crate) enum FoldKind {
     SortBy,
 }
 
+impl FoldKind {
+    /// What one element has to say to decide the whole, if one can.
+    pub(crate) fn decisive(self) -> Option<bool> {
+        match self {
+            Self::All => Some(false),
+            Self::Exists => Some(true),
+            _ => None,
+        }
+    }
+}
+
 /// `target.optMap(var, body)` or `target.optFlatMap(var, body)`.
 #[derive(Debug)]
 pub(crate) struct OptMap {

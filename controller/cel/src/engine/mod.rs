@@ -49,8 +49,9 @@ mod value;
 pub use bindings::{Bindings, Lazy, Place};
 pub use cost::Cost;
 pub use environment::Environment;
+pub use eval::Observer;
 pub use failure::{Failure, FailureKind};
-pub use footprint::{Extent, Footprint, Origin, Projection, Read, Step};
+pub use footprint::{Extent, Footprint, Origin, Part, Projection, Read, Step};
 pub use library::{
     AccessAnswer, AccessAttributes, AccessReview, AccessUser, Authorizer, KubernetesVersion, Library,
     ResourceAttributes, UnknownVersion,

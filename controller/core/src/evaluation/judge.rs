@@ -120,11 +120,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             return true;
         }
         let is_kubernetes = self.dialect() == Dialect::Kubernetes;
-        let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
-        if is_kubernetes {
-            // There it is not given to conditions (`matchconditions/matcher.go`).
-            phase.set(Input::NamespaceObject, Value::Null);
-        }
+        let mut phase = self.conditions();
         let mut missing = self.missing_in_condition(&self.programs.condition_reads);
         let all_known = missing.is_empty();
         let mut errors: Vec<String> = Vec::new();
@@ -174,8 +170,18 @@ impl<'a, 'b> Judge<'a, 'b> {
         false
     }
 
+    /// The phase in which matchConditions are evaluated.
+    pub(super) fn conditions(&self) -> Phase<'a> {
+        let mut phase = self.phase(&self.programs.condition_reads, Secrets::Plain, CONDITIONS_BUDGET);
+        if self.dialect() == Dialect::Kubernetes {
+            // There it is not given to conditions (`matchconditions/matcher.go`).
+            phase.set(Input::NamespaceObject, Value::Null);
+        }
+        phase
+    }
+
     /// In an audit those that are written for it, if the others cannot be decided.
-    fn choose_validations(&mut self) {
+    pub(super) fn choose_validations(&mut self) {
         let programs = self.programs;
         if let Some(audit) = &programs.audit_validations
             && self.context.request.is_hypothetical()
@@ -232,7 +238,7 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     /// The same of a matchCondition, to which a ValidatingAdmissionPolicy gives no namespace.
-    fn missing_in_condition(&self, reads: &Reads) -> Vec<String> {
+    pub(super) fn missing_in_condition(&self, reads: &Reads) -> Vec<String> {
         match self.dialect() {
             Dialect::Portcullis => self.missing(reads),
             Dialect::Kubernetes => {

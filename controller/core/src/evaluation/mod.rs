@@ -6,6 +6,7 @@
 mod annotations;
 mod context;
 mod excepted;
+pub(crate) mod explain;
 mod field_path;
 mod judge;
 mod kubernetes;
@@ -23,6 +24,7 @@ use crate::document::{Dialect, OnUpdate};
 use crate::matching::Match;
 use crate::policy::{Actions, CompiledBinding, CompiledPolicy, Programs};
 use excepted::Excepted;
+use explain::{Explanation, Observed};
 use judge::Judge;
 use params::{Found, Param};
 use std::sync::Arc;
@@ -66,6 +68,32 @@ pub(crate) fn judge<'a>(
     }
 }
 
+/// Judges one policy under each of its bindings, and explains what came out.
+pub(crate) fn explain<'a>(
+    policy: &'a CompiledPolicy,
+    bindings: &'a [Arc<CompiledBinding>],
+    observed: &'a Observed,
+    context: &'a Context<'a>,
+    all: bool,
+) -> Vec<(Outcome, Vec<Explanation>)> {
+    let excepted = context.excepted(policy);
+    let mut outcomes = Vec::new();
+    judge(policy, bindings.iter(), context, &mut outcomes);
+    let mut explained = Vec::new();
+    for outcome in outcomes {
+        let is_judged = match &outcome.verdict {
+            Verdict::Skip(skip) => matches!(skip, Skip::Condition(_)),
+            _ => true,
+        };
+        let binding = bindings.iter().find(|binding| is_judged && binding.name == outcome.binding);
+        let blank = binding.map(|binding| Blank { policy, binding, context });
+        let of_blank = |blank: &Blank<'a>| blank.explain(&outcome, observed, &excepted, all);
+        let explanations = blank.as_ref().map(of_blank).unwrap_or_default();
+        explained.push((outcome, explanations));
+    }
+    explained
+}
+
 /// What is known about a pair before anything is evaluated.
 struct Blank<'a> {
     policy: &'a CompiledPolicy,
@@ -92,6 +120,22 @@ impl<'a> Blank<'a> {
             Found::NotFoundAllowed => outcomes.push(self.outcome(Verdict::Skip(Skip::NoParam))),
             Found::Misconfigured(message) => outcomes.push(self.misconfigured(message)),
         }
+    }
+
+    fn explain(
+        &self,
+        outcome: &Outcome,
+        observed: &'a Observed,
+        excepted: &Excepted<'a>,
+        all: bool,
+    ) -> Vec<Explanation> {
+        let param = match params::find(self.policy, self.binding, self.context) {
+            Found::One(param) => Some(param),
+            Found::Params(list) => list.into_iter().find(|param| param.name == outcome.param),
+            Found::NotFoundAllowed | Found::Misconfigured(_) => None,
+        };
+        let (Some(param), Ok(programs)) = (param, &self.policy.body) else { return Vec::new() };
+        Judge::new(self, programs, excepted, &param).explain(observed, all)
     }
 
     /// The error of a ValidatingAdmissionPolicy that cannot be applied whatever its bindings are, as `Dispatch` of

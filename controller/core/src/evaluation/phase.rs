@@ -6,7 +6,7 @@
 
 use super::{Context, params::Param};
 use crate::policy::{CompiledExpression, Input, Places, Programs, Reads};
-use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Meter, Program, Value};
+use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Meter, Observer, Program, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -121,6 +121,21 @@ impl<'a> Phase<'a> {
     /// What is left of the budget.
     pub(super) fn left(&self) -> u64 {
         self.budget.left.get()
+    }
+}
+
+impl<'a> Phase<'a> {
+    /// Evaluates a program that was compiled to be observed, at no cost to the phase but that of its variables.
+    pub(super) fn observe(
+        &mut self,
+        program: &'a Program,
+        each: Option<&Value<'a>>,
+        observer: &dyn Observer<'a>,
+    ) -> Result<Value<'a>, Box<Failure>> {
+        if let (Some(each), Some(place)) = (each, self.places.each) {
+            self.bindings.set_at(place, each.clone());
+        }
+        program.evaluate_observed(&self.bindings, &Meter::new(EXPRESSION_BUDGET), observer)
     }
 }
 

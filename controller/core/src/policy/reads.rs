@@ -100,14 +100,14 @@ impl Origins {
         expression.program.origin().resolve(&|variable, steps| self.known(variable, steps))
     }
 
-    /// What an expression reads; one that is judged for each element of a list, of which that is an element.
-    fn footprint(&self, expression: &CompiledExpression, list: Option<&CompiledExpression>) -> Footprint {
+    /// What something reads whose own reads are these; if it is judged for each element of a list, that included.
+    fn footprint(&self, of: &Footprint, list: Option<&CompiledExpression>) -> Footprint {
         let each = list.map(|list| self.origin(list).element());
         let known = |variable: &str, steps: &[Step]| match &each {
             Some(each) if variable == "each" => Some((vec![each], 0)),
             _ => self.known(variable, steps),
         };
-        let mut footprint = expression.program.footprint().resolve(&known);
+        let mut footprint = of.resolve(&known);
         if let Some(each) = &each {
             footprint.merge(each.reads());
         }
@@ -142,7 +142,7 @@ pub(crate) struct Reads {
 impl Reads {
     /// What an expression reads that is judged once.
     pub(crate) fn of(expression: &CompiledExpression, origins: &Origins) -> Self {
-        Self::from(origins.footprint(expression, None))
+        Self::of_part(expression.program.footprint(), None, origins)
     }
 
     /// What an expression reads that is judged for each element of a list, and how that is found.
@@ -151,7 +151,12 @@ impl Reads {
         list: Option<&CompiledExpression>,
         origins: &Origins,
     ) -> Self {
-        Self::from(origins.footprint(expression, list))
+        Self::of_part(expression.program.footprint(), list, origins)
+    }
+
+    /// What is read that a program or a part of one reads by itself.
+    pub(crate) fn of_part(part: &Footprint, list: Option<&CompiledExpression>, origins: &Origins) -> Self {
+        Self::from(origins.footprint(part, list))
     }
 
     /// What any of several groups reads.

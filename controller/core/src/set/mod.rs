@@ -5,8 +5,9 @@ mod plan;
 
 pub use plan::{Plan, Sort};
 
-use crate::decision::Decision;
+use crate::decision::{Decision, Outcome};
 use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
+use crate::evaluation::explain::{Explanation, Observed};
 use crate::evaluation::{self, Context};
 use crate::exception::Exception;
 use crate::facts::Facts;
@@ -185,6 +186,35 @@ impl PolicySet {
             evaluation::judge(policy, bindings.iter().filter(asked), &context, &mut outcomes);
         }
         Decision { outcomes, unanswered: context.unanswered() }
+    }
+}
+
+impl PolicySet {
+    /// Decides a request by every pair, or by those of one policy, and explains each validation that does not
+    /// hold, or with `all` every one.
+    pub fn explain(
+        &self,
+        policy: Option<&str>,
+        request: &Request,
+        facts: &Facts,
+        now: jiff::Timestamp,
+        all: bool,
+    ) -> Vec<(Outcome, Vec<Explanation>)> {
+        if is_excluded(request, &self.controller_namespace) {
+            return Vec::new();
+        }
+        let candidates = self.index.candidates(request).into_iter().filter_map(|id| self.policies.get(id));
+        let observed: Vec<(&Bound, Observed)> = candidates
+            .filter(|bound| policy.is_none_or(|name| name == bound.policy.info.name))
+            .map(|bound| (bound, Observed::of(&bound.policy)))
+            .collect();
+        let context = Context::new(request, facts, facts.authorizer(), &self.exceptions, now);
+        observed
+            .iter()
+            .flat_map(|(Bound { policy, bindings }, observed)| {
+                evaluation::explain(policy, bindings, observed, &context, all)
+            })
+            .collect()
     }
 }
 

@@ -7,9 +7,10 @@ use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
 use crate::terminal::{GlobalArgs, Hinted, Tone};
 use clap::{Args, ValueEnum};
+use portcullis_core::decision::Outcome;
 use portcullis_core::matching::Resources;
 use portcullis_core::set::{Pairs, Sources, State};
-use portcullis_core::{Facts, PolicySet, Request};
+use portcullis_core::{Explanation, Facts, PolicySet, Request};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -121,6 +122,22 @@ impl Judge {
         let mut decision = self.set.decide(Pairs::All, request, &self.facts, self.now);
         decision.outcomes.retain(|outcome| !self.broken.contains(&outcome.policy.name));
         judge(manifest, request, &decision)
+    }
+
+    /// Judges a request by the policies that are sound, or by one of them, and explains the validations that do
+    /// not hold, or all of them.
+    pub fn explain(
+        &self,
+        policy: Option<&str>,
+        request: &Request,
+        all: bool,
+    ) -> Vec<(Outcome, Vec<Explanation>)> {
+        self.set.explain(policy, request, &self.facts, self.now, all)
+    }
+
+    /// Whether there is a policy of a name, sound or not.
+    pub fn has_policy(&self, name: &str) -> bool {
+        self.set.entries().iter().any(|entry| entry.info.name == name)
     }
 
     /// What is wrong with the policies.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod inputs;
 pub mod lint;
 pub mod serve;
@@ -19,6 +20,8 @@ pub enum Verb {
     Serve(serve::ServeArgs),
     /// Check manifests before they are applied
     Check(check::CheckArgs),
+    /// Show why a request is denied: each sub-expression with its value
+    Explain(explain::ExplainArgs),
     /// Run the suites that policies bring along
     Test(test::TestArgs),
     /// Say everything that is wrong with policies, with lines and carets
@@ -34,9 +37,12 @@ impl Verb {
     pub fn log_level(&self) -> LogLevel {
         match self {
             Self::Demo(_) => LogLevel::Warn,
-            Self::Serve(_) | Self::Check(_) | Self::Test(_) | Self::Lint(_) | Self::Audit(_) => {
-                LogLevel::Info
-            }
+            Self::Serve(_)
+            | Self::Check(_)
+            | Self::Explain(_)
+            | Self::Test(_)
+            | Self::Lint(_)
+            | Self::Audit(_) => LogLevel::Info,
         }
     }
 }
@@ -49,6 +55,7 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
     match verb {
         Verb::Serve(args) => serve::run(args),
         Verb::Check(args) => check::run(&args, global),
+        Verb::Explain(args) => explain::run(&args, global),
         Verb::Test(args) => test::run(&args, global),
         Verb::Lint(args) => lint::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),

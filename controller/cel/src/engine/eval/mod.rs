@@ -16,6 +16,13 @@ use locals::Locals;
 
 pub(crate) use call::mismatch;
 
+/// Is told what the sub-expressions of a program evaluate to, in the order in which that is found out.
+pub trait Observer<'a> {
+    /// The result of a sub-expression, one of the program's [parts](super::Program::parts). One in a macro is told
+    /// of for each element.
+    fn observe(&self, part: usize, result: &Result<Value<'a>, Box<Failure>>);
+}
+
 /// Evaluates a plan.
 pub(crate) fn evaluate<'a>(
     root: &'a Node,
@@ -23,8 +30,9 @@ pub(crate) fn evaluate<'a>(
     strict: bool,
     bindings: &Bindings<'a>,
     meter: &Meter,
+    observer: Option<&dyn Observer<'a>>,
 ) -> Result<Value<'a>, Box<Failure>> {
-    Frame { bindings, meter, locals: Locals::new(locals), strict, paid: 0 }.eval(root)
+    Frame { bindings, observer, meter, locals: Locals::new(locals), strict, paid: 0 }.eval(root)
 }
 
 /// One evaluation.
@@ -32,6 +40,7 @@ struct Frame<'a, 'f> {
     bindings: &'f Bindings<'a>,
     meter: &'f Meter,
     locals: Locals<'a>,
+    observer: Option<&'f dyn Observer<'a>>,
     /// Whether a presence test on a scalar is a failure.
     strict: bool,
     /// What first readings of variables have cost.
@@ -54,6 +63,13 @@ impl<'a> Frame<'a, '_> {
             Node::OptMap(map) => self.opt_map(map),
             Node::Otherwise(otherwise) => self.otherwise(otherwise),
             Node::Membership(membership) => self.membership(membership),
+            Node::Observed(observed) => {
+                let result = self.eval(&observed.node);
+                if let Some(observer) = self.observer {
+                    observer.observe(observed.part as usize, &result);
+                }
+                result
+            }
             Node::Failing(message) => Err(Failure::new(message.to_string())),
         }
     }

@@ -1,6 +1,7 @@
 //! What a program reads of its variables: which paths, and how much of what is there.
 
 mod origin;
+mod part;
 mod projection;
 mod trace;
 
@@ -12,6 +13,7 @@ use super::plan::{Node, Qualifier, QualifierKey, Root};
 use super::value::Value;
 
 pub use origin::Origin;
+pub use part::Part;
 pub use projection::Projection;
 
 /// Everything a program's result can depend on, besides its source. Whatever is not in it can change without

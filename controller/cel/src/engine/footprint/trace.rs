@@ -3,17 +3,21 @@
 
 use super::super::ast::FoldKind;
 use super::super::environment::Environment;
-use super::super::plan::{Attribute, Call, Fold, Node, OptMap, QualifierKey, Root};
+use super::super::plan::{Attribute, Call, Fold, Node, Observed, OptMap, QualifierKey, Root};
 use super::origin::{Origin, Shadow};
-use super::{Extent, Footprint};
+use super::part::Part;
+use super::{Extent, Footprint, plain_selection};
+use std::collections::BTreeMap;
 
 impl Origin {
-    /// Where the result of a plan comes from.
-    pub(crate) fn of(environment: &Environment, root: &Node, locals: u32) -> Self {
+    /// Where the result of a plan comes from, and what is known of its parts if they are observed.
+    pub(crate) fn of(environment: &Environment, root: &Node, locals: u32) -> (Self, BTreeMap<usize, Part>) {
         let locals = vec![Shadow::default(); locals as usize];
-        let mut trace = Trace { environment, locals, reads: Footprint::default() };
+        let reads = Footprint::default();
+        let mut trace =
+            Trace { environment, locals, reads, parts: BTreeMap::new(), parent: None, within: None };
         let result = trace.follow(root);
-        Self::new(trace.reads, result)
+        (Self::new(trace.reads, result), trace.parts)
     }
 }
 
@@ -22,6 +26,11 @@ struct Trace<'e> {
     /// What local variables may be.
     locals: Vec<Shadow>,
     reads: Footprint,
+    parts: BTreeMap<usize, Part>,
+    /// The part that is being followed.
+    parent: Option<usize>,
+    /// The macro whose body is being followed.
+    within: Option<usize>,
 }
 
 impl Trace<'_> {
@@ -48,9 +57,47 @@ impl Trace<'_> {
             Node::Attribute(attribute) => attribute.qualifiers.iter().any(|qualifier| qualifier.optional),
             Node::Call(call) => call.function.starts_with("optional."),
             Node::OptMap(_) => true,
+            Node::Observed(observed) => {
+                return self.observed(observed, |this| this.optional(&observed.node));
+            }
             _ => false,
         };
         if is_optional { self.follow(node) } else { self.container(node) }
+    }
+
+    /// Notes what a part reads, all of its value included.
+    fn observed(&mut self, observed: &Observed, follow: impl FnOnce(&mut Self) -> Shadow) -> Shadow {
+        let id = observed.part as usize;
+        let before = std::mem::take(&mut self.reads);
+        let parent = self.parent.replace(id);
+        let shadow = follow(self);
+        self.parent = parent;
+        let mut footprint = self.reads.clone();
+        shadow.read(Extent::Whole, &mut footprint);
+        let part = Part {
+            at: observed.at as usize,
+            parent,
+            within: self.within,
+            over_elements: matches!(&observed.node, Node::Fold(_)),
+            quantifier: match &observed.node {
+                Node::Fold(fold) => fold.kind.decisive(),
+                _ => None,
+            },
+            footprint,
+            selection: plain_selection(self.environment, &observed.node),
+        };
+        self.parts.insert(id, part);
+        let reads = std::mem::replace(&mut self.reads, before);
+        self.reads.merge(&reads);
+        shadow
+    }
+
+    /// Follows what a macro evaluates for each element, or for what an optional holds.
+    fn inside<T>(&mut self, follow: impl FnOnce(&mut Self) -> T) -> T {
+        let within = std::mem::replace(&mut self.within, self.parent);
+        let result = follow(self);
+        self.within = within;
+        result
     }
 
     /// What a node's value may be. What has to be read to find that is recorded.
@@ -63,6 +110,7 @@ impl Trace<'_> {
         match node {
             Node::Constant(_) | Node::Failing(_) => Shadow::default(),
             Node::Attribute(attribute) => self.attribute(attribute),
+            Node::Observed(observed) => self.observed(observed, |this| this.follow_on(&observed.node)),
             Node::Call(call) => self.call(call),
             Node::Equal(equal) => {
                 self.whole(&equal.left);
@@ -163,6 +211,13 @@ impl Trace<'_> {
             Some(var2) => self.bring_in(var2, element),
             None => self.bring_in(fold.var, element),
         }
+        if fold.kind == FoldKind::SortBy {
+            self.whole(&fold.range);
+        }
+        self.inside(|this| this.fold_body(fold))
+    }
+
+    fn fold_body(&mut self, fold: &Fold) -> Shadow {
         if let Some(filter) = &fold.filter {
             self.whole(filter);
         }
@@ -175,12 +230,7 @@ impl Trace<'_> {
                 let body = self.follow(&fold.body);
                 Shadow::built(body)
             }
-            FoldKind::MapEntry => {
-                self.whole(&fold.body);
-                Shadow::default()
-            }
-            FoldKind::SortBy => {
-                self.whole(&fold.range);
+            FoldKind::MapEntry | FoldKind::SortBy => {
                 self.whole(&fold.body);
                 Shadow::default()
             }
@@ -196,7 +246,7 @@ impl Trace<'_> {
     fn opt_map(&mut self, map: &OptMap) -> Shadow {
         let target = self.optional(&map.target);
         self.bring_in(map.var, target);
-        self.follow(&map.body)
+        self.inside(|this| this.follow(&map.body))
     }
 }
 

@@ -47,6 +47,10 @@ fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
             attribute.qualifiers.push(qualifier);
             *attribute
         }
+        // What is selected from is seen in what is selected.
+        Node::Observed(observed) if matches!(&observed.node, Node::Attribute(inner) if !inner.test) => {
+            extend(observed.node, qualifier)
+        }
         other => {
             // A conditional is an attribute of its own to cel-go, and one without a cost.
             let own = if matches!(other, Node::Conditional(_)) { Own::Nothing } else { Own::One };

@@ -32,8 +32,20 @@ pub(crate) enum Node {
     /// `or` and `orValue`.
     Otherwise(Box<Otherwise>),
     Membership(Box<Membership>),
+    /// What an observer is told of.
+    Observed(Box<Observed>),
     /// What cannot be evaluated, which only happens in expressions that were not checked.
     Failing(Box<str>),
+}
+
+/// A sub-expression whose values are of interest.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// Which one.
+    pub(crate) part: u32,
+    /// Where it stands in the source, in bytes.
+    pub(crate) at: u32,
+    pub(crate) node: Node,
 }
 
 /// A variable or a value, and selections from it.

@@ -8,7 +8,7 @@ use super::super::map::{Key, MapValue};
 use super::super::patterns::Patterns;
 use super::super::types::Type;
 use super::super::value::Value;
-use super::{Attribute, Conditional, Element, Entry, Fold, Node, OptMap, Own, Root};
+use super::{Attribute, Conditional, Element, Entry, Fold, Node, Observed, OptMap, Own, Root};
 use crate::error::CompileError;
 
 /// Plans a checked tree.
@@ -21,8 +21,10 @@ pub(crate) fn plan(
     root: &Expr,
     checked: &Checked,
     patterns: Patterns,
+    observed: bool,
 ) -> Result<Node, Vec<CompileError>> {
-    let mut planner = Planner { environment, checked, patterns, issues: Issues::new(source) };
+    let observed = observed.then_some(0);
+    let mut planner = Planner { environment, checked, patterns, observed, issues: Issues::new(source) };
     let node = planner.plan(root);
     if planner.issues.is_empty() { Ok(node) } else { Err(planner.issues.into_sorted()) }
 }
@@ -32,11 +34,25 @@ pub(super) struct Planner<'c> {
     pub(super) checked: &'c Checked,
     /// Those that the checker has compiled, and more.
     pub(super) patterns: Patterns,
+    /// How many sub-expressions are observed so far, if they are.
+    observed: Option<u32>,
     pub(super) issues: Issues<'c>,
 }
 
 impl Planner<'_> {
     pub(super) fn plan(&mut self, expr: &Expr) -> Node {
+        let node = self.plan_unobserved(expr);
+        match &mut self.observed {
+            Some(parts) if !matches!(node, Node::Constant(_)) => {
+                let part = *parts;
+                *parts += 1;
+                Node::Observed(Box::new(Observed { part, at: expr.at, node }))
+            }
+            _ => node,
+        }
+    }
+
+    fn plan_unobserved(&mut self, expr: &Expr) -> Node {
         match &expr.kind {
             Kind::Literal(literal) => Node::Constant(literal_value(literal)),
             Kind::Ident(name) => self.plan_ident(expr, name),

@@ -7,6 +7,7 @@ mod evaluating;
 mod footprints;
 mod libraries;
 mod limits;
+mod observing;
 mod opaque;
 
 use serde_json::{Value as Json, json};
