@@ -307,8 +307,8 @@ const FORMS: &[(Kind, &str)] = &[
     (
         Kind::Any,
         "dyn($Int) | dyn($Text) | dyn($Ints) | $Any[$Any] | $Any.a | $Any[$Int] | $Any + $Any | $Any - $Any
-         | $Any * $Any | $Any / $Any | $Any % $Any | $Bool ? $Int : $Any | $Bool ? $Any : $Text | $Objects[$Int]
-         | $Object.spec.replicas | $Ints | $Option | $Time | $Type | $Table | $Objects | $Bytes | -$Any | {$Any: $Any}
+         | $Any * $Any | $Any / $Any | dyn($Any) / $Any | $Any % $Any | $Bool ? $Int : $Any | $Bool ? $Any : $Text
+         | $Objects[$Int] | $Object.spec.replicas | $Ints | $Option | $Time | $Type | $Table | $Objects | $Bytes | -$Any | {$Any: $Any}
          | [$Any] | $Any.map($e:Any, $Any) | $Any.?a | $Any[?0] | $Any.transformList($i:Any, $e:Any, $Any)
          | $Any.transformMap($i:Any, $e:Any, $Any) | $Any.transformMapEntry($i:Any, $e:Any, {$Any: $Any})
          | $Any.or($Option) | $Any.value() | $Any.optMap($v:Any, $Any) | $Any.first() | dyn($Any) | $Uint | $Double",

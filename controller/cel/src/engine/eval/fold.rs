@@ -176,7 +176,7 @@ impl<'a> Frame<'a, '_> {
                 return Ok(Go::On);
             }
             this.meter.charge(SELECT)?;
-            let element = this.eval(&fold.body);
+            let element = unless_final(this.eval(&fold.body))?;
             this.meter.charge(append)?;
             match element {
                 Ok(element) if failed.is_none() => {
@@ -220,7 +220,7 @@ impl<'a> Frame<'a, '_> {
             }
             this.meter.charge(SELECT)?;
             let inserted = if entries {
-                let entry = this.eval(&fold.body);
+                let entry = unless_final(this.eval(&fold.body))?;
                 this.meter.charge(CALL)?;
                 if failed.is_some() {
                     return Ok(Go::On);
@@ -247,7 +247,7 @@ impl<'a> Frame<'a, '_> {
             Some(Local::Value(key)) => key.clone(),
             _ => return Err(Failure::no_such_overload()),
         };
-        let value = self.eval(&fold.body);
+        let value = unless_final(self.eval(&fold.body))?;
         self.meter.charge(CALL)?;
         let value = value?;
         let key = Key::of(&key).ok_or_else(Failure::no_such_overload)?;
@@ -303,7 +303,7 @@ impl<'a> Frame<'a, '_> {
                     let value = Arc::unwrap_or_clone(value);
                     *slot = Local::Due { value, cost: cost + CALL };
                 }
-                let body = self.eval(&map.body);
+                let body = unless_final(self.eval(&map.body))?;
                 if map.flat {
                     return body;
                 }

@@ -52,8 +52,10 @@ fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
             extend(observed.node, qualifier)
         }
         other => {
-            // A conditional is an attribute of its own to cel-go, and one without a cost.
-            let own = if matches!(other, Node::Conditional(_)) { Own::Nothing } else { Own::One };
+            // A conditional is an attribute of its own to cel-go, and one without a cost; so is `optMap`, which
+            // cel-go expands to one.
+            let free = matches!(other, Node::Conditional(_) | Node::OptMap(_));
+            let own = if free { Own::Nothing } else { Own::One };
             Attribute { root: Root::Node(other), qualifiers: vec![qualifier], own, test: false }
         }
     }
