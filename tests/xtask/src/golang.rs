@@ -7,8 +7,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const INSTALL: &str = "Go is not installed\nhint: install Go 1.26 or newer, from https://go.dev/dl or as the \
-                       package `golang` of your distribution, and have `go` in PATH";
+const INSTALL: &str = "Go is not installed\nhint: tests/go needs Go 1.26 or newer: `curl -fsSL \
+                       https://go.dev/dl/go1.26.0.linux-amd64.tar.gz | sudo tar -C /usr/local -xz`, and \
+                       /usr/local/go/bin in PATH; or your distribution's package";
 
 /// The path of the program `tests/go/cmd/<name>`, which is built if it is not there yet.
 ///

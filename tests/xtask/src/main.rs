@@ -9,6 +9,7 @@ mod celgo;
 mod cluster;
 mod conformance;
 mod deny;
+mod fuzz;
 mod golang;
 mod house;
 mod load;
@@ -39,6 +40,7 @@ enum Command {
     Test(test::Args),
     Agree(agree::Args),
     Conformance(conformance::Args),
+    Fuzz(fuzz::Args),
     Oracle(oracle::Args),
     Swap(swap::Args),
     ClusterTest(cluster::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Agree(args) => agree::run(&args),
         Command::Conformance(args) => conformance::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Oracle(args) => oracle::run(&args),
         Command::Swap(args) => swap::run(&args),
         Command::ClusterTest(args) => cluster::run(&args),

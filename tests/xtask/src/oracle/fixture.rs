@@ -1,13 +1,13 @@
 //! What expressions are evaluated over: the variables of `tests/oracle/bindings.json`, and real objects.
 
 use crate::celgo::{Question, Scope};
-use crate::workspace::root;
+use crate::workspace::{files, root};
 use anyhow::{Context, Result};
 use portcullis_cel::Tree;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The object of expressions that do not choose one, among the documents.
@@ -113,19 +113,4 @@ fn name(path: &Path) -> Result<String> {
 fn read_json(path: &Path) -> Result<Json> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("`{}` is malformed", path.display()))
-}
-
-/// All files below a folder, in order.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
