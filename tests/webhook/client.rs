@@ -26,6 +26,7 @@ pub(crate) enum Version {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) version: hyper::Version,
+    pub(crate) headers: hyper::HeaderMap,
     pub(crate) content_type: String,
     pub(crate) body: Vec<u8>,
 }
@@ -116,6 +117,7 @@ impl Connection {
             status: head.status,
             version: head.version,
             content_type: content_type.unwrap_or_default().to_owned(),
+            headers: head.headers,
             body: body.collect().await?.to_bytes().to_vec(),
         })
     }

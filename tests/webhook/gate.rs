@@ -115,8 +115,12 @@ impl Gate {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
@@ -150,6 +154,9 @@ pub(crate) fn command(directory: &Path, flags: &[&str]) -> Command {
     command.args(["--log-format", "json", "serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]);
     command.arg("--policies").arg(directory.join("policies"));
     command.arg("--cert-dir").arg(directory.join("certificates"));
+    if !flags.contains(&"--shutdown-delay") {
+        command.args(["--shutdown-delay", "0s"]);
+    }
     command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }

@@ -1,7 +1,7 @@
 //! SIGTERM: what was begun is answered, nothing new is taken, and the process ends well.
 
 use crate::client::{Version, tls};
-use crate::gate::{Gate, PATIENCE, policy, review};
+use crate::gate::{Gate, PATIENCE, Start, policy, review};
 use crate::limits::head;
 use http_body_util::BodyExt;
 use hyper::Request;
@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -51,6 +52,59 @@ async fn a_request_of_http_1_that_was_begun_is_answered() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(answer.contains("such names are not allowed"), "{answer}");
+    assert_eq!(gate.wait().code(), Some(0));
+    gate.logged("stopped");
+}
+
+fn delayed(delay: &str) -> Gate {
+    let policy = policy("no-bad-names", "such names are not allowed");
+    Gate::start(&Start { policies: &[("policy.yaml", &policy)], flags: &["--shutdown-delay", delay] })
+}
+
+async fn unready(gate: &Gate) {
+    let unready = async { while gate.page("/readyz").await.status != 503 {} };
+    timeout(PATIENCE, unready).await.expect("not ready any more");
+}
+
+#[tokio::test]
+async fn until_nobody_sends_requests_any_more_they_are_answered() {
+    let mut gate = delayed("1h");
+    let kept = gate.connect(Version::Http1).await;
+    let before = kept.post("/validate", review("good").to_string()).await.unwrap();
+    assert!(!before.headers.contains_key("connection"), "{:?}", before.headers);
+    gate.terminate();
+    unready(&gate).await;
+    assert_eq!(gate.page("/healthz").await.status, 200);
+    for answer in [
+        kept.post("/validate", review("bad").to_string()).await.unwrap(),
+        gate.ask("/validate", &review("bad")).await,
+    ] {
+        assert_eq!(answer.headers["connection"], "close");
+        assert_eq!(answer.response()["allowed"], false);
+    }
+    let http2 = gate.connect(Version::Http2).await;
+    assert_eq!(
+        http2.post("/validate", review("bad").to_string()).await.unwrap().response()["allowed"],
+        false
+    );
+    gate.terminate();
+    assert_eq!(gate.wait().code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_delay_ends() {
+    let mut gate = delayed("500ms");
+    let begin = Instant::now();
+    gate.terminate();
+    assert_eq!(gate.wait().code(), Some(0));
+    assert!(begin.elapsed() >= Duration::from_millis(500), "{:?}", begin.elapsed());
+    gate.logged("stopped");
+}
+
+#[tokio::test]
+async fn a_person_need_not_wait() {
+    let mut gate = delayed("1h");
+    gate.signal("-INT");
     assert_eq!(gate.wait().code(), Some(0));
     gate.logged("stopped");
 }

@@ -104,9 +104,14 @@ impl Live {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nobody should send requests any more.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Why we are not ready; `None` if we are.
     pub fn unready(&self) -> Option<&'static str> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             Some("shutting down")
         } else if self.generation.load().is_none() {
             Some("the first policy set is not compiled yet")

@@ -17,7 +17,7 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Answer the API server's admission reviews over HTTPS
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Check manifests before they are applied
     Check(check::CheckArgs),
     /// Show why a request is denied: each sub-expression with its value
@@ -53,7 +53,7 @@ impl Verb {
 /// What made the verb impossible; what a verb finds in its inputs is its result, not an error.
 pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Serve(args) => serve::run(args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Check(args) => check::run(&args, global),
         Verb::Explain(args) => explain::run(&args, global),
         Verb::Test(args) => test::run(&args, global),

@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 const EXAMPLES: &str = "\
@@ -54,6 +55,15 @@ pub struct ServeArgs {
     /// Requests that are decided at once; more are answered without a decision, by their class
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     max_requests: usize,
+    /// How long to go on serving after SIGTERM, not ready any more; then requests have 20 s to end
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    shutdown_delay: Duration,
+}
+
+/// A length of time that is not negative.
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(signed).map_err(|_| "it is negative".to_owned())
 }
 
 /// Which cluster is meant, as kubectl has it, and what is looked after in it.
@@ -112,7 +122,7 @@ fn identity() -> String {
     format!("{}-{}", host.trim(), std::process::id())
 }
 
-/// Serves until SIGTERM or SIGINT, then lets requests end.
+/// Serves until SIGTERM or SIGINT, after the first for a while more, then lets requests end.
 ///
 /// # Errors
 /// What keeps the webhook from starting.
@@ -132,30 +142,37 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         threads: args.threads,
         max_requests: args.max_requests,
     })?;
-    running.serve_until(told_to_stop());
+    running.serve_until(async move {
+        if told_to_stop().await == SignalKind::terminate() { args.shutdown_delay } else { Duration::ZERO }
+    });
     Ok(Exit::Clean)
 }
 
 /// Returns on SIGTERM or SIGINT. The next one after that ends the process: whoever sends it does not want to
 /// wait for requests.
-pub(super) async fn told_to_stop() {
+pub(super) async fn told_to_stop() -> SignalKind {
     let signals =
         signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     let (mut terminate, mut interrupt) = match signals.context("signals cannot be received") {
         Ok(signals) => signals,
-        Err(error) => return tracing::error!("stopping at once: {error:#}"),
+        Err(error) => {
+            tracing::error!("stopping at once: {error:#}");
+            return SignalKind::interrupt();
+        }
     };
     let mut next = async move || {
         tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+            _ = interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
         }
     };
-    tracing::info!("told to stop by {}", next().await);
+    let (first, name) = next().await;
+    tracing::info!("told to stop by {name}");
     tokio::spawn(async move {
-        tracing::warn!("told again to stop, by {}; not waiting for requests", next().await);
+        tracing::warn!("told again to stop, by {}; not waiting for requests", next().await.1);
         std::process::exit(1);
     });
+    first
 }
 
 /// A panic's message may repeat what an object holds; where it happened does not.

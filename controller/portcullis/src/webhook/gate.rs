@@ -11,7 +11,7 @@ use crate::metrics::{Metrics, Outcome};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as HttpRequest;
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use axum::routing::post;
 use portcullis_core::Decision;
 use portcullis_core::decision::Verdict;
@@ -110,7 +110,12 @@ impl Gate {
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")
         };
         self.metrics.count(entry, answered.outcome, answered.judging);
-        respond(answered.status, answered.json)
+        let mut response = respond(answered.status, answered.json);
+        if self.live.is_draining() && head.version <= Version::HTTP_11 {
+            // The next request is for another replica. HTTP/2 has a farewell of its own.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     fn stray(&self, status: StatusCode, reason: &'static str, message: &str) -> Response<Body> {

@@ -40,13 +40,14 @@ use tempfile::TempDir;
 use tls::{CertificateFiles, Serving};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
 
 /// Stack of the threads that decide: reviews nest up to 1,000 levels. Only what is used takes memory.
 const STACK: usize = 8 << 20;
 /// Threads that decide, unless told otherwise: one may be at a long decision while others go on.
 const MIN_THREADS: usize = 2;
-/// How long requests may take to end once we are told to stop; Kubernetes kills after 30 s.
-const DRAIN: Duration = Duration::from_secs(25);
+/// How long requests may take to end once nothing more is accepted; Kubernetes kills 30 s after it tells us to stop.
+const DRAIN: Duration = Duration::from_secs(20);
 
 /// Where policies and facts are to come from.
 #[derive(Debug, Clone)]
@@ -229,19 +230,22 @@ impl Server {
 }
 
 impl Running {
-    /// Waits for a future on the webhook's own runtime, then shuts down.
-    pub fn serve_until(self, stop: impl Future<Output = ()>) {
-        self.runtime.block_on(stop);
+    /// Waits for a future on the webhook's own runtime, then is no longer ready but goes on serving for as long as that
+    /// one says, so that whoever sends requests hears of it first, and then shuts down.
+    pub fn serve_until(mut self, stop: impl Future<Output = Duration>) {
+        let delay = self.runtime.block_on(stop);
+        self.live.drain();
+        let until = Instant::now() + delay;
+        self.hand_over();
+        self.runtime.block_on(async { sleep_until(until).await });
         self.shutdown();
     }
 
-    /// No longer ready, accepts nothing more, lets requests end (for 25 s at most), and stops.
-    pub fn shutdown(self) {
+    /// No longer ready, accepts nothing more, lets requests end (for 20 s at most), and stops.
+    pub fn shutdown(mut self) {
         self.live.drain();
         self.stop.send_replace(true);
-        if let Some(control) = self.control {
-            control.stop();
-        }
+        self.hand_over();
         if !self.runtime.block_on(Listener::drained(&self.connections, DRAIN)) {
             tracing::warn!("some requests did not end in time");
         }
@@ -249,6 +253,13 @@ impl Running {
         drop(self.ops);
         self.runtime.shutdown_background();
         tracing::info!("stopped");
+    }
+
+    /// Lets another replica look after the cluster.
+    fn hand_over(&mut self) {
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
     }
 }
 

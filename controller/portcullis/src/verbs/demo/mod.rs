@@ -60,7 +60,10 @@ pub fn run(args: &DemoArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     write_out(&show::summary(samples.len(), &surprises, paint))?;
     if args.keep {
         write_out(&show::keep(&running, &args.reviews))?;
-        running.serve_until(told_to_stop());
+        running.serve_until(async {
+            told_to_stop().await;
+            Duration::ZERO
+        });
     } else {
         running.shutdown();
     }
