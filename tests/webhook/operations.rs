@@ -169,6 +169,34 @@ async fn it_goes_on_when_nobody_reads_its_log() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_read_late_holds_up_no_request_and_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("policies")).unwrap();
+    fs::write(directory.path().join("policies/policy.yaml"), policy("no-bad-names", "not so")).unwrap();
+    let mut child = command(directory.path(), &[]).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let listening = log.find(|line| line.contains("\"listening\"")).unwrap();
+    log.find(|line| line.contains("\"ready\"")).unwrap();
+    let listening: Json = serde_json::from_str(&listening).unwrap();
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    let ca = fs::read(directory.path().join("certificates/ca.crt")).unwrap();
+    let connection = Connection::open(address, &ca, Version::Http1).await.unwrap();
+    // Far more than a pipe holds.
+    let (requests, name) = (600, format!("bad{}", "-".repeat(500)));
+    for _ in 0..requests {
+        let answer =
+            tokio::time::timeout(PATIENCE, connection.post("/validate", review(&name).to_string())).await;
+        assert_eq!(answer.expect("the log holds it up").unwrap().response()["allowed"], false);
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let rest: Vec<String> = log.collect();
+    assert_eq!(rest.iter().filter(|line| line.contains("\"decided\"")).count(), requests);
+    assert!(rest.last().is_some_and(|line| line.contains("\"stopped\"")), "{:?}", rest.last());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn what_is_refused_cannot_write_lines_of_its_own_into_the_log() {
     let gate = Gate::with_policy(&policy("no-bad-names", "not so"));
     let mut odd = review("good");

@@ -9,6 +9,7 @@ pub mod entry;
 pub mod excerpt;
 pub mod exit;
 pub mod live;
+mod logs;
 pub mod manifests;
 pub mod metrics;
 pub mod ops;
@@ -33,12 +34,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
         Ok(cli) => cli,
         Err(refusal) => return cli::refuse(&refusal),
     };
-    cli.global.start_logging(cli.verb.log_level());
-    match verbs::run(cli.verb, &cli.global) {
-        Ok(exit) => exit,
-        Err(error) => {
-            cli.global.report(&error);
-            Exit::Failure
-        }
-    }
+    cli.global.start_logging(cli.verb.log_level(), cli.verb.serves());
+    let exit = verbs::run(cli.verb, &cli.global).unwrap_or_else(|error| {
+        logs::finish();
+        cli.global.report(&error);
+        Exit::Failure
+    });
+    logs::finish();
+    exit
 }

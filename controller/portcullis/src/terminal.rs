@@ -1,5 +1,6 @@
 //! The person at the terminal: the flags every verb has for them, and how text reaches them.
 
+use crate::logs::Lines;
 use clap::{Args, ValueEnum};
 use std::borrow::Cow;
 use std::fmt;
@@ -65,9 +66,9 @@ impl Color {
 }
 
 impl GlobalArgs {
-    /// Sends logs to standard error from now on, as much as `default` unless a flag says otherwise. A second
-    /// call in one process changes nothing.
-    pub fn start_logging(&self, default: LogLevel) {
+    /// Sends logs to standard error from now on, as much as `default` unless a flag says otherwise, and, if `apart`, by
+    /// a thread of their own, for which the end has to wait. A second call in one process changes nothing.
+    pub fn start_logging(&self, default: LogLevel, apart: bool) {
         let level = match self.log_level.unwrap_or(default) {
             LogLevel::Error => LevelFilter::ERROR,
             LogLevel::Warn => LevelFilter::WARN,
@@ -75,12 +76,17 @@ impl GlobalArgs {
             LogLevel::Debug => LevelFilter::DEBUG,
             LogLevel::Trace => LevelFilter::TRACE,
         };
+        let lines = apart.then(Lines::to_standard_error).and_then(Result::ok);
         // Whether logs can be written is not to decide what else happens: reporting that they cannot would
         // panic, as it goes to standard error, too.
-        let logs = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .log_internal_errors(false)
-            .with_writer(io::stderr);
+        let logs = tracing_subscriber::fmt().with_max_level(level).log_internal_errors(false).with_writer(
+            move || -> Box<dyn Write> {
+                match &lines {
+                    Some(lines) => Box::new(lines.clone()),
+                    None => Box::new(io::stderr()),
+                }
+            },
+        );
         // An error means that a logger is already there, as in tests that run several verbs.
         let _ = match self.log_format {
             LogFormat::Text => {

@@ -45,6 +45,11 @@ impl Verb {
             | Self::Audit(_) => LogLevel::Info,
         }
     }
+
+    /// Whether requests are answered meanwhile, which nothing may hold up.
+    pub fn serves(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
 }
 
 /// Runs a verb to its end.

@@ -2,6 +2,7 @@
 
 use crate::cluster::{self, CertificateSecret, Target, Upkeep};
 use crate::exit::Exit;
+use crate::logs;
 use crate::webhook::{Config, Server, SourceConfig};
 use anyhow::Context;
 use clap::Args;
@@ -170,6 +171,7 @@ pub(super) async fn told_to_stop() -> SignalKind {
     tracing::info!("told to stop by {name}");
     tokio::spawn(async move {
         tracing::warn!("told again to stop, by {}; not waiting for requests", next().await.1);
+        logs::finish();
         std::process::exit(1);
     });
     first
