@@ -1,5 +1,6 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
+use crate::document::{ParamKind, ParamRef, ParamSelect};
 use crate::matching::Resources;
 use crate::request::split_api_version;
 use portcullis_cel::Authorizer;
@@ -18,10 +19,36 @@ pub struct Facts {
     objects: BTreeMap<(String, String), Kind>,
     /// The kinds that CustomResourceDefinitions among the objects define.
     definitions: Resources,
+    /// Params that cannot be told, and why.
+    untold: BTreeMap<ParamReference, String>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
     /// Who answers for the authorizer, if anybody does.
     authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+/// Objects that params are taken from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParamReference {
+    /// The `apiVersion` of `paramKind`.
+    pub api_version: String,
+    /// Its `kind`.
+    pub kind: String,
+    /// `paramRef.namespace`; absent for the namespace of each request, and for what lives in none.
+    pub namespace: Option<String>,
+    /// `paramRef.name`; absent where a selector says which.
+    pub name: Option<String>,
+}
+
+impl ParamReference {
+    pub(crate) fn of(kind: &ParamKind, reference: &ParamRef) -> Self {
+        let ParamKind { api_version, kind } = kind.clone();
+        let name = match &reference.select {
+            ParamSelect::Name(name) => Some(name.clone()),
+            ParamSelect::Selector(_) => None,
+        };
+        Self { api_version, kind, namespace: reference.namespace.clone(), name }
+    }
 }
 
 /// The objects of one kind.
@@ -82,6 +109,25 @@ impl Facts {
                 objects.push(object);
             }
         }
+    }
+
+    /// Adds that there is a kind, and where its objects live. It cannot change what is built into Kubernetes.
+    pub fn define(&mut self, api_version: &str, kind: &str, plural: &str, namespaced: bool) {
+        let (group, _) = split_api_version(api_version);
+        self.definitions.add(group, kind, plural, namespaced);
+    }
+
+    /// Adds why some params cannot be told: policies that refer to them fail with that.
+    pub fn withhold(&mut self, params: ParamReference, reason: String) {
+        self.untold.insert(params, reason);
+    }
+
+    /// Why the params that a reference means cannot be told, if they cannot.
+    pub(crate) fn withheld(&self, kind: &ParamKind, reference: &ParamRef) -> Option<&str> {
+        if self.untold.is_empty() {
+            return None;
+        }
+        self.untold.get(&ParamReference::of(kind, reference)).map(String::as_str)
     }
 
     /// Whether objects of a kind live in namespaces, as Kubernetes or a CustomResourceDefinition has it; `None` for

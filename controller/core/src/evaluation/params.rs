@@ -75,6 +75,9 @@ struct Search<'a, 'b> {
 impl<'a> Search<'a, '_> {
     fn run(&self) -> Result<Found<'a>, String> {
         let ParamKind { api_version, kind } = self.kind;
+        if let Some(reason) = self.context.facts.withheld(self.kind, self.reference) {
+            return Err(reason.to_owned());
+        }
         let all = self.context.facts.objects(api_version, kind);
         let defined = self.context.facts.defined_scope(api_version, kind);
         // Where there is no definition the objects show it.

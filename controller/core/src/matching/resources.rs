@@ -49,9 +49,14 @@ impl Resources {
         ) else {
             return false;
         };
-        let custom = Custom { plural: plural.to_owned(), namespaced: scope == "Namespaced" };
-        self.custom.entry(group.to_owned()).or_default().insert(kind.to_owned(), custom);
+        self.add(group, kind, plural, scope == "Namespaced");
         true
+    }
+
+    /// Adds a kind.
+    pub fn add(&mut self, group: &str, kind: &str, plural: &str, namespaced: bool) {
+        let custom = Custom { plural: plural.to_owned(), namespaced };
+        self.custom.entry(group.to_owned()).or_default().insert(kind.to_owned(), custom);
     }
 
     /// The resource of a kind, in whatever version. A definition cannot change what is built in.

@@ -6,11 +6,11 @@ mod plan;
 pub use plan::{Plan, Sort};
 
 use crate::decision::{Decision, Outcome};
-use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
+use crate::document::{ConfigMap, DocumentError, ParamKind, Params, ReadDocument, ResourceRule};
 use crate::evaluation::explain::{Explanation, Observed};
 use crate::evaluation::{self, Context};
 use crate::exception::Exception;
-use crate::facts::Facts;
+use crate::facts::{Facts, ParamReference};
 use crate::matching::{RuleIndex, is_excluded};
 use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
@@ -18,6 +18,7 @@ use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
 use plan::Plans;
 use portcullis_cel::Authorizer;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The controller's namespace unless it is told another one.
@@ -151,6 +152,21 @@ impl PolicySet {
             let class = |binding: &Arc<CompiledBinding>| binding.class(policy.failure_policy);
             bindings.iter().map(move |binding| (class(binding), policy.matcher.rules()))
         })
+    }
+
+    /// What the policies in force take their params from.
+    pub fn param_references(&self) -> BTreeSet<ParamReference> {
+        let references = self.policies.iter().flat_map(|Bound { policy, bindings }| {
+            let of_kind = |kind: &ParamKind| {
+                let of_binding = |binding: &Arc<CompiledBinding>| match &binding.params {
+                    Params::Ref(reference) => Some(ParamReference::of(kind, reference)),
+                    _ => None,
+                };
+                bindings.iter().filter_map(of_binding).collect::<Vec<_>>()
+            };
+            policy.param_kind.as_ref().map(of_kind).unwrap_or_default()
+        });
+        references.collect()
     }
 
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.

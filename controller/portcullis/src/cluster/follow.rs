@@ -21,8 +21,20 @@ pub(super) fn config() -> watcher::Config {
 }
 
 /// Hands on every event of a watch, for ever. What goes wrong is logged once, and so is its end.
-pub(super) async fn follow<K>(api: Api<K>, config: watcher::Config, mut take: impl FnMut(Event<K>))
+pub(super) async fn follow<K>(api: Api<K>, config: watcher::Config, take: impl FnMut(Event<K>))
 where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    follow_until(api, config, take, |_| false).await;
+}
+
+/// The same, until something goes wrong of which `broken` says that it will not pass.
+pub(super) async fn follow_until<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    mut take: impl FnMut(Event<K>),
+    mut broken: impl FnMut(&watcher::Error) -> bool,
+) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let what = api.resource_url().to_owned();
@@ -41,6 +53,7 @@ where
                 }
                 take(event);
             }
+            Err(error) if broken(&error) => return,
             Err(error) => {
                 let message = describe(&error);
                 if trouble.as_ref() != Some(&message) {

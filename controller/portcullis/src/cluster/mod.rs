@@ -1,8 +1,8 @@
 //! The cluster: policies and facts out of its API, kept up to date by watches, and what is written back.
 //!
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
-//! watch going, `mirror` holds what the watch shows, and `source` hands it on as a
-//! [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
+//! watch going, `mirror` holds what the watch shows, `params` what policies take their params from, and `source` hands it
+//! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
 //! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate.
 
 mod certificates;
@@ -11,6 +11,7 @@ pub(crate) mod control;
 mod follow;
 mod leader;
 mod mirror;
+mod params;
 mod source;
 mod webhooks;
 mod worker;

@@ -3,71 +3,149 @@
 use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
+use super::params::{Found, Params, follow_params};
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Resource, ResourceExt};
-use portcullis_core::Facts;
 use portcullis_core::document::{Manifest, POLICY_LABEL, read_live_config_map};
 use portcullis_core::set::Sources;
 use portcullis_core::tree::Tree;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use portcullis_core::{Facts, ParamReference, PolicySet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+
+/// How long policies wait for what they take their params from, before they are in force without.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the watches show.
 #[derive(Debug, Default)]
 struct Seen {
     policies: Mirror<Manifest>,
     namespaces: Mirror<Tree>,
+    params: BTreeMap<ParamReference, Params>,
+    /// Grows with each change of what facts are made of.
+    facts: u64,
+}
+
+/// What is seen, and a call to those who wait for more of it.
+#[derive(Debug, Default)]
+struct Shared {
+    seen: Mutex<Seen>,
+    changed: Condvar,
 }
 
 /// A cluster's policies and facts, complete before they are handed on.
 #[derive(Debug)]
 pub struct ClusterSource {
-    seen: Arc<Mutex<Seen>>,
+    shared: Arc<Shared>,
     cluster: Arc<Cluster>,
-    /// The versions that were handed on: policies, Namespaces.
-    read: [Option<u64>; 2],
+    bell: Bell,
+    /// The watches on params.
+    watches: BTreeMap<ParamReference, AbortHandle>,
+    /// The versions that were handed on: of the policies, and of what facts are made of.
+    read: (Option<u64>, Option<u64>),
 }
 
 impl ClusterSource {
     /// Begins to watch a cluster; `bell` is rung at every change. A cluster that does not answer is asked again.
     pub fn watch(cluster: &Arc<Cluster>, bell: Bell) -> Self {
         let client = &cluster.client;
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let shared = Arc::new(Shared::default());
         let policies: Api<ConfigMap> = Api::namespaced(client.clone(), &cluster.namespace);
-        let (mirror, ring) = (Arc::clone(&seen), bell.clone());
+        let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(policies, config().labels(POLICY_LABEL), move |event| {
-            if lock(&mirror).policies.take(event, policy) {
+            if mirror.lock().policies.take(event, policy) {
                 ring.ring();
             }
         }));
-        let mirror = Arc::clone(&seen);
+        let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(Api::<Namespace>::all(client.clone()), config(), move |event| {
-            if lock(&mirror).namespaces.take(event, whole) {
-                bell.ring();
+            let mut seen = mirror.lock();
+            if seen.namespaces.take(event, whole) {
+                seen.facts += 1;
+                ring.ring();
             }
         }));
-        Self { seen, cluster: Arc::clone(cluster), read: [None; 2] }
+        let watches = BTreeMap::new();
+        Self { shared, cluster: Arc::clone(cluster), bell, watches, read: (None, None) }
+    }
+
+    /// Watches what these references mean, and nothing else any more.
+    fn refer_to(&mut self, wanted: &BTreeSet<ParamReference>) {
+        let mut seen = self.shared.lock();
+        self.watches.retain(|reference, watch| {
+            let stays = wanted.contains(reference);
+            if !stays {
+                watch.abort();
+                seen.params.remove(reference);
+                seen.facts += 1;
+            }
+            stays
+        });
+        for reference in wanted {
+            if self.watches.contains_key(reference) {
+                continue;
+            }
+            seen.params.insert(reference.clone(), Params::default());
+            seen.facts += 1;
+            let (shared, bell, of) = (Arc::clone(&self.shared), self.bell.clone(), reference.clone());
+            let tell = move |found| shared.take(&of, found, &bell);
+            let watch = follow_params(self.cluster.client.clone(), reference.clone(), tell);
+            self.watches.insert(reference.clone(), self.cluster.worker.spawn(watch));
+        }
+    }
+}
+
+impl Shared {
+    /// A poisoned lock's content is whole: what is put into it is whole.
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, reference: &ParamReference, found: Found, bell: &Bell) {
+        let mut seen = self.lock();
+        // None where it was given up meanwhile.
+        if seen.params.get_mut(reference).is_some_and(|params| params.take(found)) {
+            seen.facts += 1;
+            self.changed.notify_all();
+            bell.ring();
+        }
     }
 }
 
 impl Source for ClusterSource {
     fn read(&mut self, _: Wake) -> anyhow::Result<Reading> {
-        let seen = lock(&self.seen);
-        let current = [seen.policies.version(), seen.namespaces.version()];
+        let seen = self.shared.lock();
         let mut reading = Reading::default();
-        if current.contains(&None) {
+        let (Some(policies), Some(_)) = (seen.policies.version(), seen.namespaces.version()) else {
             return Ok(reading);
+        };
+        let current = (Some(policies), Some(seen.facts));
+        if current.0 != self.read.0 {
+            reading.policies = Some(sources(&seen.policies, &self.cluster.namespace));
         }
-        let [policies, namespaces] = [0, 1].map(|index| current.get(index) != self.read.get(index));
-        reading.policies = policies.then(|| sources(&seen.policies, &self.cluster.namespace));
-        reading.facts = namespaces.then(|| {
-            let mut facts = Facts::new(true);
-            seen.namespaces.objects().for_each(|namespace| facts.add(namespace.clone()));
-            ReadFacts { facts, problems: Vec::new() }
-        });
+        if current.1 != self.read.1 {
+            reading.facts = Some(facts(&seen));
+        }
         self.read = current;
         Ok(reading)
+    }
+
+    fn prepare(&mut self, set: &PolicySet) -> Option<ReadFacts> {
+        let wanted = set.param_references();
+        self.refer_to(&wanted);
+        let seen = self.shared.lock();
+        let is_unsettled = |seen: &mut Seen| !seen.params.values().all(Params::is_settled);
+        let waited = self.shared.changed.wait_timeout_while(seen, PATIENCE, is_unsettled);
+        let (seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if self.read.1 == Some(seen.facts) {
+            return None;
+        }
+        self.read.1 = Some(seen.facts);
+        Some(facts(&seen))
     }
 
     fn points(&self) -> Points {
@@ -75,9 +153,15 @@ impl Source for ClusterSource {
     }
 }
 
-/// A poisoned lock's content is whole: what is put into it is whole.
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn facts(seen: &Seen) -> ReadFacts {
+    let mut facts = Facts::new(true);
+    seen.namespaces.objects().for_each(|namespace| facts.add(namespace.clone()));
+    let mut problems = BTreeSet::new();
+    for (reference, params) in &seen.params {
+        params.tell(reference, &mut facts);
+        problems.extend(params.trouble(reference));
+    }
+    ReadFacts { facts, problems: problems.into_iter().collect() }
 }
 
 fn sources(policies: &Mirror<Manifest>, controller_namespace: &str) -> Sources {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 /// The running thread. It ends when this is dropped, and all that runs on it.
 #[derive(Debug)]
@@ -47,9 +48,9 @@ impl Worker {
         done.recv().context("the cluster's thread has ended")
     }
 
-    /// Runs something for as long as the thread does.
-    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.handle.spawn(future);
+    /// Runs something for as long as the thread does, unless it is aborted.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(future).abort_handle()
     }
 }
 

@@ -10,8 +10,8 @@ pub mod resources;
 pub mod tree;
 pub mod watch;
 
-use portcullis_core::Facts;
 use portcullis_core::set::Sources;
+use portcullis_core::{Facts, PolicySet};
 use std::fmt::Debug;
 use watch::{Points, Wake};
 
@@ -22,6 +22,12 @@ pub trait Source: Debug + Send {
     /// # Errors
     /// At the first time only: there is nothing to read and will not be.
     fn read(&mut self, wake: Wake) -> anyhow::Result<Reading>;
+
+    /// Gets ready what a set of policies will look at, before it is in force. All facts, if that changed any; what
+    /// is not ready in time is not told, and policies that need it fail.
+    fn prepare(&mut self, _: &PolicySet) -> Option<ReadFacts> {
+        None
+    }
 
     /// Directories in which changes would show. What rings the bell by itself has none.
     fn points(&self) -> Points;

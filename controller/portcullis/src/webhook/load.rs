@@ -117,8 +117,13 @@ impl Loader {
         let begin = Instant::now();
         let current = self.live.current();
         let old = current.as_ref();
+        let mut facts = facts;
         let set = match (policies, old) {
-            (Some(sources), old) => Arc::new(PolicySet::compile(&sources, old.map(|old| old.set.as_ref()))),
+            (Some(sources), old) => {
+                let set = PolicySet::compile(&sources, old.map(|old| old.set.as_ref()));
+                facts = self.source.prepare(&set).or(facts);
+                Arc::new(set)
+            }
             (None, Some(old)) => Arc::clone(&old.set),
             (None, None) => return,
         };

@@ -4,6 +4,7 @@ mod certificates;
 mod configuration;
 mod enforcement;
 mod faults;
+mod params;
 mod rights;
 
 use super::Sentence;
@@ -26,10 +27,17 @@ use sentences;
 
 /// Every test, in the order in which they run.
 pub(super) fn all() -> Vec<Sentence> {
-    [enforcement::all(), configuration::all(), certificates::all(), rights::all(), faults::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        enforcement::all(),
+        configuration::all(),
+        certificates::all(),
+        params::all(),
+        rights::all(),
+        faults::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// A Pod with one more line in its spec.

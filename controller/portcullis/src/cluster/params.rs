@@ -1,0 +1,307 @@
+//! What policies take their params from: a watch for each reference, for as long as a policy in force has it.
+//!
+//! Each asks for no more than its reference means, so that it needs no more rights than that.
+
+use super::describe;
+use super::follow::{config, follow_until};
+use super::mirror::Mirror;
+use kube::api::DynamicObject;
+use kube::core::GroupVersionKind;
+use kube::discovery::{ApiResource, Scope, pinned_kind};
+use kube::error::DiscoveryError;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use portcullis_core::tree::Tree;
+use portcullis_core::{Facts, ParamReference};
+use std::time::Duration;
+
+/// How long until a kind that is not there is looked for again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What is known of one reference.
+#[derive(Debug, Default)]
+pub(super) struct Params {
+    /// The kind's plural, and whether its objects live in namespaces.
+    resource: Option<(String, bool)>,
+    objects: Mirror<Tree>,
+    /// Why they cannot be told.
+    trouble: Option<String>,
+}
+
+/// What was found out about a reference.
+pub(super) enum Found {
+    /// The cluster serves its kind.
+    Kind(ApiResource, bool),
+    Event(Box<Event<DynamicObject>>),
+    /// They cannot be told, and why.
+    Trouble(String),
+}
+
+impl Params {
+    /// Takes in what was found. True if that changed anything.
+    pub(super) fn take(&mut self, found: Found) -> bool {
+        match found {
+            Found::Kind(resource, namespaced) => {
+                let found = Some((resource.plural, namespaced));
+                let changed = self.resource != found;
+                self.resource = found;
+                changed
+            }
+            Found::Event(event) => {
+                // What is listed anew may be told again.
+                let listed = matches!(*event, Event::InitDone) && self.trouble.take().is_some();
+                self.objects.take(*event, whole) || listed
+            }
+            Found::Trouble(reason) => {
+                let reason = Some(reason);
+                let changed = self.trouble != reason;
+                self.trouble = reason;
+                changed
+            }
+        }
+    }
+
+    /// Whether it is known what the reference means, or that this cannot be known.
+    pub(super) fn is_settled(&self) -> bool {
+        self.objects.version().is_some() || self.trouble.is_some()
+    }
+
+    /// Why they cannot be told, if they cannot.
+    pub(super) fn trouble(&self, reference: &ParamReference) -> Option<String> {
+        let unread = || format!("{} is not read yet", named(reference));
+        self.trouble.clone().or_else(|| self.objects.version().is_none().then(unread))
+    }
+
+    /// Adds what is known to facts.
+    pub(super) fn tell(&self, reference: &ParamReference, facts: &mut Facts) {
+        if let Some((plural, namespaced)) = &self.resource {
+            facts.define(&reference.api_version, &reference.kind, plural, *namespaced);
+        }
+        match self.trouble(reference) {
+            Some(reason) => facts.withhold(reference.clone(), reason),
+            None => self.objects.objects().for_each(|object| facts.add(object.clone())),
+        }
+    }
+}
+
+/// Follows a reference for ever, through the coming and going of its kind.
+pub(super) async fn follow_params(client: Client, reference: ParamReference, tell: impl Fn(Found)) {
+    if reference.kind == "Secret" && reference.api_version == "v1" && !is_one(&reference) {
+        // Whoever may list Secrets reads all of them.
+        return tell(Found::Trouble(
+            "a Secret is read as a param only where `paramRef` has both its `name` and its `namespace`"
+                .to_owned(),
+        ));
+    }
+    let mut logged = None;
+    loop {
+        let trouble = match discover(&client, &reference).await {
+            Ok((resource, namespaced)) => {
+                tell(Found::Kind(resource.clone(), namespaced));
+                let broken = |error: &watcher::Error| match code(error) {
+                    Some(403) => {
+                        tell(Found::Trouble(forbidden(&resource, &reference, namespaced)));
+                        false
+                    }
+                    // The kind is gone, or cannot be listed.
+                    Some(404 | 405) => true,
+                    _ => false,
+                };
+                let api = api(&client, &reference, &resource, namespaced);
+                let typed = |mut event| {
+                    give_type(&mut event, &resource);
+                    tell(Found::Event(Box::new(event)));
+                };
+                follow_until(api, narrowed(&reference), typed, broken).await;
+                absent(&reference)
+            }
+            Err(Some(trouble)) => trouble,
+            Err(None) => absent(&reference),
+        };
+        if logged.as_ref() != Some(&trouble) {
+            tracing::warn!("params cannot be read: {trouble}");
+            logged = Some(trouble.clone());
+        }
+        tell(Found::Trouble(trouble));
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The kind's resource, and whether it is namespaced. Fails without words if there is no such kind.
+async fn discover(
+    client: &Client,
+    reference: &ParamReference,
+) -> Result<(ApiResource, bool), Option<String>> {
+    let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
+    match pinned_kind(client, &GroupVersionKind::gvk(group, version, &reference.kind)).await {
+        Ok((resource, capabilities)) => Ok((resource, capabilities.scope == Scope::Namespaced)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(None),
+        Err(kube::Error::Discovery(DiscoveryError::MissingKind(_) | DiscoveryError::MissingApiGroup(_))) => {
+            Err(None)
+        }
+        Err(error) => Err(Some(format!("{}: {}", named(reference), describe(&error)))),
+    }
+}
+
+fn api(
+    client: &Client,
+    reference: &ParamReference,
+    resource: &ApiResource,
+    namespaced: bool,
+) -> Api<DynamicObject> {
+    match &reference.namespace {
+        Some(namespace) if namespaced => Api::namespaced_with(client.clone(), namespace, resource),
+        _ => Api::all_with(client.clone(), resource),
+    }
+}
+
+fn narrowed(reference: &ParamReference) -> watcher::Config {
+    match &reference.name {
+        Some(name) => config().fields(&format!("metadata.name={name}")),
+        None => config(),
+    }
+}
+
+fn is_one(reference: &ParamReference) -> bool {
+    reference.name.is_some() && reference.namespace.is_some()
+}
+
+/// Objects in a list do not say of what type they are.
+fn give_type(event: &mut Event<DynamicObject>, resource: &ApiResource) {
+    if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = event {
+        let types = object.types.get_or_insert_default();
+        types.api_version.clone_from(&resource.api_version);
+        types.kind.clone_from(&resource.kind);
+    }
+}
+
+fn whole(mut object: DynamicObject) -> Tree {
+    object.managed_fields_mut().clear();
+    // It came as JSON.
+    serde_json::to_value(object).unwrap_or_default().into()
+}
+
+fn named(reference: &ParamReference) -> String {
+    format!("`{}` of `{}`", reference.kind, reference.api_version)
+}
+
+fn absent(reference: &ParamReference) -> String {
+    format!("the cluster has no {}, of which `paramKind` is", named(reference))
+}
+
+fn forbidden(resource: &ApiResource, reference: &ParamReference, namespaced: bool) -> String {
+    let dot = if resource.group.is_empty() { "" } else { "." };
+    let place = match &reference.namespace {
+        Some(namespace) if namespaced => format!(" in namespace `{namespace}`"),
+        _ => String::new(),
+    };
+    let name = reference.name.as_ref().map(|name| format!(" with the name `{name}`")).unwrap_or_default();
+    format!(
+        "the controller may not read `{}{dot}{}`{name}{place}: grant it `list` and `watch`, as `params.rules` of \
+         the chart does",
+        resource.plural, resource.group
+    )
+}
+
+/// The HTTP status of what went wrong with a watch.
+fn code(error: &watcher::Error) -> Option<u16> {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value as Json, json};
+
+    fn reference(namespace: Option<&str>, name: Option<&str>) -> ParamReference {
+        ParamReference {
+            api_version: "example.com/v1".to_owned(),
+            kind: "Limit".to_owned(),
+            namespace: namespace.map(ToOwned::to_owned),
+            name: name.map(ToOwned::to_owned),
+        }
+    }
+
+    fn resource() -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.com", "v1", "Limit"), "limits")
+    }
+
+    fn event(event: Event<Json>) -> Found {
+        let object = |json: Json| serde_json::from_value(json).unwrap();
+        let mut event = match event {
+            Event::Init => Event::Init,
+            Event::InitApply(json) => Event::InitApply(object(json)),
+            Event::InitDone => Event::InitDone,
+            Event::Apply(json) => Event::Apply(object(json)),
+            Event::Delete(json) => Event::Delete(object(json)),
+        };
+        give_type(&mut event, &resource());
+        Found::Event(Box::new(event))
+    }
+
+    #[test]
+    fn params_are_told_once_they_are_listed_and_as_long_as_they_may_be() {
+        let limit = json!({"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "data": {"n": 1}});
+        let listed = [Event::Init, Event::InitApply(limit), Event::InitDone];
+        let forbidden = || Found::Trouble("forbidden".to_owned());
+        let mut params = Params::default();
+        let unread = "`Limit` of `example.com/v1` is not read yet";
+        let check = |params: &Params, objects: usize, trouble: Option<&str>| {
+            let reference = reference(None, None);
+            let mut facts = Facts::new(true);
+            params.tell(&reference, &mut facts);
+            assert_eq!(facts.objects("example.com/v1", "Limit").len(), objects);
+            assert_eq!(params.trouble(&reference).as_deref(), trouble);
+            assert_eq!(params.is_settled(), trouble != Some(unread));
+        };
+        check(&params, 0, Some(unread));
+        assert!(params.take(forbidden()));
+        assert!(!params.take(forbidden()));
+        check(&params, 0, Some("forbidden"));
+        assert!(params.take(Found::Kind(resource(), false)));
+        let changes: Vec<bool> =
+            listed.clone().into_iter().map(|listed| params.take(event(listed))).collect();
+        assert_eq!(changes, [false, false, true]);
+        check(&params, 1, None);
+        assert!(params.take(forbidden()));
+        check(&params, 0, Some("forbidden"));
+        // The same list again is no change of the objects, but they may be told again.
+        let changes: Vec<bool> = listed.into_iter().map(|listed| params.take(event(listed))).collect();
+        assert_eq!(changes, [false, false, true]);
+        check(&params, 1, None);
+    }
+
+    #[test]
+    fn what_to_grant_is_no_more_than_what_is_asked_for() {
+        let check = |namespace: Option<&str>, name: Option<&str>, expected: &str| {
+            let text = forbidden(&resource(), &reference(namespace, name), true);
+            assert_eq!(text.split_once(": grant").unwrap().0, expected);
+        };
+        let may_not = "the controller may not read `limits.example.com`";
+        check(None, None, may_not);
+        check(None, Some("a"), &format!("{may_not} with the name `a`"));
+        check(Some("shop"), Some("a"), &format!("{may_not} with the name `a` in namespace `shop`"));
+    }
+
+    #[tokio::test]
+    async fn secrets_are_not_listed() {
+        let reference = ParamReference {
+            api_version: "v1".to_owned(),
+            kind: "Secret".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: None,
+        };
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        let found = std::cell::RefCell::new(Vec::new());
+        follow_params(Client::try_from(config).unwrap(), reference, |one| found.borrow_mut().push(one)).await;
+        let [Found::Trouble(trouble)] = &found.into_inner()[..] else { panic!("asked for Secrets") };
+        assert!(trouble.starts_with("a Secret is read as a param only where"), "{trouble}");
+    }
+}
