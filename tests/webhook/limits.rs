@@ -1,7 +1,7 @@
 //! Size, depth, time and load: what breaks a limit is answered, and padding gets around nothing.
 
 use crate::client::{Version, tls};
-use crate::gate::{Gate, PATIENCE, Start, policy, review};
+use crate::gate::{Gate, PATIENCE, Start, eventually, policy, review};
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,6 +70,34 @@ async fn a_review_of_too_many_values_is_denied_in_every_class() {
         assert_eq!((&response["uid"], &response["allowed"]), (&json!("uid-of-good"), &json!(false)));
         assert_eq!(response["status"]["message"], "the review has too many values");
     }
+}
+
+/// Memory that is resident, in KiB.
+#[cfg(target_os = "linux")]
+fn resident(gate: &Gate) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_large_reviews_take_is_given_back() {
+    let policy = policy("reads-everything", "not so");
+    let gate = Gate::with_policy(
+        &policy.replace("!object.metadata.name.startsWith('bad')", "dyn(object) != dyn({'a': 1})"),
+    );
+    let mut large = review("good");
+    let item = json!({"name": "name", "value": "v".repeat(20)});
+    large["request"]["object"]["items"] = vec![item; 600_000].into();
+    let large = large.to_string();
+    assert!(large.len() > 24 << 20);
+    assert_eq!(gate.send("/validate", review("good").to_string()).await.response()["allowed"], true);
+    let before = resident(&gate);
+    for _ in 0..4 {
+        assert_eq!(gate.send("/validate?timeout=30s", large.clone()).await.response()["allowed"], true);
+    }
+    eventually("memory that is given back", || (resident(&gate) < before + (16 << 10)).then_some(()));
 }
 
 #[tokio::test]

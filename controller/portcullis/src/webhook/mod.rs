@@ -11,6 +11,7 @@ mod gate;
 mod handover;
 mod listener;
 mod load;
+mod memory;
 mod outline;
 pub mod review;
 pub(crate) mod tls;
@@ -160,6 +161,7 @@ impl Server {
     /// An address that cannot be bound, a certificate that cannot be used, no readable policies, no cluster to
     /// be found. A policy that is wrong is none: it is logged and reported.
     pub fn start(config: Config) -> anyhow::Result<Running> {
+        memory::give_back();
         let (watch, stopper) = Watch::new();
         let (source, kept) = config.source.clone().open(&config.namespace, stopper.bell())?;
         let metrics = Arc::new(Metrics::new());
