@@ -36,21 +36,17 @@ pub struct ImageError {
     reason: &'static str,
 }
 
-impl ImageReference {
-    /// Parses a reference such as `nginx`, `ghcr.io/acme/app:1.2` or `localhost:5000/app@sha256:…`.
-    ///
-    /// # Errors
-    /// Anything a container runtime would refuse: characters beyond ASCII, upper case in the path, empty or
-    /// dotted components, user names, a malformed tag or digest.
-    pub fn parse(text: &str) -> Result<Self, ImageError> {
-        Self::parse_parts(text).map_err(|reason| ImageError {
-            text: text.to_owned(),
-            what: "image reference",
-            reason,
-        })
-    }
+/// A reference as it is written, in parts that are all well formed.
+struct Parts<'t> {
+    /// None if none is written.
+    host: Option<&'t str>,
+    path: &'t str,
+    tag: Option<&'t str>,
+    digest: Option<&'t str>,
+}
 
-    fn parse_parts(text: &str) -> Result<Self, &'static str> {
+impl<'t> Parts<'t> {
+    fn of(text: &'t str) -> Result<Self, &'static str> {
         // Before anything else: look-alike letters must not reach a comparison, nor a change of case.
         if !text.is_ascii() {
             return Err("it has characters beyond ASCII");
@@ -58,7 +54,7 @@ impl ImageReference {
         if text.is_empty() {
             return Err("it is empty");
         }
-        let (rest, digest) = match text.split_once('@') {
+        let (rest, digest) = match split_at(text, b'@') {
             Some((rest, digest)) => (rest, Some(check_digest(digest)?)),
             None => (text, None),
         };
@@ -67,12 +63,28 @@ impl ImageReference {
         if is_hex(name, 64) {
             return Err("64 hexadecimal digits alone name an image by its identity, not by reference");
         }
-        let (host, path) = match name.split_once('/') {
-            Some((first, rest)) if names_host(first) => (Some(first), rest),
+        let (host, path) = match split_at(name, b'/') {
+            Some((first, rest)) if names_host(first) => (Some(check_host(first)?), rest),
             _ => (None, name),
         };
-        let normalised = normal_host(check_host(host.unwrap_or(DEFAULT_HOST))?);
         check_path(path)?;
+        Ok(Self { host, path, tag, digest })
+    }
+}
+
+impl ImageReference {
+    /// Parses a reference such as `nginx`, `ghcr.io/acme/app:1.2` or `localhost:5000/app@sha256:…`.
+    ///
+    /// # Errors
+    /// Anything a container runtime would refuse: characters beyond ASCII, upper case in the path, empty or
+    /// dotted components, user names, a malformed tag or digest.
+    pub fn parse(text: &str) -> Result<Self, ImageError> {
+        let Parts { host, path, tag, digest } = Parts::of(text).map_err(|reason| ImageError {
+            text: text.to_owned(),
+            what: "image reference",
+            reason,
+        })?;
+        let normalised = normal_host(host.unwrap_or(DEFAULT_HOST));
         let repository = if normalised == DEFAULT_HOST && !path.contains('/') {
             format!("{OFFICIAL_NAMESPACE}/{path}")
         } else {
@@ -85,6 +97,12 @@ impl ImageReference {
             digest: digest.map(str::to_owned),
             qualified: host.is_some(),
         })
+    }
+
+    /// Whether [`parse`](Self::parse) would succeed, without keeping anything.
+    #[must_use]
+    pub fn is_valid(text: &str) -> bool {
+        Parts::of(text).is_ok()
     }
 
     /// The registry's host, with its port if one is written.
@@ -172,7 +190,7 @@ fn split_prefix(prefix: &str) -> Result<(&str, Option<&str>), &'static str> {
     if prefix.contains('@') {
         return Err("a prefix has no digest");
     }
-    let (host, path) = match prefix.split_once('/') {
+    let (host, path) = match split_at(prefix, b'/') {
         Some((host, path)) => (host, Some(path)),
         None => (prefix, None),
     };
@@ -194,19 +212,26 @@ fn split_prefix(prefix: &str) -> Result<(&str, Option<&str>), &'static str> {
 
 /// Whether the first component of a name is a host; the rule of distribution/reference.
 fn names_host(component: &str) -> bool {
-    component.contains(['.', ':'])
-        || component == "localhost"
-        || component.bytes().any(|byte| byte.is_ascii_uppercase())
+    component == "localhost"
+        || component.bytes().any(|byte| matches!(byte, b'.' | b':') || byte.is_ascii_uppercase())
 }
 
 fn normal_host(host: &str) -> &str {
     if host == "index.docker.io" { DEFAULT_HOST } else { host }
 }
 
+/// What stands before and behind the first of these bytes in a text of ASCII.
+fn split_at(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|byte| byte == separator)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 /// Splits the tag off: what follows a `:` in the last component.
 fn split_tag(text: &str) -> (&str, Option<&str>) {
-    match text.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+    match text.bytes().rposition(|byte| matches!(byte, b':' | b'/')) {
+        Some(at) if text.as_bytes().get(at) == Some(&b':') => {
+            (text.get(..at).unwrap_or_default(), text.get(at + 1..))
+        }
         _ => (text, None),
     }
 }
@@ -224,7 +249,7 @@ fn check_host(text: &str) -> Result<&str, &'static str> {
                 None => return Err("its host is malformed"),
             }
         }
-        None => match text.split_once(':') {
+        None => match split_at(text, b':') {
             Some((host, port)) => (Some(host), Some(port)),
             None => (Some(text), None),
         },
@@ -232,17 +257,15 @@ fn check_host(text: &str) -> Result<&str, &'static str> {
     if port.is_some_and(|port| port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit())) {
         return Err("its port is not a number");
     }
-    if host.is_some_and(|host| !host.split('.').all(is_host_label)) {
+    if host.is_some_and(|host| !host.as_bytes().split(|byte| *byte == b'.').all(is_host_label)) {
         return Err("its host is malformed");
     }
     Ok(text)
 }
 
-fn is_host_label(label: &str) -> bool {
-    !label.is_empty()
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+fn is_host_label(label: &[u8]) -> bool {
+    !matches!(label, [] | [b'-', ..] | [.., b'-'])
+        && label.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }
 
 fn check_path(path: &str) -> Result<(), &'static str> {
@@ -252,19 +275,20 @@ fn check_path(path: &str) -> Result<(), &'static str> {
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("its path has upper case");
     }
-    if path.split('/').any(str::is_empty) {
+    let mut components = path.as_bytes().split(|byte| *byte == b'/');
+    if components.clone().any(<[u8]>::is_empty) {
         return Err("its path has an empty component");
     }
-    if !path.split('/').all(is_path_component) {
+    if !components.all(is_path_component) {
         return Err("its path is malformed");
     }
     Ok(())
 }
 
 /// Lower-case letters and digits, between which may stand `.`, `_`, `__` or any number of `-`.
-fn is_path_component(component: &str) -> bool {
+fn is_path_component(component: &[u8]) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let mut rest = component.as_bytes();
+    let mut rest = component;
     loop {
         let word = rest.iter().take_while(|byte| is_word(**byte)).count();
         if word == 0 {
@@ -292,7 +316,7 @@ fn check_tag(tag: &str) -> Result<&str, &'static str> {
 }
 
 fn check_digest(digest: &str) -> Result<&str, &'static str> {
-    let digits = match digest.split_once(':') {
+    let digits = match split_at(digest, b':') {
         Some(("sha256", hex)) => is_hex(hex, 64),
         Some(("sha384", hex)) => is_hex(hex, 96),
         Some(("sha512", hex)) => is_hex(hex, 128),

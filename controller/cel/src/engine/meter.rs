@@ -28,7 +28,8 @@ pub struct Meter {
     cost: Cell<u64>,
     allocated: Cell<u64>,
     visited: Cell<u64>,
-    patterns: RefCell<Kept>,
+    /// None until one is compiled.
+    patterns: RefCell<Option<Box<Kept>>>,
 }
 
 impl Meter {
@@ -80,7 +81,7 @@ impl Meter {
     }
 
     /// The patterns that were compiled on the way.
-    pub(crate) fn patterns(&self) -> &RefCell<Kept> {
+    pub(crate) fn patterns(&self) -> &RefCell<Option<Box<Kept>>> {
         &self.patterns
     }
 

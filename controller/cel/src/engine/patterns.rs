@@ -99,6 +99,7 @@ impl<'i> Invocation<'i> {
 impl Meter {
     fn pattern(&self, written: &str, prefix: &str) -> Result<Arc<Regex>, Box<Failure>> {
         let mut kept = self.patterns().borrow_mut();
+        let kept = kept.get_or_insert_default();
         if let Some(known) = kept.compiled.get(written) {
             return Ok(Arc::clone(known));
         }
@@ -111,7 +112,7 @@ impl Meter {
         self.allocate(count(pattern.weight * BYTES))?;
         let regex = Arc::new(pattern.compile().map_err(wrong)?);
         if kept.weight + pattern.weight > MAX_KEPT {
-            *kept = Kept::default();
+            **kept = Kept::default();
         }
         kept.weight += pattern.weight;
         kept.compiled.insert(written.into(), Arc::clone(&regex));

@@ -278,7 +278,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn size(&self) -> Option<usize> {
         match self {
-            Self::Text(text) => Some(text.as_str().chars().count()),
+            Self::Text(text) => Some(code_points(text.as_str())),
             Self::Bytes(bytes) => Some(bytes.len()),
             Self::JsonList(list) => Some(list.len()),
             Self::List(items) => Some(items.len()),
@@ -287,6 +287,11 @@ impl<'a> Value<'a> {
             _ => None,
         }
     }
+}
+
+/// How many code points a text has. Nearly every text is ASCII, which is found out sooner than they are counted.
+fn code_points(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
 /// What programs build may nest so deep, besides the JSON in it: each can nest what another built.

@@ -1,32 +1,138 @@
 //! Variables and selections, with cel-go's rules for what is missing, present or optional.
 
+use std::sync::Arc;
+
 use super::super::bindings::Slot;
 use super::super::cost::SELECT;
 use super::super::failure::Failure;
 use super::super::map::Key;
 use super::super::number::{Integral, integral};
-use super::super::plan::{Attribute, Own, Qualifier, QualifierKey, Root};
+use super::super::plan::{Attribute, Node, Own, Qualifier, QualifierKey, Root};
 use super::super::value::Value;
 use super::locals::Local;
-use super::{Frame, constant, unless_final};
+use super::{Frame, constant};
+
+/// What an attribute has led to. An optional that nobody looks at as a whole needs no memory of its own.
+enum Found<'a> {
+    Value(Value<'a>),
+    Optional(Option<Value<'a>>),
+}
+
+impl<'a> Found<'a> {
+    fn absent(test: bool) -> Self {
+        if test { Self::Value(Value::Bool(false)) } else { Self::Optional(None) }
+    }
+
+    fn into_value(self) -> Value<'a> {
+        match self {
+            Self::Value(value) => value,
+            Self::Optional(found) => Value::Optional(found.map(Arc::new)),
+        }
+    }
+}
+
+fn unwrapped(value: Value<'_>) -> Result<Option<Value<'_>>, Box<Failure>> {
+    match value {
+        Value::Optional(found) => Ok(found.map(Arc::unwrap_or_clone)),
+        _ => Err(Failure::no_such_overload()),
+    }
+}
 
 impl<'a> Frame<'a, '_> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Result<Value<'a>, Box<Failure>> {
         let mut units = 0;
-        let result = unless_final(self.resolve(attribute, &mut units))?;
-        match attribute.own {
-            Own::One => self.meter.charge(units + SELECT)?,
-            Own::Nothing => self.meter.charge(units)?,
-            Own::Refund => {
-                self.meter.charge(units)?;
-                self.meter.refund(SELECT);
+        match self.walk(attribute, &mut units) {
+            Some(found) => {
+                self.charge_attribute(attribute, units)?;
+                found
             }
+            None => self.found(attribute).map(Found::into_value),
         }
+    }
+
+    /// The value of an optional, if it has one; what is no optional has no meaning here.
+    pub(super) fn optional(&mut self, node: &'a Node) -> Result<Option<Value<'a>>, Box<Failure>> {
+        match node {
+            Node::Otherwise(otherwise) if !otherwise.value => match self.optional(&otherwise.optional)? {
+                Some(value) => Ok(Some(value)),
+                None => self.optional(&otherwise.otherwise),
+            },
+            Node::Attribute(attribute) => match self.found(attribute)? {
+                Found::Optional(found) => Ok(found),
+                Found::Value(value) => unwrapped(value),
+            },
+            other => unwrapped(self.eval(other)?),
+        }
+    }
+
+    fn found(&mut self, attribute: &'a Attribute) -> Result<Found<'a>, Box<Failure>> {
+        let mut units = 0;
+        let result = match self.resolve(attribute, &mut units) {
+            Err(failure) if failure.is_final() => return Err(failure),
+            result => result,
+        };
+        self.charge_attribute(attribute, units)?;
         result
     }
 
+    fn charge_attribute(&self, attribute: &Attribute, units: u64) -> Result<(), Box<Failure>> {
+        match attribute.own {
+            Own::One => self.meter.charge(units + SELECT),
+            Own::Nothing => self.meter.charge(units),
+            Own::Refund => {
+                self.meter.charge(units)?;
+                self.meter.refund(SELECT);
+                Ok(())
+            }
+        }
+    }
+
+    /// The value of an attribute that is nothing but fields of maps in JSON, as most are; none of others, of which
+    /// nothing has been done then.
+    fn walk(&self, attribute: &'a Attribute, units: &mut u64) -> Option<Result<Value<'a>, Box<Failure>>> {
+        if !attribute.plain {
+            return None;
+        }
+        let root = match &attribute.root {
+            Root::Local(slot) => match self.locals.get(*slot as usize) {
+                Some(Local::Value(value)) => value,
+                _ => return None,
+            },
+            Root::Variable(index) => match self.bindings.slot(*index) {
+                Slot::Value(value) => value,
+                _ => return None,
+            },
+            Root::Node(_) => return None,
+        };
+        let &Value::JsonMap(mut map) = root else { return None };
+        let mut qualifiers = attribute.qualifiers.as_slice();
+        let mut selections = 0;
+        while let [Qualifier { key: QualifierKey::Field(name), .. }, rest @ ..] = qualifiers {
+            selections += SELECT;
+            qualifiers = rest;
+            match map.get(name) {
+                Some(_) if rest.is_empty() && attribute.test => {
+                    *units = selections;
+                    return Some(Ok(Value::Bool(true)));
+                }
+                Some(found) if rest.is_empty() => {
+                    *units = selections;
+                    return Some(Ok(Value::from_json(found)));
+                }
+                Some(found) => map = found.as_object()?,
+                None => {
+                    *units = selections;
+                    let absent = rest.is_empty() && attribute.test;
+                    return Some(if absent { Ok(Value::Bool(false)) } else { Err(no_such_field(name)) });
+                }
+            }
+        }
+        None
+    }
+
     /// The value of an attribute; `units` counts the selections that are charged.
-    fn resolve(&mut self, attribute: &'a Attribute, units: &mut u64) -> Result<Value<'a>, Box<Failure>> {
+    fn resolve(&mut self, attribute: &'a Attribute, units: &mut u64) -> Result<Found<'a>, Box<Failure>> {
+        let mut optional = false;
         let mut qualifiers = attribute.qualifiers.iter();
         let mut value = match &attribute.root {
             Root::Local(slot) => self.local(*slot)?,
@@ -35,39 +141,27 @@ impl<'a> Frame<'a, '_> {
                 Slot::Value(value) => value.clone(),
                 Slot::Absent => return Err(self.missing(*index)),
                 Slot::Lazy(object) => match qualifiers.next() {
-                    Some(Qualifier { key: QualifierKey::Field(name), optional }) => {
+                    Some(Qualifier { key: QualifierKey::Field(name), optional: is_optional }) => {
                         *units += SELECT;
                         let last = qualifiers.len() == 0;
                         match (object.field(name), attribute.test && last) {
-                            (None, true) => return Ok(Value::Bool(false)),
+                            (None, true) => return Ok(Found::Value(Value::Bool(false))),
                             // Whether there is one shows only when it is computed, as in Kubernetes' lazy maps.
-                            (Some(found), true) => return found.map(|_| Value::Bool(true)),
-                            (Some(found), _) if *optional => Value::some(found?),
-                            (Some(found), _) => found?,
-                            (None, _) => return Err(Failure::new(format!("no such key: {name}"))),
+                            (Some(found), true) => return found.map(|_| Found::Value(Value::Bool(true))),
+                            (Some(found), _) => {
+                                optional = *is_optional;
+                                found?
+                            }
+                            (None, _) => return Err(no_such_field(name)),
                         }
                     }
                     _ => return Err(self.missing(*index)),
                 },
             },
         };
-        // Most selections are of fields that are simply there.
-        while let (Value::JsonMap(map), [Qualifier { key: QualifierKey::Field(name), optional: false }, ..]) =
-            (&value, qualifiers.as_slice())
-        {
-            qualifiers.next();
-            *units += SELECT;
-            let found = map.get(name).map(Value::from_json);
-            match (found, attribute.test && qualifiers.len() == 0) {
-                (found, true) => return Ok(Value::Bool(found.is_some())),
-                (Some(next), _) => value = next,
-                (None, _) => return Err(Failure::new(format!("no such key: {name}"))),
-            }
-        }
-        let mut optional = false;
-        if let Value::Optional(inner) = &value {
+        if !optional && let Value::Optional(inner) = &value {
             match inner {
-                None => return Ok(absent(attribute.test)),
+                None => return Ok(Found::absent(attribute.test)),
                 Some(inner) => value = (**inner).clone(),
             }
             optional = true;
@@ -88,7 +182,7 @@ impl<'a> Frame<'a, '_> {
                 }
                 Ok(None) => {
                     *units += if optional { 0 } else { SELECT };
-                    return Ok(absent(attribute.test));
+                    return Ok(Found::absent(attribute.test));
                 }
                 Err(failure) => {
                     *units += if test && !optional { SELECT } else { 0 };
@@ -96,10 +190,10 @@ impl<'a> Frame<'a, '_> {
                 }
             }
             if test {
-                return Ok(Value::Bool(true));
+                return Ok(Found::Value(Value::Bool(true)));
             }
         }
-        Ok(if optional { Value::some(value) } else { value })
+        Ok(if optional { Found::Optional(Some(value)) } else { Found::Value(value) })
     }
 
     fn missing(&self, index: u32) -> Box<Failure> {
@@ -107,7 +201,7 @@ impl<'a> Frame<'a, '_> {
     }
 
     fn local(&mut self, slot: u32) -> Result<Value<'a>, Box<Failure>> {
-        let Some(local) = self.locals.slot(slot) else { return Err(Failure::no_such_overload()) };
+        let Some(local) = self.slot(slot) else { return Err(Failure::no_such_overload()) };
         match local {
             Local::Value(value) => Ok(value.clone()),
             Local::Due { value, cost } => {
@@ -128,7 +222,7 @@ impl<'a> Frame<'a, '_> {
                 if let Some(found) = field(value, name)? {
                     return Ok(found);
                 }
-                Err(Failure::new(format!("no such key: {name}")))
+                Err(no_such_field(name))
             }
             QualifierKey::Constant(key) => get(value, &constant(key)),
             QualifierKey::Computed(node) => {
@@ -163,8 +257,9 @@ impl<'a> Frame<'a, '_> {
     }
 }
 
-fn absent<'a>(test: bool) -> Value<'a> {
-    if test { Value::Bool(false) } else { Value::Optional(None) }
+#[cold]
+fn no_such_field(name: &str) -> Box<Failure> {
+    Failure::new(format!("no such key: {name}"))
 }
 
 /// A field by its name.

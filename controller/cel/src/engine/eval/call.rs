@@ -1,9 +1,9 @@
 //! Functions and operators on evaluated arguments.
 
-use super::super::cost::{self, Cost, FAILED};
+use super::super::cost::{Cost, FAILED};
 use super::super::failure::{Failure, FailureKind};
 use super::super::library::SORT_BY_KEYS;
-use super::super::plan::{Call, Equal, Membership};
+use super::super::plan::{Call, Membership};
 use super::super::registry::Invocation;
 use super::super::stdlib;
 use super::super::value::Value;
@@ -83,23 +83,6 @@ impl<'a> Frame<'a, '_> {
         let result = Err(failure);
         self.meter.charge(cost_of(call).of(args.as_ref(), &result)?)?;
         result
-    }
-
-    pub(super) fn equal(&mut self, equal: &'a Equal) -> Result<Value<'a>, Box<Failure>> {
-        let left = unless_final(self.eval(&equal.left))?;
-        let right = unless_final(self.eval(&equal.right))?;
-        let size = |side: &Result<Value<'a>, Box<Failure>>| side.as_ref().map_or(1, cost::size);
-        match (&left, &right) {
-            (Ok(Value::Opaque(left)), _) if left.equality_is_nominal() && !equal.negated => {
-                self.meter.charge(1)?;
-            }
-            _ => self.meter.charge(cost::equality(size(&left), size(&right)))?,
-        }
-        match stdlib::equality(&left?, &right?, self.meter)? {
-            Some(same) => Ok(Value::Bool(same != equal.negated)),
-            None if equal.negated => Ok(Value::Bool(true)),
-            None => Err(Failure::no_such_overload()),
-        }
     }
 
     pub(super) fn membership(&mut self, membership: &'a Membership) -> Result<Value<'a>, Box<Failure>> {

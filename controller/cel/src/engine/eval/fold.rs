@@ -24,9 +24,9 @@ impl<'a> Frame<'a, '_> {
         }
         let range = self.eval(&fold.range)?;
         match fold.kind {
-            FoldKind::All => self.quantify(fold, &range, false),
-            FoldKind::Exists => self.quantify(fold, &range, true),
-            FoldKind::ExistsOne => self.exists_one(fold, &range),
+            FoldKind::All => self.quantify(fold, &range, false).map(Value::Bool),
+            FoldKind::Exists => self.quantify(fold, &range, true).map(Value::Bool),
+            FoldKind::ExistsOne => self.exists_one(fold, &range).map(Value::Bool),
             FoldKind::List | FoldKind::SortBy => self.transform_list(fold, &range),
             FoldKind::Map | FoldKind::MapEntry => self.transform_map(fold, &range),
         }
@@ -40,9 +40,9 @@ impl<'a> Frame<'a, '_> {
         mut step: impl FnMut(&mut Self) -> Result<Go, Box<Failure>>,
     ) -> Result<(), Box<Failure>> {
         let mut visit = |this: &mut Self, first: Value<'a>, second: Option<Value<'a>>| {
-            this.locals.set(fold.var, first);
+            this.set_local(fold.var, first);
             if let (Some(var2), Some(second)) = (fold.var2, second) {
-                this.locals.set(var2, second);
+                this.set_local(var2, second);
             }
             step(this)
         };
@@ -95,12 +95,7 @@ impl<'a> Frame<'a, '_> {
     }
 
     /// `exists`, which one `true` decides, and `all`, which one `false` does.
-    fn quantify(
-        &mut self,
-        fold: &'a Fold,
-        range: &Value<'a>,
-        decisive: bool,
-    ) -> Result<Value<'a>, Box<Failure>> {
+    fn quantify(&mut self, fold: &'a Fold, range: &Value<'a>, decisive: bool) -> Result<bool, Box<Failure>> {
         // The condition reads the accumulator and tests it; that of `exists` negates it in between.
         let condition = SELECT + CALL + if decisive { CALL } else { 0 };
         let mut decided = false;
@@ -111,15 +106,12 @@ impl<'a> Frame<'a, '_> {
                 return Ok(Go::Stop);
             }
             this.meter.charge(SELECT)?;
-            match this.eval(&fold.body) {
-                Ok(Value::Bool(truth)) if truth == decisive => {
+            match this.truth(&fold.body) {
+                Ok(truth) if truth == decisive => {
                     decided = true;
                     failed = None;
                 }
-                Ok(Value::Bool(_)) => {}
-                Ok(_) => {
-                    failed.get_or_insert_with(Failure::no_such_overload);
-                }
+                Ok(_) => {}
                 Err(failure) => {
                     failed.get_or_insert(absorbable(failure)?);
                 }
@@ -127,37 +119,32 @@ impl<'a> Frame<'a, '_> {
             Ok(Go::On)
         })?;
         self.meter.charge(SELECT)?;
-        failed.map_or(Ok(Value::Bool(decided == decisive)), Err)
+        failed.map_or(Ok(decided == decisive), Err)
     }
 
-    fn exists_one(&mut self, fold: &'a Fold, range: &Value<'a>) -> Result<Value<'a>, Box<Failure>> {
+    fn exists_one(&mut self, fold: &'a Fold, range: &Value<'a>) -> Result<bool, Box<Failure>> {
         let mut count = 0_u64;
         let mut failed: Option<Box<Failure>> = None;
         self.each(fold, range, |this| {
-            match this.eval(&fold.body) {
-                Ok(Value::Bool(true)) => {
+            match this.truth(&fold.body) {
+                Ok(true) => {
                     this.meter.charge(SELECT + CALL)?;
                     count += 1;
                 }
-                Ok(Value::Bool(false)) => {}
-                Ok(_) => failed = Some(Failure::no_such_overload()),
+                Ok(false) => {}
                 Err(failure) => failed = Some(absorbable(failure)?),
             }
             Ok(Go::On)
         })?;
         self.meter.charge(SELECT + CALL)?;
-        failed.map_or(Ok(Value::Bool(count == 1)), Err)
+        failed.map_or(Ok(count == 1), Err)
     }
 
     /// Whether an element is wanted; none if the filter failed, which the accumulator then is.
     fn wanted(&mut self, fold: &'a Fold, failed: &mut Option<Box<Failure>>) -> Result<bool, Box<Failure>> {
         let Some(filter) = &fold.filter else { return Ok(true) };
-        match self.eval(filter) {
-            Ok(Value::Bool(wanted)) => Ok(wanted),
-            Ok(_) => {
-                *failed = Some(Failure::no_such_overload());
-                Ok(false)
-            }
+        match self.truth(filter) {
+            Ok(wanted) => Ok(wanted),
             Err(failure) => {
                 *failed = Some(absorbable(failure)?);
                 Ok(false)
@@ -243,7 +230,7 @@ impl<'a> Frame<'a, '_> {
 
     fn insert_transformed(&mut self, fold: &'a Fold, built: &mut MapValue<'a>) -> Result<(), Box<Failure>> {
         self.meter.charge(SELECT)?;
-        let key = match self.locals.slot(fold.var) {
+        let key = match self.slot(fold.var) {
             Some(Local::Value(key)) => key.clone(),
             _ => return Err(Failure::no_such_overload()),
         };
@@ -299,7 +286,7 @@ impl<'a> Frame<'a, '_> {
         self.meter.charge(CALL)?;
         match target? {
             Value::Optional(Some(value)) => {
-                if let Some(slot) = self.locals.slot(map.var) {
+                if let Some(slot) = self.slot(map.var) {
                     let value = Arc::unwrap_or_clone(value);
                     *slot = Local::Due { value, cost: cost + CALL };
                 }

@@ -1,15 +1,7 @@
-//! The variables that macros bring in. A few need no memory of their own.
+//! The variables that macros bring in.
 
 use super::super::value::Value;
-
-/// How many variables are kept inline.
-const INLINE: usize = 6;
-
-/// The values of local variables by slot.
-pub(super) struct Locals<'a> {
-    inline: [Local<'a>; INLINE],
-    more: Vec<Local<'a>>,
-}
+use super::Frame;
 
 /// What a local variable holds.
 #[derive(Clone, Default)]
@@ -24,21 +16,12 @@ pub(super) enum Local<'a> {
     },
 }
 
-impl<'a> Locals<'a> {
-    pub(super) fn new(count: u32) -> Self {
-        let more = (count as usize).saturating_sub(INLINE);
-        Self { inline: Default::default(), more: vec![Local::Empty; more] }
-    }
-
+impl<'a> Frame<'a, '_> {
     pub(super) fn slot(&mut self, slot: u32) -> Option<&mut Local<'a>> {
-        let slot = slot as usize;
-        match self.inline.get_mut(slot) {
-            Some(found) => Some(found),
-            None => self.more.get_mut(slot - INLINE),
-        }
+        self.locals.get_mut(slot as usize)
     }
 
-    pub(super) fn set(&mut self, slot: u32, value: Value<'a>) {
+    pub(super) fn set_local(&mut self, slot: u32, value: Value<'a>) {
         if let Some(found) = self.slot(slot) {
             *found = Local::Value(value);
         }

@@ -6,13 +6,14 @@ mod build;
 mod call;
 mod fold;
 mod locals;
+mod truth;
 
 use super::bindings::Bindings;
 use super::failure::Failure;
 use super::meter::Meter;
 use super::plan::{Conditional, Node, Otherwise};
 use super::value::{Text, Value};
-use locals::Locals;
+use locals::Local;
 
 pub(crate) use call::mismatch;
 
@@ -32,14 +33,23 @@ pub(crate) fn evaluate<'a>(
     meter: &Meter,
     observer: Option<&dyn Observer<'a>>,
 ) -> Result<Value<'a>, Box<Failure>> {
-    Frame { bindings, observer, meter, locals: Locals::new(locals), strict, paid: 0 }.eval(root)
+    let run =
+        |locals: &mut [Local<'a>]| Frame { bindings, observer, meter, locals, strict, paid: 0 }.eval(root);
+    // A few need no memory of their own, and most programs have none.
+    match locals {
+        0 => run(&mut []),
+        1..=2 => run(&mut [Local::Empty, Local::Empty]),
+        3..=6 => run(&mut <[Local<'a>; 6]>::default()),
+        more => run(&mut vec![Local::Empty; more as usize]),
+    }
 }
 
 /// One evaluation.
 struct Frame<'a, 'f> {
     bindings: &'f Bindings<'a>,
     meter: &'f Meter,
-    locals: Locals<'a>,
+    /// The variables that macros bring in, by slot.
+    locals: &'f mut [Local<'a>],
     observer: Option<&'f dyn Observer<'a>>,
     /// Whether a presence test on a scalar is a failure.
     strict: bool,
@@ -53,9 +63,7 @@ impl<'a> Frame<'a, '_> {
             Node::Constant(value) => Ok(constant(value)),
             Node::Attribute(attribute) => self.attribute(attribute),
             Node::Call(call) => self.call(call),
-            Node::Equal(equal) => self.equal(equal),
-            Node::And(terms) => self.logic(terms, false),
-            Node::Or(terms) => self.logic(terms, true),
+            Node::Equal(_) | Node::And(_) | Node::Or(_) | Node::Not(_) => self.truth(node).map(Value::Bool),
             Node::Conditional(conditional) => self.conditional(conditional),
             Node::List(elements) => self.list(elements),
             Node::Map(entries) => self.map(entries),
@@ -74,39 +82,19 @@ impl<'a> Frame<'a, '_> {
         }
     }
 
-    /// `||`, which one `true` decides, and `&&`, which one `false` does, whatever fails beside it.
-    fn logic(&mut self, terms: &'a [Node], decisive: bool) -> Result<Value<'a>, Box<Failure>> {
-        let mut failed: Option<Box<Failure>> = None;
-        for term in terms {
-            match self.eval(term) {
-                Ok(Value::Bool(truth)) if truth == decisive => return Ok(Value::Bool(decisive)),
-                Ok(Value::Bool(_)) => {}
-                Ok(_) => {
-                    failed.get_or_insert_with(Failure::no_such_overload);
-                }
-                Err(failure) if failure.is_final() => return Err(failure),
-                Err(failure) => {
-                    failed.get_or_insert(failure);
-                }
-            }
-        }
-        failed.map_or(Ok(Value::Bool(!decisive)), Err)
-    }
-
     fn conditional(&mut self, conditional: &'a Conditional) -> Result<Value<'a>, Box<Failure>> {
-        match self.eval(&conditional.condition)? {
-            Value::Bool(true) => self.eval(&conditional.truthy),
-            Value::Bool(false) => self.eval(&conditional.falsy),
-            _ => Err(Failure::no_such_overload()),
+        if self.truth(&conditional.condition)? {
+            self.eval(&conditional.truthy)
+        } else {
+            self.eval(&conditional.falsy)
         }
     }
 
     fn otherwise(&mut self, otherwise: &'a Otherwise) -> Result<Value<'a>, Box<Failure>> {
-        match self.eval(&otherwise.optional)? {
-            Value::Optional(Some(value)) if otherwise.value => Ok((*value).clone()),
-            present @ Value::Optional(Some(_)) => Ok(present),
-            Value::Optional(None) => self.eval(&otherwise.otherwise),
-            _ => Err(Failure::no_such_overload()),
+        match self.optional(&otherwise.optional)? {
+            Some(value) if otherwise.value => Ok(value),
+            Some(value) => Ok(Value::some(value)),
+            None => self.eval(&otherwise.otherwise),
         }
     }
 }

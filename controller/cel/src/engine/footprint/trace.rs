@@ -117,6 +117,10 @@ impl Trace<'_> {
                 self.whole(&equal.right);
                 Shadow::default()
             }
+            Node::Not(term) => {
+                self.whole(term);
+                Shadow::default()
+            }
             Node::And(terms) | Node::Or(terms) => {
                 terms.iter().for_each(|term| self.whole(term));
                 Shadow::default()

@@ -106,7 +106,7 @@ fn image<'a>(call: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box
 
 fn is_image<'a>(_: &Invocation<'_>, args: &[Value<'a>]) -> Result<Value<'a>, Box<Failure>> {
     let text = args.first().and_then(Value::as_str).ok_or_else(Failure::no_such_overload)?;
-    Ok(Value::Bool(ImageReference::parse(text).is_ok()))
+    Ok(Value::Bool(ImageReference::is_valid(text)))
 }
 
 fn text<'a>(

@@ -44,6 +44,9 @@ impl Planner<'_> {
 fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
     match operand {
         Node::Attribute(mut attribute) if !attribute.test => {
+            let of_variable = !matches!(attribute.root, Root::Node(_));
+            let is_field = matches!(qualifier.key, QualifierKey::Field(_)) && !qualifier.optional;
+            attribute.plain = is_field && of_variable && (attribute.plain || attribute.qualifiers.is_empty());
             attribute.qualifiers.push(qualifier);
             *attribute
         }
@@ -56,7 +59,7 @@ fn extend(operand: Node, qualifier: Qualifier) -> Attribute {
             // cel-go expands to one.
             let free = matches!(other, Node::Conditional(_) | Node::OptMap(_));
             let own = if free { Own::Nothing } else { Own::One };
-            Attribute { root: Root::Node(other), qualifiers: vec![qualifier], own, test: false }
+            Attribute { root: Root::Node(other), qualifiers: vec![qualifier], own, test: false, plain: false }
         }
     }
 }

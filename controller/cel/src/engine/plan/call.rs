@@ -28,6 +28,11 @@ impl Planner<'_> {
         if overloads.is_empty() {
             return Node::Failing(format!("no such overload: {}", call.function).into());
         }
+        let args = match <[Node; 1]>::try_from(args) {
+            Ok([term]) if is_overload(&overloads, "logical_not") => return Node::Not(Box::new(term)),
+            Ok([only]) => vec![only],
+            Err(args) => args,
+        };
         match (&*call.function, <[Node; 2]>::try_from(args)) {
             ("_==_", Ok([left, right])) => Node::Equal(Box::new(Equal { left, right, negated: false })),
             ("_!=_", Ok([left, right])) => Node::Equal(Box::new(Equal { left, right, negated: true })),

@@ -22,6 +22,7 @@ pub(crate) enum Node {
     Attribute(Box<Attribute>),
     Call(Box<Call>),
     Equal(Box<Equal>),
+    Not(Box<Node>),
     And(Box<[Node]>),
     Or(Box<[Node]>),
     Conditional(Box<Conditional>),
@@ -56,6 +57,8 @@ pub(crate) struct Attribute {
     pub(crate) own: Own,
     /// Whether the result is the presence of the last qualifier.
     pub(crate) test: bool,
+    /// Whether it is fields of a variable, at least one, none of them optional.
+    pub(crate) plain: bool,
 }
 
 /// What an attribute costs beside its selections.

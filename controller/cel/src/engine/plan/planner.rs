@@ -89,7 +89,7 @@ impl Planner<'_> {
             Resolved::Type(name) => return Some(Node::Constant(Value::Type(name))),
             _ => return None,
         };
-        let attribute = Attribute { root, qualifiers: Vec::new(), own: Own::One, test: false };
+        let attribute = Attribute { root, qualifiers: Vec::new(), own: Own::One, test: false, plain: false };
         Some(Node::Attribute(Box::new(attribute)))
     }
 
