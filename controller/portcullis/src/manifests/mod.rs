@@ -6,7 +6,7 @@ mod documents;
 mod paths;
 
 pub use documents::parse;
-pub use paths::{STDIN, files_under};
+pub use paths::{Exclusions, STDIN, files_under};
 
 use crate::report::model::{Place, Problem};
 use portcullis_core::yaml::Node;
@@ -49,13 +49,18 @@ impl Manifest {
 
 /// Reads files, directories (recursively: `*.yaml`, `*.yml`, `*.json`) and, for `-`, standard input.
 pub fn read(paths: &[PathBuf]) -> Manifests {
+    read_without(paths, &Exclusions::default())
+}
+
+/// The same, but for what directories hold that is excluded.
+pub fn read_without(paths: &[PathBuf], exclusions: &Exclusions) -> Manifests {
     let mut found = Manifests::default();
     for path in paths {
         if path.as_os_str() == STDIN {
             found.add("<stdin>", read_limited(io::stdin().lock()));
             continue;
         }
-        for file in files_under(path, &mut found.problems) {
+        for file in exclusions.files_under(path, &mut found.problems) {
             let text = File::open(&file).and_then(read_limited);
             found.add(&file.display().to_string(), text);
         }

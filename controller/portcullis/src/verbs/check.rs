@@ -1,13 +1,15 @@
 //! `portcullis check`: manifests before they are applied.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
+use super::inputs::{
+    Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects_without,
+};
 use crate::exit::Exit;
-use crate::manifests;
+use crate::manifests::{self, Exclusions};
 use crate::report::json;
 use crate::report::model::{Action, Problem, Report};
 use crate::report::table::{self, Paint};
 use crate::suite::user;
-use crate::terminal::{GlobalArgs, Tone, write_out};
+use crate::terminal::{GlobalArgs, Hinted, Tone, write_out};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use portcullis_core::Request;
@@ -22,6 +24,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   portcullis check manifests/
+  portcullis check . --exclude values.yaml --exclude templates/
   helm template web charts/web | portcullis check - --policies policies/
   portcullis check new/ --old old/ --as alice --as-group developers --strict
 
@@ -35,6 +38,9 @@ pub struct CheckArgs {
     /// Files or directories of manifests (YAML, JSON, Lists); `-` for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Leave out of directories what this matches, as in .gitignore: `values.yaml`, `templates/`; repeatable
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
     #[command(flatten)]
     judge: JudgeArgs,
     /// Who asks, for policies that look at the user
@@ -60,7 +66,13 @@ pub struct CheckArgs {
 /// If there are no policies or no objects, or standard output is broken.
 pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     one_stdin(args.paths.iter().chain(&args.judge.resources).chain(&args.old))?;
-    let mut found = read_objects(&args.paths)?;
+    let exclusions = Exclusions::new(&args.exclude).map_err(|(pattern, problem)| {
+        Hinted::new(
+            format!("`{pattern}` is no pattern of paths: {problem}"),
+            "write it as in .gitignore: `values.yaml`, `templates/`, `charts/*/crds`",
+        )
+    })?;
+    let mut found = read_objects_without(&args.paths, &exclusions)?;
     let judge = Judge::prepare(&args.judge, &found.objects)?;
     let old = OldObjects::read(&args.old, &judge.resources);
     let user = args.user.as_ref().map(|name| user(name, args.groups.clone()));

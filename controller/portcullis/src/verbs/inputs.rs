@@ -1,7 +1,7 @@
 //! What check, audit and test read: policies, and what policies may look at.
 
 use crate::excerpt::Excerpt;
-use crate::manifests::{self, Manifest, Manifests, STDIN};
+use crate::manifests::{self, Exclusions, Manifest, Manifests, STDIN};
 use crate::report::judge::judge;
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
@@ -164,7 +164,15 @@ impl Judge {
 /// If there is nothing at all: a path that holds no manifest is a mistake, not a success. An empty List is
 /// what a cluster without such objects answers.
 pub fn read_objects(paths: &[PathBuf]) -> anyhow::Result<Manifests> {
-    let found = manifests::read(paths);
+    read_objects_without(paths, &Exclusions::default())
+}
+
+/// The same, but for what directories hold that is excluded.
+///
+/// # Errors
+/// As [`read_objects`].
+pub fn read_objects_without(paths: &[PathBuf], exclusions: &Exclusions) -> anyhow::Result<Manifests> {
+    let found = manifests::read_without(paths, exclusions);
     if found.objects.is_empty() && found.problems.is_empty() && !found.empty_lists {
         let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
         return Err(Hinted::new(
