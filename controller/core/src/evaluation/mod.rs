@@ -29,14 +29,15 @@ use judge::Judge;
 use params::{Found, Param};
 use std::sync::Arc;
 
-/// Judges one policy under each of these bindings; nothing comes out where it does not match.
+/// Judges one policy, whose own constraints match so, under each of these bindings; nothing comes out where it does
+/// not match.
 pub(crate) fn judge<'a>(
     policy: &'a CompiledPolicy,
+    matched: Match,
     bindings: impl Iterator<Item = &'a Arc<CompiledBinding>>,
     context: &'a Context<'a>,
     outcomes: &mut Vec<Outcome>,
 ) {
-    let matched = context.matches(policy);
     if matched == Match::No {
         return;
     }
@@ -78,7 +79,7 @@ pub(crate) fn explain<'a>(
 ) -> Vec<(Outcome, Vec<Explanation>)> {
     let excepted = context.excepted(policy);
     let mut outcomes = Vec::new();
-    judge(policy, bindings.iter(), context, &mut outcomes);
+    judge(policy, context.matches(policy), bindings.iter(), context, &mut outcomes);
     let mut explained = Vec::new();
     for outcome in outcomes {
         let is_judged = match &outcome.verdict {

@@ -116,7 +116,8 @@ impl MatchResources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{LabelSelector, Requirement, SelectorOperator};
+    use crate::document::{LabelSelector, MatchPods, Matching, Requirement, Scope, SelectorOperator};
+    use crate::matching::Matcher;
     use crate::matching::resources::tests::request;
     use crate::matching::rules::tests::rule;
     use serde_json::{Value as Json, json};
@@ -317,6 +318,36 @@ mod tests {
                 (Match::Undecidable(_), None) => {}
                 (result, expect) => assert_eq!(Some(result), expect.map(Match::from), "{rules}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_matches_every_request_is_known_ahead() {
+        let request = request("/v1/pods CREATE");
+        let check = |change: fn(&mut MatchResources), expect: bool| {
+            let mut constraints =
+                MatchResources { resource_rules: vec![rule("\"\" v1 pods *")], ..MatchResources::default() };
+            change(&mut constraints);
+            let matcher = Matcher::new(&Matching::Constraints(constraints));
+            assert_eq!(matcher.matches_every(&Target::converted(&request)), expect);
+            if expect {
+                assert_eq!(matcher.matches(&request, &facts(false)), Match::Yes);
+            }
+        };
+        check(|_| {}, true);
+        check(|all| all.resource_rules.insert(0, rule("apps v1 * *")), true);
+        check(|all| all.resource_rules = vec![rule("\"\" v1 pods UPDATE")], false);
+        check(|all| all.resource_rules.clear(), false);
+        check(|all| all.resource_rules[0].resource_names = vec!["web".to_owned()], false);
+        check(|all| all.resource_rules[0].scope = Scope::Namespaced, false);
+        check(|all| all.exclude_resource_rules = vec![rule("apps v1 * *")], false);
+        check(|all| all.namespace_selector = selector("env"), false);
+        check(|all| all.object_selector = selector("!env"), false);
+        check(|all| all.exact = true, false);
+        for (text, expect) in [("", true), ("app", false)] {
+            let pods = MatchPods { pod_selector: selector(text), ..MatchPods::default() };
+            let matcher = Matcher::new(&Matching::Pods(pods));
+            assert_eq!(matcher.matches_every(&Target::converted(&request)), expect, "{text}");
         }
     }
 

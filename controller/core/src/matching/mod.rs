@@ -19,6 +19,7 @@ pub(crate) use selector::label;
 use crate::document::{LabelSelector, MatchResources, Matching, ResourceRule};
 use crate::facts::Facts;
 use crate::request::Request;
+use rules::Target;
 
 /// Whether a request is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,22 @@ impl Matcher {
     /// The rules by which a [`RuleIndex`] finds this policy.
     pub fn rules(&self) -> &[ResourceRule] {
         &self.constraints.resource_rules
+    }
+
+    /// Whether the policy concerns every request for a known resource, whatever the object is like.
+    pub(crate) fn matches_every(&self, converted: &Target<'_>) -> bool {
+        let MatchResources {
+            namespace_selector,
+            object_selector,
+            resource_rules,
+            exclude_resource_rules,
+            exact,
+        } = &self.constraints;
+        let selectors = [&self.pod_selector, namespace_selector, object_selector];
+        selectors.into_iter().all(LabelSelector::is_empty)
+            && exclude_resource_rules.is_empty()
+            && !exact
+            && resource_rules.iter().any(|rule| rule.matches_every(converted))
     }
 
     /// Whether the policy concerns the request. A policy without rules concerns none.

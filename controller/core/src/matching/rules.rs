@@ -115,6 +115,11 @@ impl ResourceRule {
         }
     }
 
+    /// Whether this rule covers whatever has the target's resource, by any name and in any namespace.
+    pub(super) fn matches_every(&self, target: &Target<'_>) -> bool {
+        self.scope == Scope::All && self.resource_names.is_empty() && self.matches(target) == Match::Yes
+    }
+
     /// An empty name, as with `generateName`, is in no list.
     fn names(&self, name: &str) -> bool {
         self.resource_names.is_empty()

@@ -11,12 +11,12 @@ use crate::evaluation::explain::{Explanation, Observed};
 use crate::evaluation::{self, Context};
 use crate::exception::Exception;
 use crate::facts::{Facts, ParamReference};
-use crate::matching::{RuleIndex, is_excluded};
+use crate::matching::{Match, RuleIndex, is_excluded};
 use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
-use plan::Plans;
+use plan::{Candidate, Plans};
 use portcullis_cel::Authorizer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -141,7 +141,12 @@ impl PolicySet {
         self.plans.get(sort, || {
             let candidates = sort.candidates(&self.index);
             let needs = self.needs_of(&sort.group_version_kind(), sort.operation, &candidates);
-            Plan::new(sort, candidates, needs)
+            let converted = sort.converted();
+            let always = |id: usize| {
+                self.policies.get(id).is_some_and(|bound| bound.policy.matcher.matches_every(&converted))
+            };
+            let candidates = candidates.into_iter().map(|id| Candidate { id, always: always(id) });
+            Plan::new(sort, candidates.collect(), needs)
         })
     }
 
@@ -191,15 +196,17 @@ impl PolicySet {
         let context = Context::new(request, facts, answers, &self.exceptions, now);
         let plan = Sort::of(request).map(|sort| self.plan(sort));
         let unplanned = if plan.is_none() { self.index.candidates(request) } else { Vec::new() };
+        let unplanned: Vec<_> = unplanned.into_iter().map(|id| Candidate { id, always: false }).collect();
         let candidates = plan.as_ref().map_or(&unplanned, |plan| &plan.candidates);
         let mut outcomes = Vec::with_capacity(candidates.len());
-        for &id in candidates {
+        for &Candidate { id, always } in candidates {
             let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
             let asked = |binding: &&Arc<CompiledBinding>| match pairs {
                 Pairs::All => true,
                 Pairs::Of(class) => binding.class(policy.failure_policy) == class,
             };
-            evaluation::judge(policy, bindings.iter().filter(asked), &context, &mut outcomes);
+            let matched = if always { Match::Yes } else { context.matches(policy) };
+            evaluation::judge(policy, matched, bindings.iter().filter(asked), &context, &mut outcomes);
         }
         Decision { outcomes, unanswered: context.unanswered() }
     }

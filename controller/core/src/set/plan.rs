@@ -39,7 +39,7 @@ pub struct Sort<'a> {
 #[derive(Debug)]
 pub struct Plan {
     key: [Box<str>; 12],
-    pub(super) candidates: Vec<usize>,
+    pub(super) candidates: Vec<Candidate>,
     /// What may be read.
     pub needs: Needs,
     /// What is decoded of `object`.
@@ -48,6 +48,14 @@ pub struct Plan {
     pub old_object: Selection,
     /// What is decoded of `options`.
     pub options: Selection,
+}
+
+/// A policy whose rules may match.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    pub(super) id: usize,
+    /// Whether it matches every request of the sort.
+    pub(super) always: bool,
 }
 
 /// The plans of a set, by the hash of their sort.
@@ -115,8 +123,12 @@ impl<'a> Sort<'a> {
         }
     }
 
+    pub(super) fn converted(self) -> Target<'a> {
+        self.target(self.resource, self.sub_resource)
+    }
+
     pub(super) fn candidates(self, index: &RuleIndex) -> Vec<usize> {
-        let converted = self.target(self.resource, self.sub_resource);
+        let converted = self.converted();
         let original =
             self.original_resource.map(|original| self.target(original, self.original_sub_resource));
         index.candidates_of(&converted, original.as_ref())
@@ -146,7 +158,7 @@ impl Plans {
 }
 
 impl Plan {
-    pub(super) fn new(sort: Sort<'_>, candidates: Vec<usize>, needs: Needs) -> Self {
+    pub(super) fn new(sort: Sort<'_>, candidates: Vec<Candidate>, needs: Needs) -> Self {
         Self {
             key: sort.key().map(Box::from),
             candidates,
