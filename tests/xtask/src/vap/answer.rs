@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) message: String,
     /// As the requester gets them.
     pub(crate) warnings: Vec<String>,
+    /// Those that the requester does not get, since they hold control characters, with a blank for each of these.
+    pub(crate) unsent: Vec<String>,
     /// By keys with a `.` where the API server has a `/`.
     pub(crate) annotations: BTreeMap<String, Json>,
     /// Why a side could not answer at all.
@@ -60,11 +62,10 @@ impl Answer {
         let length =
             |warnings: &[&str]| warnings.iter().map(|warning| warning.chars().count()).sum::<usize>();
         if length(&warnings) <= MAX_WARNINGS {
-            self.warnings = warnings
-                .iter()
-                .filter(|warning| sent(warning))
-                .map(|warning| (*warning).to_owned())
-                .collect();
+            let (sent, unsent): (Vec<&str>, Vec<&str>) =
+                warnings.into_iter().partition(|warning| sent(warning));
+            self.warnings = sent.into_iter().map(str::to_owned).collect();
+            self.unsent = unsent.into_iter().map(|warning| warning.replace(char::is_control, " ")).collect();
             return;
         }
         let mut written = 0;

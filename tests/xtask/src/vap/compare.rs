@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Difference {
     /// The number of the case in its run.
     pub(crate) case: usize,
-    /// `verdict`, `code`, `reason`, `cause`, `message`, `warnings` or `annotation KEY`.
+    /// `verdict`, `code`, `reason`, `cause`, `message`, `warnings`, `unsent warnings` or `annotation KEY`.
     pub(crate) field: String,
     pub(crate) ours: String,
     pub(crate) theirs: String,
@@ -41,7 +41,12 @@ pub(crate) fn compare(ours: &Answer, theirs: &Answer) -> Vec<(String, String, St
     if !begins || !theirs.message.ends_with(&theirs.cause) {
         check("message", ours.message.clone(), theirs.message.clone());
     }
-    check("warnings", ours.warnings.join("\n"), theirs.warnings.join("\n"));
+    let sent = |warning: &&String| !theirs.unsent.contains(warning);
+    let field = match ours.warnings.iter().filter(sent).eq(&theirs.warnings) {
+        true => "unsent warnings",
+        false => "warnings",
+    };
+    check(field, ours.warnings.join("\n"), theirs.warnings.join("\n"));
     let keys: BTreeSet<&String> = ours.annotations.keys().chain(theirs.annotations.keys()).collect();
     for key in keys {
         let text = |answer: &Answer| answer.annotations.get(key).map(ToString::to_string).unwrap_or_default();

@@ -40,19 +40,19 @@ impl Entries {
         Ok(Self(entries.collect::<Result<_>>()?))
     }
 
-    /// Returns the differences that no entry explains, and the reasons of entries that explain nothing.
-    pub(crate) fn sift(&self, differences: Vec<Difference>) -> (Vec<Difference>, Vec<&str>) {
-        let mut used = vec![false; self.0.len()];
+    /// Returns the differences that no entry explains, and for the reason of each entry how many it explains.
+    pub(crate) fn sift(&self, differences: Vec<Difference>) -> (Vec<Difference>, Vec<(usize, &str)>) {
+        let mut used = vec![0; self.0.len()];
         let unexplained = differences.into_iter().filter(|difference| {
             let found = self.0.iter().position(|entry| entry.explains(difference));
             if let Some(used) = found.and_then(|index| used.get_mut(index)) {
-                *used = true;
+                *used += 1;
             }
             found.is_none()
         });
         let unexplained = unexplained.collect();
-        let unused = self.0.iter().zip(&used).filter(|(_, used)| !**used);
-        (unexplained, unused.map(|(entry, _)| entry.because.as_str()).collect())
+        let reasons = self.0.iter().map(|entry| entry.because.as_str());
+        (unexplained, used.into_iter().zip(reasons).collect())
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) const FEATURES: &[Feature] = &[
     feature("kind.custom-cluster", 4, &[]),
     feature("kind.secret", 4, &[]),
     feature("kind.never-evaluated", 2, &[]),
-    feature("kind.kept-out", 2, &[]),
+    feature("kind.kept-out", 2, &["match.wildcards"]),
     feature("operation.create", 55, &[]),
     feature("operation.update", 25, &[]),
     feature("operation.delete", 12, &[]),
@@ -148,6 +148,7 @@ pub(super) const FEATURES: &[Feature] = &[
     feature("cost.expression", 0, &[]),
     feature("cost.binding", 0, &[]),
     feature("cost.message", 0, &[]),
+    feature("cost.request", 0, &[]),
     feature("cost.annotation", 0, &["annotations"]),
     // What no API server lets in today, and one may still hold.
     feature("broken.validation", 0, &[]),

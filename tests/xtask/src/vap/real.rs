@@ -122,7 +122,9 @@ fn cases(objects: &[Json], policies: &[Json], bindings: &[Json]) -> Result<Vec<J
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let kind = object["kind"].as_str().unwrap_or_default();
         let Some(resource) = resources.find(group, kind) else { continue };
-        if group == "coordination.k8s.io" || kind == "Node" || kind == "Event" {
+        let is_kept_out =
+            group == "coordination.k8s.io" || ["Node", "Event", "CertificateSigningRequest"].contains(&kind);
+        if is_kept_out {
             continue;
         }
         let (mut object, name) = (object.clone(), object["metadata"]["name"].clone());

@@ -130,6 +130,8 @@ pub(super) const CONFIG: &[&str] = &[
 pub(super) const SECRET: &[&str] = &[
     "object.type == 'Opaque'",
     "object.data.password != 'aHVudGVyMg=='",
+    "object.data.none != 'aHVudGVyMg=='",
+    "int(object.data.user) > 0",
     "size(object.data) > 1 && 'user' in object.data",
     "!has(object.stringData)",
 ];

@@ -118,7 +118,7 @@ fn rule(dice: &mut Dice<'_>, request: &Request) -> Json {
             3 => vec!["*/*".to_owned()],
             _ => vec![own],
         }
-    } else if wildcards && dice.percent(30) {
+    } else if wildcards && (subject.feature == "kind.kept-out" || dice.percent(30)) {
         vec!["*".to_owned()]
     } else {
         vec![own]

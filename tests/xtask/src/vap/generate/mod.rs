@@ -39,11 +39,21 @@ fn case(random: &mut Random, number: usize) -> Case {
     let count = if dice.happens("policies.several") { dice.between(2, 3) } else { 1 };
     for at in 0..count {
         let name = format!("policy-{at}");
-        let (policy, params) = policy::policy(&mut dice, &name, &request);
+        let (mut policy, params) = policy::policy(&mut dice, &name, &request);
+        let spends = at == 0 && dice.happens("cost.request");
+        if spends {
+            policy::spend(&mut policy);
+        }
         policies.push(policy);
         let several = dice.happens("bindings.several");
-        for number in 0..if several { dice.between(2, 3) } else { 1 } {
-            bindings.push(binding(&mut dice, &format!("binding-{at}-{number}"), &name, params, &request));
+        for number in 0..if spends {
+            12
+        } else if several {
+            dice.between(2, 3)
+        } else {
+            1
+        } {
+            bindings.push(binding(&mut dice, &format!("binding-{at}-{number:02}"), &name, params, &request));
         }
     }
     if dice.happens("policies.unbound") {
@@ -56,7 +66,8 @@ fn case(random: &mut Random, number: usize) -> Case {
         "params": world::params(),
         "namespaces": world::namespaces(),
         "request": request.json,
-        "untyped": dice.happens("request.untyped"),
+        // What has no metadata is always of a Go type.
+        "untyped": request.json["operation"] != "CONNECT" && dice.happens("request.untyped"),
     });
     if let Some(version) = request.converted_to {
         let widgets = json!({

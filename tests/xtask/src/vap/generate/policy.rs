@@ -49,6 +49,13 @@ pub(super) fn policy(dice: &mut Dice<'_>, name: &str, request: &Request) -> (Jso
     (policy, params)
 }
 
+/// Has a policy cost nearly all that a binding may.
+pub(super) fn spend(policy: &mut Json) {
+    if let Some(validations) = policy["spec"]["validations"].as_array_mut() {
+        validations.extend((0..11).map(|_| json!({"expression": format!("!{COSTLY}")})));
+    }
+}
+
 fn param_kind(dice: &mut Dice<'_>) -> ParamKind {
     match dice.one_of(&[
         "params.config-map",
@@ -141,8 +148,8 @@ fn variables(dice: &mut Dice<'_>, scope: &mut Scope) -> Vec<Json> {
     }
     if dice.happens("broken.variable") {
         made.push(json!({"name": "broken", "expression": "object.spec +"}));
-        if dice.percent(50) {
-            usable.push(Variable { name: "broken".to_owned(), kind: VariableKind::Unknown });
+        if dice.must("broken.variable") {
+            usable = vec![Variable { name: "broken".to_owned(), kind: VariableKind::Unknown }];
         }
     }
     if dice.happens("variables.unused-failing") {

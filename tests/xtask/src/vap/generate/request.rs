@@ -86,12 +86,17 @@ pub(super) fn request(dice: &mut Dice<'_>) -> Request {
         "dryRun": dice.happens("request.dry-run"),
     });
     let mut object = object(dice, subject, &name, &namespace);
-    for feature in
-        ["cost.expression", "cost.binding", "cost.message", "cost.annotation", "conditions.exhausted"]
-    {
+    for feature in [
+        "cost.expression",
+        "cost.binding",
+        "cost.message",
+        "cost.annotation",
+        "cost.request",
+        "conditions.exhausted",
+        "variables.costly",
+    ] {
         costly(dice.must(feature), &mut object);
     }
-    costly(dice.must("variables.costly"), &mut object);
     place(dice, &mut json, object, operation, subject);
     as_sub_resource(&mut json, sub_resource, &name, &namespace);
     let converted_to = convert(dice, subject, &mut json);
