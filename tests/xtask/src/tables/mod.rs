@@ -1,6 +1,9 @@
-//! `cargo xtask tables`: the expressions of Kubernetes' own tests, on our engine and on the API server's.
+//! `cargo xtask tables`: the expressions of Kubernetes' own tests, on our engine and on the API server's; and what its
+//! tests of matching, matchConditions and validations decide.
 
 mod record;
+mod replay;
+mod verdicts;
 
 use crate::celgo::ours::Engine;
 use crate::celgo::value::normal;
@@ -12,6 +15,7 @@ use crate::workspace;
 use anyhow::{Context, Result};
 use record::Recorded;
 use regex::Regex;
+use replay::{Replayed, replay};
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +34,8 @@ const REPEATS: u32 = 3;
 /// The tests of k8s.io/apiserver and k8s.io/apiextensions-apiserver run unmodified on a copy of cel-go that records
 /// what they compile and evaluate. Each expression is then asked of our engine and of the API server's environment
 /// of the same version. What differs fails unless tests/tables/explained.json says why, and so does an expression
-/// that cannot be asked again unless tests/tables/left-out.json does. It needs Go.
+/// that cannot be asked again unless tests/tables/left-out.json does. What the tests of matching, matchConditions and
+/// validations decide is asked of our policies in the same way. It needs Go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only tests whose `package name` contains this
@@ -60,7 +65,7 @@ fn contest(args: &Args) -> Result<Tally> {
     let mut seen = BTreeSet::new();
     for recorded in &recorded {
         if let Some(lost) = recorded.record["lost"].as_str() {
-            omissions.count(recorded, lost);
+            omissions.count(&recorded.test, lost, &expression_of(recorded));
         } else if seen.insert(recorded.record.to_string()) {
             asked.push((recorded, question(recorded, &mut scopes)?));
         }
@@ -74,7 +79,8 @@ fn contest(args: &Args) -> Result<Tally> {
     let mut differences = Vec::new();
     for ((recorded, question), answer) in asked.iter().zip(&answers) {
         if !agrees(&recorded.record, &answer.verdict) {
-            omissions.count(recorded, &format!("otherwise in the API server: {}", answer.verdict));
+            let reason = format!("otherwise in the API server: {}", answer.verdict);
+            omissions.count(&recorded.test, &reason, &expression_of(recorded));
             continue;
         }
         let (package, name) = recorded.test.split_once(' ').unwrap_or((&recorded.test, ""));
@@ -86,6 +92,7 @@ fn contest(args: &Args) -> Result<Tally> {
     for (package, (names, expressions)) in &tests {
         println!("{package}: {expressions} expressions of {} tests", names.len());
     }
+    let decided = decide(args, &mut omissions)?;
     let (differences, _) = Entries::read(explained::FILE)?.sift(differences);
     let explained = Entries::read(EXPLAINED)?;
     let (unexplained, unused) = explained.sift(differences);
@@ -99,7 +106,43 @@ fn contest(args: &Args) -> Result<Tally> {
     let missing = omissions.report(args.examples, whole);
     println!("{} unexplained differences in {} expressions", unexplained.len(), asked.len());
     let failed = unexplained.len() + unused.len() + missing;
-    Ok(Tally { passed: asked.len().saturating_sub(unexplained.len()), failed })
+    Ok(Tally { passed: asked.len().saturating_sub(unexplained.len()) + decided, failed })
+}
+
+/// Asks our policies what the tests of the API server's decisions ask, and returns how often ours decide alike.
+fn decide(args: &Args, omissions: &mut Omissions) -> Result<usize> {
+    let mut tests: BTreeMap<&str, (BTreeSet<&str>, usize)> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let all = verdicts::all()?;
+    for decided in all.iter().filter(|decided| decided.test.contains(&args.filter)) {
+        if !seen.insert(decided.record.to_string()) {
+            continue;
+        }
+        match replay(decided) {
+            Replayed::Said { ours, theirs } if ours == theirs => {
+                let (package, name) = decided.test.split_once(' ').unwrap_or((&decided.test, ""));
+                let driven = tests.entry(package).or_default();
+                driven.0.insert(name);
+                driven.1 += 1;
+            }
+            Replayed::Said { ours, theirs } => {
+                omissions.count(
+                    &decided.test,
+                    &format!("`{ours}`, not `{theirs}`"),
+                    &decided.record.to_string(),
+                );
+            }
+            Replayed::Lost(reason) => omissions.count(&decided.test, &reason, &decided.record.to_string()),
+        }
+    }
+    for (package, (names, decisions)) in &tests {
+        println!("{package}: {decisions} decisions of {} tests", names.len());
+    }
+    Ok(tests.values().map(|(_, decisions)| decisions).sum())
+}
+
+fn expression_of(recorded: &Recorded) -> String {
+    recorded.record["expression"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Asks once more what the API server refuses for literals of several types: some tests allow them.
@@ -192,16 +235,13 @@ impl Omissions {
         })
     }
 
-    fn count(&mut self, recorded: &Recorded, reason: &str) {
-        let fits =
-            |entry: &&mut Omission| entry.test.is_match(&recorded.test) && entry.reason.is_match(reason);
+    fn count(&mut self, test: &str, reason: &str, asked: &str) {
+        let fits = |entry: &&mut Omission| entry.test.is_match(test) && entry.reason.is_match(reason);
         if let Some(entry) = self.entries.iter_mut().find(fits) {
             entry.used += 1;
             return;
         }
-        let expression = recorded.record["expression"].as_str().unwrap_or_default();
-        let shown = format!("{}: {expression}", recorded.test);
-        self.unexplained.entry(reason.to_owned()).or_default().push(shown);
+        self.unexplained.entry(reason.to_owned()).or_default().push(format!("{test}: {asked}"));
     }
 
     /// Prints what is left out, and returns how much of that is not explained, unused entries included.

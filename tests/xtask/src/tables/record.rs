@@ -64,7 +64,9 @@ pub(super) fn all() -> Result<Vec<Recorded>> {
             .output()
             .context("cannot run go test")?;
         let before = recorded.len();
-        read(&String::from_utf8_lossy(&output.stdout), &mut recorded)?;
+        read(&String::from_utf8_lossy(&output.stdout), MARKER, |test, record| {
+            recorded.push(Recorded { test, record });
+        })?;
         if recorded.len() == before {
             bail!("the tests of {module} do not run: {}", reasons(&output));
         }
@@ -73,7 +75,7 @@ pub(super) fn all() -> Result<Vec<Recorded>> {
 }
 
 /// What go test says of a package that does not build.
-fn reasons(output: &Output) -> String {
+pub(super) fn reasons(output: &Output) -> String {
     let events = String::from_utf8_lossy(&output.stdout);
     let events = events.lines().filter_map(|event| serde_json::from_str::<Json>(event).ok());
     let built = events.filter(|event| event["Action"] == "build-output");
@@ -125,8 +127,8 @@ fn copy_sources(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Reads the events of `go test -json`, which gives a long line in several.
-fn read(events: &str, recorded: &mut Vec<Recorded>) -> Result<()> {
+/// Reads the records out of the events of `go test -json`, which gives a long line in several.
+pub(super) fn read(events: &str, marker: &str, mut take: impl FnMut(String, Json)) -> Result<()> {
     let mut lines: BTreeMap<String, String> = BTreeMap::new();
     for event in events.lines() {
         let event: Json = serde_json::from_str(event).with_context(|| format!("not an event: {event}"))?;
@@ -139,10 +141,10 @@ fn read(events: &str, recorded: &mut Vec<Recorded>) -> Result<()> {
             continue;
         }
         let line = std::mem::take(line);
-        if let Some(record) = line.strip_prefix(MARKER) {
+        if let Some(record) = line.strip_prefix(marker) {
             let record = serde_json::from_str(record).with_context(|| format!("not a record: {record}"))?;
             let test = event["Test"].as_str().unwrap_or_default();
-            recorded.push(Recorded { test: format!("{package} {test}"), record });
+            take(format!("{package} {test}"), record);
         }
     }
     Ok(())
