@@ -5,6 +5,7 @@
 //! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
 //! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate.
 
+mod answers;
 mod certificates;
 mod connect;
 pub(crate) mod control;
@@ -16,13 +17,22 @@ mod source;
 mod webhooks;
 mod worker;
 
+pub(crate) use answers::{Outside, Question};
 pub use certificates::CertificateSecret;
 pub use connect::{Cluster, Options};
 pub use control::Upkeep;
 pub use source::ClusterSource;
 pub use webhooks::Target;
 
+use portcullis_core::tree::Tree;
 use std::error::Error;
+
+/// A whole object, without what nobody reads.
+fn whole<K: kube::ResourceExt + serde::Serialize>(mut object: K) -> Tree {
+    object.managed_fields_mut().clear();
+    // Kubernetes' own types, and what came as JSON, have no keys that JSON could not have.
+    serde_json::to_value(object).unwrap_or_default().into()
+}
 
 /// An error with its causes, in one line that says nothing twice.
 fn describe(error: &dyn Error) -> String {

@@ -2,15 +2,15 @@
 //!
 //! Each asks for no more than its reference means, so that it needs no more rights than that.
 
-use super::describe;
 use super::follow::{config, follow_until};
 use super::mirror::Mirror;
+use super::{describe, whole};
 use kube::api::DynamicObject;
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::error::DiscoveryError;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use portcullis_core::tree::Tree;
 use portcullis_core::{Facts, ParamReference};
 use std::time::Duration;
@@ -173,12 +173,6 @@ fn give_type(event: &mut Event<DynamicObject>, resource: &ApiResource) {
         types.api_version.clone_from(&resource.api_version);
         types.kind.clone_from(&resource.kind);
     }
-}
-
-fn whole(mut object: DynamicObject) -> Tree {
-    object.managed_fields_mut().clear();
-    // It came as JSON.
-    serde_json::to_value(object).unwrap_or_default().into()
 }
 
 fn named(reference: &ParamReference) -> String {

@@ -4,10 +4,11 @@ use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
 use super::params::{Found, Params, follow_params};
+use super::whole;
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use portcullis_core::document::{Manifest, POLICY_LABEL, read_live_config_map};
 use portcullis_core::set::Sources;
 use portcullis_core::tree::Tree;
@@ -178,11 +179,4 @@ fn policy(config_map: ConfigMap) -> Manifest {
     let label = config_map.labels().get(POLICY_LABEL).cloned().unwrap_or_default();
     let has_modules = config_map.binary_data.is_some_and(|modules| !modules.is_empty());
     read_live_config_map(&namespace, &name, &label, config_map.data.unwrap_or_default(), has_modules)
-}
-
-/// A whole object, without what nobody reads.
-fn whole<K: Resource + serde::Serialize>(mut object: K) -> Tree {
-    object.managed_fields_mut().clear();
-    // Kubernetes' own types have no keys that JSON could not have.
-    serde_json::to_value(object).unwrap_or_default().into()
 }

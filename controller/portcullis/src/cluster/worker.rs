@@ -5,7 +5,7 @@ use std::future::Future;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// The running thread. It ends when this is dropped, and all that runs on it.
 #[derive(Debug)]
@@ -46,6 +46,14 @@ impl Worker {
             let _ = send.send(future.await);
         });
         done.recv().context("the cluster's thread has ended")
+    }
+
+    /// Runs something to its end, which may be awaited anywhere.
+    pub(super) fn call<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.handle.spawn(future)
     }
 
     /// Runs something for as long as the thread does, unless it is aborted.

@@ -3,10 +3,12 @@
 use super::body::{self, Arrived, Cut};
 use super::handover::Busy;
 use super::outline::Excess;
+use super::pending::Pending;
 use super::review::{Reply, Review, Undecided, status_json};
 use super::{deadline, outline};
+use crate::cluster::Outside;
 use crate::entry::Entry;
-use crate::live::{Generation, Live};
+use crate::live::Live;
 use crate::metrics::{Metrics, Outcome};
 use axum::Router;
 use axum::body::Body;
@@ -53,6 +55,8 @@ pub(super) struct Gate {
     pub(super) audit_only: bool,
     /// Beyond so many requests that are being decided, others are answered by class.
     pub(super) max_requests: usize,
+    /// Whom to ask what only a cluster can tell, if there is one.
+    pub(super) outside: Option<Arc<Outside>>,
     /// Requests whose bodies are there and whose answers are not.
     pub(super) requests: AtomicUsize,
     pub(super) bodies: body::Together,
@@ -65,6 +69,19 @@ struct Answered {
     json: Vec<u8>,
     outcome: Outcome,
     judging: Option<Duration>,
+}
+
+/// How far a request has come.
+enum Step {
+    Answered(Answered),
+    /// Somebody else has to be asked first.
+    Asked(Box<Pending>),
+}
+
+impl From<Answered> for Step {
+    fn from(answered: Answered) -> Self {
+        Self::Answered(answered)
+    }
 }
 
 /// The paths that are served.
@@ -105,7 +122,7 @@ impl Gate {
             } else if arrived.cut.is_none() && !place.within_limit {
                 arrived.cut = Some(Cut::Shed);
             }
-            self.answer_body(entry, &mut arrived)
+            self.answer_body(entry, &mut arrived, deadline).await
         } else {
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")
         };
@@ -123,11 +140,23 @@ impl Gate {
         respond(status, status_json(status.as_u16(), reason, message))
     }
 
-    fn answer_body(&self, entry: Entry, arrived: &mut Arrived<'_>) -> Answered {
+    async fn answer_body(&self, entry: Entry, arrived: &mut Arrived<'_>, deadline: Instant) -> Answered {
         let bytes = arrived.bytes.as_slice();
         match arrived.cut {
             None => match String::from_utf8(std::mem::take(&mut arrived.bytes)).map(Arc::new) {
-                Ok(body) => self.guarded(entry, body.as_bytes(), || self.judge(entry, &body)),
+                Ok(body) => {
+                    let mut step = self.guarded(entry, body.as_bytes(), || self.judge(entry, &body));
+                    loop {
+                        match step {
+                            Step::Answered(answered) => return answered,
+                            Step::Asked(pending) => {
+                                let pending = pending.learn(deadline).await;
+                                let decide = || self.decide(entry, pending);
+                                step = self.guarded(entry, body.as_bytes(), decide);
+                            }
+                        }
+                    }
+                }
                 Err(_) => refusal(StatusCode::BAD_REQUEST, "the body is not JSON: it is not UTF-8"),
             },
             Some(Cut::TooLarge) => over_limit(bytes, "the review is larger than 32 MiB"),
@@ -138,55 +167,65 @@ impl Gate {
     }
 
     /// Judges, and answers by class if that panics: a defect of ours must not become a bare 500.
-    fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Answered) -> Answered {
+    fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Step) -> Step {
         let begin = Instant::now();
         let result = self.busy.during(|| catch_unwind(AssertUnwindSafe(judge)));
-        let mut answered = result.unwrap_or_else(|_| {
+        let mut step = result.unwrap_or_else(|_| {
             self.metrics.panics.inc();
             tracing::error!(path = entry.path(), uid = outline::uid(body), "a decision panicked");
-            by_class(entry, body, &PANICKED, Outcome::Failed)
+            by_class(entry, body, &PANICKED, Outcome::Failed).into()
         });
-        answered.judging = Some(begin.elapsed());
-        answered
+        if let Step::Answered(answered) = &mut step {
+            answered.judging = Some(begin.elapsed());
+        }
+        step
     }
 
-    fn judge(&self, entry: Entry, text: &Arc<String>) -> Answered {
+    fn judge(&self, entry: Entry, text: &Arc<String>) -> Step {
         let body = text.as_bytes();
         match outline::excess(body, MAX_DEPTH, MAX_MEMORY) {
             None => {}
-            Some(Excess::Depth) => return over_limit(body, "the review nests more than 1,000 levels deep"),
-            Some(Excess::Memory) => return over_limit(body, "the review has too many values"),
+            Some(Excess::Depth) => {
+                return over_limit(body, "the review nests more than 1,000 levels deep").into();
+            }
+            Some(Excess::Memory) => return over_limit(body, "the review has too many values").into(),
         }
         let generation = self.live.current();
         let plan_of = |sort: Sort<'_>| Some(generation.as_ref()?.set.plan(sort));
         let review = match Review::read(text, &plan_of) {
             Ok(review) => review,
-            Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()).into(),
         };
         if lists_too_much(&review.request) {
-            return over_limit(body, "the Pod lists more than 50,000 containers and volumes");
+            return over_limit(body, "the Pod lists more than 50,000 containers and volumes").into();
         }
         match generation.as_ref() {
-            None => by_class(entry, body, &NOT_READY, Outcome::Failed),
-            Some(generation) => self.decide(entry, &review, generation),
+            None => by_class(entry, body, &NOT_READY, Outcome::Failed).into(),
+            Some(generation) => self.decide(entry, Pending::new(review, Arc::clone(generation))),
         }
     }
 
-    fn decide(&self, entry: Entry, review: &Review, generation: &Generation) -> Answered {
+    fn decide(&self, entry: Entry, pending: Pending) -> Step {
         let begin = Instant::now();
-        let Review { uid, request } = review;
+        let Review { uid, request } = &pending.review;
         if is_excluded(request, &self.controller_namespace) {
             let json = Reply::Excluded.to_json(uid);
-            return Answered { status: StatusCode::OK, json, outcome: Outcome::Excluded, judging: None };
+            let outcome = Outcome::Excluded;
+            return Answered { status: StatusCode::OK, json, outcome, judging: None }.into();
         }
-        let now = jiff::Timestamp::now();
-        let decision = generation.set.decide(entry.pairs(), request, &generation.facts, now);
+        let decision = pending.decide(entry.pairs());
+        if let Some(outside) = &self.outside
+            && let Some(question) = pending.question(&decision)
+        {
+            return Step::Asked(Box::new(pending.asking(outside, question)));
+        }
+        let Pending { review, generation, .. } = &pending;
         generation.verdicts.count(&decision);
         let answer = enforce(&decision, Door::Admission, self.audit_only);
         log(entry, review, &decision, &answer, begin.elapsed());
         let reply = Reply::Decided { answer: &answer, request };
         let outcome = if answer.allowed { Outcome::Allowed } else { Outcome::Denied };
-        Answered { status: StatusCode::OK, json: reply.to_json(uid), outcome, judging: None }
+        Answered { status: StatusCode::OK, json: reply.to_json(uid), outcome, judging: None }.into()
     }
 }
 
@@ -340,6 +379,7 @@ mod tests {
             controller_namespace: "portcullis".to_owned(),
             audit_only: false,
             max_requests: 1,
+            outside: None,
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
             busy: Arc::default(),
@@ -355,7 +395,8 @@ mod tests {
         let gate = gate();
         assert_eq!(gate.live.unready(), Some("the first policy set is not compiled yet"));
         for entry in Entry::ALL {
-            let answered = gate.judge(entry, &Arc::new(REVIEW.to_owned()));
+            let step = gate.judge(entry, &Arc::new(REVIEW.to_owned()));
+            let Step::Answered(answered) = step else { panic!("asked") };
             let review: Json = serde_json::from_slice(&answered.json).unwrap();
             assert_eq!(answered.status, StatusCode::OK);
             assert_eq!(review["response"]["uid"], "u");
@@ -367,7 +408,8 @@ mod tests {
     fn a_panic_is_answered_by_class_and_counted() {
         let gate = gate();
         for (entry, allowed) in [(Entry::Fail, false), (Entry::Ignore, true)] {
-            let answered = gate.guarded(entry, REVIEW.as_bytes(), || panic!("a defect"));
+            let step = gate.guarded(entry, REVIEW.as_bytes(), || panic!("a defect"));
+            let Step::Answered(answered) = step else { panic!("asked") };
             let review: Json = serde_json::from_slice(&answered.json).unwrap();
             assert_eq!(review["response"]["allowed"], allowed);
             assert_eq!((answered.status, answered.outcome), (StatusCode::OK, Outcome::Failed));

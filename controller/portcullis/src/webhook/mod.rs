@@ -13,10 +13,11 @@ mod listener;
 mod load;
 mod memory;
 mod outline;
+mod pending;
 pub mod review;
 pub(crate) mod tls;
 
-use crate::cluster::{Cluster, ClusterSource, Options, Upkeep, control};
+use crate::cluster::{Cluster, ClusterSource, Options, Outside, Upkeep, control};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::ops;
@@ -69,8 +70,8 @@ pub enum SourceConfig {
     },
 }
 
-/// A source that is open, and how its cluster is looked after, if there is one.
-type Opened = (Box<dyn Source>, Option<(Arc<Cluster>, Upkeep)>);
+/// A source that is open, its cluster if there is one, and how that is looked after.
+type Opened = (Box<dyn Source>, Option<Arc<Cluster>>, Option<Upkeep>);
 
 impl SourceConfig {
     /// # Errors
@@ -78,12 +79,12 @@ impl SourceConfig {
     fn open(self, namespace: &str, bell: Bell) -> anyhow::Result<Opened> {
         Ok(match self {
             Self::Directories { policies, resources } => {
-                (Box::new(Directories::new(policies, resources, namespace)), None)
+                (Box::new(Directories::new(policies, resources, namespace)), None, None)
             }
             Self::Cluster { options, upkeep } => {
                 let cluster = Cluster::find(&options, namespace)?;
                 let source = Box::new(ClusterSource::watch(&cluster, bell));
-                (source, upkeep.map(|upkeep| (cluster, upkeep)))
+                (source, Some(cluster), upkeep)
             }
         })
     }
@@ -163,12 +164,12 @@ impl Server {
     pub fn start(config: Config) -> anyhow::Result<Running> {
         memory::give_back();
         let (watch, stopper) = Watch::new();
-        let (source, kept) = config.source.clone().open(&config.namespace, stopper.bell())?;
+        let (source, cluster, upkeep) = config.source.clone().open(&config.namespace, stopper.bell())?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
         let serving = Serving::new(Arc::clone(&metrics));
         let tls = serving.server_config()?;
-        let from_secret = kept.as_ref().is_some_and(|(_, upkeep)| upkeep.certificate.is_some());
+        let from_secret = upkeep.as_ref().is_some_and(|upkeep| upkeep.certificate.is_some());
         let (mut cert_dir, mut temporary, mut certificate) = (None, None, None);
         if !from_secret {
             let (directory, made) = certificate_directory(&config)?;
@@ -187,6 +188,7 @@ impl Server {
             controller_namespace: config.namespace.clone(),
             audit_only: config.audit_only,
             max_requests: config.max_requests,
+            outside: cluster.clone().map(|cluster| Arc::new(Outside::new(cluster))),
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
             busy: Arc::clone(&busy),
@@ -208,7 +210,7 @@ impl Server {
 
         let loading =
             Loader { source, certificate, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
-        let control = kept.map(|(cluster, upkeep)| {
+        let control = cluster.zip(upkeep).map(|(cluster, upkeep)| {
             let ca = cert_dir.as_ref().and_then(|dir| std::fs::read(dir.join(certificate::CA)).ok());
             let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
             control::start(&cluster, upkeep, live, serving, ca.unwrap_or_default())

@@ -77,6 +77,11 @@ impl<'a> World<'a> {
         format!("{}-portcullis", self.id)
     }
 
+    /// The label by which this test's webhook finds its namespaces.
+    pub(crate) fn label(&self) -> (&'static str, String) {
+        (LABEL, self.id.clone())
+    }
+
     /// The name of this test's webhook configuration.
     pub(crate) fn configuration(&self) -> String {
         format!("{}-portcullis", self.controller_namespace())

@@ -1,5 +1,6 @@
 //! The tests, a file for each area. A test is a function whose name says what it shows.
 
+mod answers;
 mod certificates;
 mod configuration;
 mod enforcement;
@@ -32,12 +33,28 @@ pub(super) fn all() -> Vec<Sentence> {
         configuration::all(),
         certificates::all(),
         params::all(),
+        answers::all(),
         rights::all(),
         faults::all(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// A ConfigMap with a Policy of this name and spec in the namespace of a controller.
+fn policy(world: &World<'_>, name: &str, spec: &str) -> String {
+    let spec = spec.replace('\n', "\n  ");
+    let document =
+        format!("apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n");
+    let namespace = world.controller_namespace();
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"portcullis.dev/policy": "true"}},
+        "data": {"policy.yaml": document},
+    })
+    .to_string()
 }
 
 /// A Pod with one more line in its spec.

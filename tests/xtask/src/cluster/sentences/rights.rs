@@ -15,6 +15,9 @@ fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut Worl
     let _controller = world.controller(&[])?;
     let granted = granted(world)?;
     world.apply(&world.library("isolation/no-host-access")?)?;
+    let asking = super::policy(world, "asking", super::answers::ASKING);
+    world.apply(&asking)?;
+    let shop = world.namespace("shop")?;
     // What is only done to repair has to be provoked.
     let deleted = format!("delete validatingwebhookconfiguration {}", world.configuration());
     world.kubectl(&deleted).ok()?;
@@ -23,6 +26,7 @@ fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut Worl
     world.kubectl(&format!("patch secret {SECRET} -n {namespace} --type=merge -p={patch}")).ok()?;
     let user = format!("system:serviceaccount:{}:portcullis", world.controller_namespace());
     world.eventually("every right is used", || {
+        world.kubectl(&format!("create configmap any -n {shop} --dry-run=server")).ok()?;
         let used = used(world, &user)?;
         ensure!(used == granted, "granted {granted:?}, used {used:?}");
         Ok(())
