@@ -16,6 +16,7 @@ pub(crate) fn config_map(name: &str, documents: &str) -> ConfigMap {
         file: None,
         namespace: "portcullis".to_owned(),
         name: name.to_owned(),
+        exceptions_only: false,
         data: vec![("policy.yaml".to_owned(), text)],
     }
 }

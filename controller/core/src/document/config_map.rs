@@ -2,10 +2,11 @@
 //! another.
 
 use super::fields::{Field, Fields, Problems, near_miss};
+use super::manifest::place_in;
 use super::metadata;
 use super::{
-    BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, GROUP, KUBERNETES_GROUP, Origin,
-    Place, PolicyDocument, binding, exception, policy,
+    BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, EXCEPTIONS_LABEL, GROUP,
+    KUBERNETES_GROUP, Origin, Place, PolicyDocument, binding, exception, policy,
 };
 use crate::yaml::{self, Node, Text, TextPlace};
 
@@ -95,6 +96,7 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
         .map(|(document, number)| {
             let origin = origin(number);
             match document {
+                Ok(node) if config_map.exceptions_only && !is_exception(&node) => no_exception(origin, node),
                 Ok(node) => read_document(origin, node),
                 Err(error) => {
                     let errors = vec![DocumentError::unreadable(&origin, error)];
@@ -126,6 +128,23 @@ pub(super) fn is_ours(node: &Node) -> bool {
     let text = |key| node.get(key).and_then(Node::as_str).unwrap_or_default();
     let (group, _) = crate::request::split_api_version(text("apiVersion"));
     KINDS.iter().any(|(known, _, kind, _)| *known == group && *kind == text("kind"))
+}
+
+fn is_exception(node: &Node) -> bool {
+    node.get("kind").and_then(Node::as_str) == Some("PolicyException")
+}
+
+/// A document that its ConfigMap may not hold. Nothing of it is in force, not even its failurePolicy: whoever
+/// wrote it may not write policies.
+fn no_exception(origin: Origin, node: Node) -> ReadDocument {
+    let message = format!("a ConfigMap labelled `{EXCEPTIONS_LABEL}` holds PolicyExceptions only");
+    let hint = "move it to a ConfigMap without that label".to_owned();
+    let error = DocumentError {
+        hint: Some(hint),
+        ..DocumentError::at(&origin, None, place_in(&node, "kind"), message)
+    };
+    let outcome = Outcome::Broken { errors: vec![error], salvage: None, partial: None };
+    ReadDocument { origin, identity: None, node: Some(node), outcome }
 }
 
 /// Reads one document, wherever it stands.

@@ -1,8 +1,8 @@
 //! A labelled ConfigMap as the API server hands it out: its texts have no place in any file.
 
 use super::manifest::{NO_DATA, NO_MODULES, key_problem};
-use super::{Code, ConfigMap, DocumentError, Manifest, Origin, POLICY_LABEL};
-use crate::yaml::{self, Position, Text, TextPlace};
+use super::{Code, ConfigMap, DocumentError, EXCEPTIONS_LABEL, Manifest, Origin, POLICY_LABEL};
+use crate::yaml::{self, Text, TextPlace};
 use std::collections::BTreeMap;
 
 /// Reads a ConfigMap that carries our label, whatever the label's value. `has_modules` says whether it has
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub fn read_live_config_map(
     namespace: &str,
     name: &str,
-    label: &str,
+    labels: &BTreeMap<String, String>,
     data: BTreeMap<String, String>,
     has_modules: bool,
 ) -> Manifest {
@@ -35,6 +35,7 @@ pub fn read_live_config_map(
             hint,
         });
     };
+    let label = labels.get(POLICY_LABEL).map_or("", String::as_str);
     if label != "true" {
         let hint = format!("set `{POLICY_LABEL}: \"true\"`, or remove the label");
         fail("metadata.labels", &format!("`{POLICY_LABEL}` must be `\"true\"`, found `{label}`"), Some(hint));
@@ -50,14 +51,14 @@ pub fn read_live_config_map(
         match key_problem(&key) {
             Some((message, hint)) => fail(&format!("data.{key}"), message, hint.map(str::to_owned)),
             None => {
-                let place = TextPlace::at(Position { line: 1, column: 1 });
-                texts.push((key, Text { text, place }));
+                texts.push((key, Text { text, place: TextPlace::whole() }));
             }
         }
     }
     if !texts.is_empty() {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        manifest.config_maps.push(ConfigMap { file: None, namespace, name, data: texts });
+        let exceptions_only = labels.contains_key(EXCEPTIONS_LABEL);
+        manifest.config_maps.push(ConfigMap { file: None, namespace, name, exceptions_only, data: texts });
     }
     manifest
 }
@@ -68,9 +69,10 @@ mod tests {
 
     #[test]
     fn what_would_not_be_in_force_is_said() {
+        let labels = |label: &str| BTreeMap::from([(POLICY_LABEL.to_owned(), label.to_owned())]);
         let check = |label: &str, keys: &[&str], has_modules: bool, held: &[&str], failures: &[&str]| {
             let data = keys.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect();
-            let manifest = read_live_config_map("gate", "a", label, data, has_modules);
+            let manifest = read_live_config_map("gate", "a", &labels(label), data, has_modules);
             let keys = manifest.config_maps.iter().flat_map(|it| it.data.iter().map(|(key, _)| key.as_str()));
             assert_eq!(keys.collect::<Vec<_>>(), held);
             let messages = manifest.failures.iter().map(ToString::to_string);

@@ -9,6 +9,10 @@ use crate::yaml::{self, Entry, Node, Text, TextPlace, Value, YamlError};
 /// The label that makes a ConfigMap a policy, with the value `true`.
 pub const POLICY_LABEL: &str = "portcullis.dev/policy";
 
+/// The label, whatever its value, of a policy ConfigMap that holds PolicyExceptions and nothing else: who may
+/// write those need not be allowed to write policies.
+pub const EXCEPTIONS_LABEL: &str = "portcullis.dev/exceptions";
+
 pub(super) const NO_DATA: &str = "a policy ConfigMap must have `data`";
 pub(super) const NO_MODULES: &str = "WASM modules are not supported yet";
 
@@ -21,6 +25,8 @@ pub struct ConfigMap {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Whether it may hold PolicyExceptions only: it carries [`EXCEPTIONS_LABEL`].
+    pub exceptions_only: bool,
     /// `data`: key and text, sorted by key.
     pub data: Vec<(String, Text)>,
 }
@@ -143,7 +149,10 @@ impl Reading<'_> {
         let labels = metadata.and_then(|metadata| metadata.get("labels"));
         match labels.and_then(|labels| labels.get(POLICY_LABEL)) {
             None => self.unlabelled(node, owner),
-            Some(label) if self.may_hold_policies(node, label, owner) => self.labelled(node, owner),
+            Some(label) if self.may_hold_policies(node, label, owner) => {
+                let exceptions_only = labels.is_some_and(|labels| labels.get(EXCEPTIONS_LABEL).is_some());
+                self.labelled(node, owner, exceptions_only);
+            }
             Some(_) => {}
         }
     }
@@ -175,7 +184,7 @@ impl Reading<'_> {
         true
     }
 
-    fn labelled(&mut self, node: &Node, owner: Owner<'_>) {
+    fn labelled(&mut self, node: &Node, owner: Owner<'_>, exceptions_only: bool) {
         let before = self.manifest.failures.len();
         if filled(node, "binaryData") {
             self.fail(owner, place_in(node, "binaryData"), NO_MODULES, None);
@@ -184,7 +193,7 @@ impl Reading<'_> {
         if !data.is_empty() {
             let file = self.file.map(str::to_owned);
             let (namespace, name) = (owner.namespace.to_owned(), owner.name.to_owned());
-            self.manifest.config_maps.push(ConfigMap { file, namespace, name, data });
+            self.manifest.config_maps.push(ConfigMap { file, namespace, name, exceptions_only, data });
         } else if self.manifest.failures.len() == before {
             self.fail(owner, place_in(node, "data"), NO_DATA, None);
         }
@@ -280,7 +289,7 @@ fn string<'a>(node: &'a Node, key: &str) -> &'a str {
     node.get(key).and_then(Node::as_str).unwrap_or_default()
 }
 
-fn place_in(node: &Node, field: &str) -> Place {
+pub(super) fn place_in(node: &Node, field: &str) -> Place {
     Place { field: field.to_owned(), position: node.position_of(field) }
 }
 

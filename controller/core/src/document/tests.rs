@@ -943,3 +943,33 @@ fn a_truncated_file_never_makes_the_reader_panic() {
         file_errors(&file(&FULL[..end]));
     }
 }
+
+#[test]
+fn who_may_write_exceptions_only_writes_no_policies() {
+    let text = |label: &str, document: &str| {
+        let body = document.lines().map(|line| format!("    {line}\n")).collect::<String>();
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {{portcullis.dev/policy: 'true'{label}}}\n\
+             data:\n  p.yaml: |\n{body}"
+        )
+    };
+    let (label, kind) = (", portcullis.dev/exceptions: ''", |kind: &str| {
+        format!(
+            "apiVersion: portcullis.dev/v1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {{failurePolicy: Fail}}"
+        )
+    });
+    for kind in ["Policy", "ValidatingAdmissionPolicyBinding", "Nothing"].map(kind) {
+        let read = read_manifest(None, &text(label, &kind), "portcullis");
+        let documents = read_config_map(&read.config_maps[0]);
+        assert_eq!(
+            errors_of(&documents[0])[0].message,
+            "a ConfigMap labelled `portcullis.dev/exceptions` holds PolicyExceptions only"
+        );
+        // Nor is anything refused in a broken policy's name.
+        assert_eq!(documents[0].identity, None);
+        assert!(matches!(&documents[0].outcome, Outcome::Broken { salvage: None, partial: None, .. }));
+    }
+    let exception = "apiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {name: x}\n\
+                     spec: {policies: [a], match: {namespaces: [b]}, reason: because}";
+    assert_eq!(file_errors(&text(label, exception)), [] as [&str; 0]);
+}

@@ -176,7 +176,7 @@ fn sources(policies: &Mirror<Manifest>, controller_namespace: &str) -> Sources {
 
 fn policy(config_map: ConfigMap) -> Manifest {
     let (namespace, name) = (config_map.namespace().unwrap_or_default(), config_map.name_any());
-    let label = config_map.labels().get(POLICY_LABEL).cloned().unwrap_or_default();
+    let labels = config_map.labels().clone();
     let has_modules = config_map.binary_data.is_some_and(|modules| !modules.is_empty());
-    read_live_config_map(&namespace, &name, &label, config_map.data.unwrap_or_default(), has_modules)
+    read_live_config_map(&namespace, &name, &labels, config_map.data.unwrap_or_default(), has_modules)
 }

@@ -29,8 +29,13 @@ fn odd_set() -> PolicySet {
     let place = TextPlace::at(Position { line: 1, column: 1 });
     let text = Text { text: include_str!("kept_policies.yaml").to_owned(), place };
     let data = vec![("policies.yaml".to_owned(), text)];
-    let config_map =
-        ConfigMap { file: None, namespace: "portcullis".to_owned(), name: "odd".to_owned(), data };
+    let config_map = ConfigMap {
+        file: None,
+        namespace: "portcullis".to_owned(),
+        name: "odd".to_owned(),
+        exceptions_only: false,
+        data,
+    };
     let set = PolicySet::compile(&Sources { config_maps: vec![config_map], ..Sources::default() }, None);
     assert_eq!(set.problems(), []);
     set
