@@ -13,13 +13,16 @@ pub enum Entry {
     /// `/validate/critical`: every pair, in critical namespaces; open when we cannot answer, so that a node
     /// can always come back.
     Critical,
+    /// `/validate/policies`: the ConfigMaps that hold our policies, before they are in force; open when we
+    /// cannot answer.
+    Policies,
     /// `/validate`: every pair, fails closed.
     All,
 }
 
 impl Entry {
     /// Every entry, in the order of their indices.
-    pub const ALL: [Self; 4] = [Self::Fail, Self::Ignore, Self::Critical, Self::All];
+    pub const ALL: [Self; 5] = [Self::Fail, Self::Ignore, Self::Critical, Self::Policies, Self::All];
 
     /// Where it listens.
     pub fn path(self) -> &'static str {
@@ -27,16 +30,18 @@ impl Entry {
             Self::Fail => "/validate/fail",
             Self::Ignore => "/validate/ignore",
             Self::Critical => "/validate/critical",
+            Self::Policies => "/validate/policies",
             Self::All => "/validate",
         }
     }
 
-    /// The pairs that it asks.
-    pub fn pairs(self) -> Pairs {
+    /// The pairs that it asks; `None` for what is about policies themselves.
+    pub fn pairs(self) -> Option<Pairs> {
         match self {
-            Self::Fail => Pairs::Of(Class::Fail),
-            Self::Ignore => Pairs::Of(Class::Ignore),
-            Self::Critical | Self::All => Pairs::All,
+            Self::Fail => Some(Pairs::Of(Class::Fail)),
+            Self::Ignore => Some(Pairs::Of(Class::Ignore)),
+            Self::Critical | Self::All => Some(Pairs::All),
+            Self::Policies => None,
         }
     }
 

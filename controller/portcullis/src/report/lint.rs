@@ -68,6 +68,25 @@ impl LintReport {
         self.summary.errors > 0
     }
 
+    /// Each error as [`to_text`](Self::to_text) has it, without colours, with the document that it is about and
+    /// its file (empty where there is none).
+    pub(crate) fn errors<'a>(
+        &'a self,
+        texts: &'a BTreeMap<String, String>,
+    ) -> impl Iterator<Item = (String, &'a str, String)> + 'a {
+        self.findings.iter().filter(|finding| finding.is_error()).map(|finding| {
+            let mut text = String::new();
+            finding.write(&mut text, texts, Paint::new(false));
+            let file = finding.place.as_ref().map(|place| place.file.as_str()).unwrap_or_default();
+            (finding.document.clone().unwrap_or_default(), file, text.trim_end().to_owned())
+        })
+    }
+
+    /// Each warning in a line: what it is about, and what is to be done.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.findings.iter().filter(|finding| !finding.is_error()).map(Finding::line)
+    }
+
     /// The JSON document.
     pub fn to_json(&self) -> String {
         super::json::document(self)
@@ -114,6 +133,13 @@ impl Finding {
 
     fn is_error(&self) -> bool {
         self.severity == "error"
+    }
+
+    fn line(&self) -> String {
+        let about = [self.document.as_deref().unwrap_or_default(), &self.field];
+        let about: Vec<&str> = about.into_iter().filter(|text| !text.is_empty()).collect();
+        let hint = self.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}: {}{hint}", about.join(", "), self.message)
     }
 
     fn write(&self, out: &mut String, texts: &BTreeMap<String, String>, paint: Paint) {

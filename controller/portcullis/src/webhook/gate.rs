@@ -5,7 +5,7 @@ use super::handover::Busy;
 use super::outline::Excess;
 use super::pending::Pending;
 use super::review::{Reply, Review, Undecided, status_json};
-use super::{deadline, outline};
+use super::{deadline, outline, policies};
 use crate::cluster::Outside;
 use crate::entry::Entry;
 use crate::live::Live;
@@ -97,8 +97,8 @@ pub(super) fn router(gate: &Arc<Gate>) -> Router {
     let (unknown, wrong_method) = (Arc::clone(gate), Arc::clone(gate));
     router
         .fallback(async move || {
-            let message = "no such path; reviews go to `/validate`, `/validate/fail`, `/validate/ignore` or \
-                           `/validate/critical`";
+            let message = "no such path; reviews go to `/validate`, `/validate/fail`, `/validate/ignore`, \
+                           `/validate/critical` or `/validate/policies`";
             unknown.stray(StatusCode::NOT_FOUND, "NotFound", message)
         })
         .method_not_allowed_fallback(async move || {
@@ -191,7 +191,10 @@ impl Gate {
             Some(Excess::Memory) => return over_limit(body, "the review has too many values").into(),
         }
         let generation = self.live.current();
-        let plan_of = |sort: Sort<'_>| Some(generation.as_ref()?.set.plan(sort));
+        let plan_of = |sort: Sort<'_>| {
+            entry.pairs()?;
+            Some(generation.as_ref()?.set.plan(sort))
+        };
         let review = match Review::read(text, &plan_of) {
             Ok(review) => review,
             Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()).into(),
@@ -199,9 +202,13 @@ impl Gate {
         if lists_too_much(&review.request) {
             return over_limit(body, "the Pod lists more than 50,000 containers and volumes").into();
         }
+        let Some(pairs) = entry.pairs() else {
+            let answer = policies::judge(&review, generation.as_deref(), &self.controller_namespace);
+            return answered(&review, &answer).into();
+        };
         match generation.as_ref() {
             None => by_class(entry, body, &NOT_READY, Outcome::Failed).into(),
-            Some(generation) => self.decide(entry, Pending::new(review, Arc::clone(generation))),
+            Some(generation) => self.decide(entry, Pending::new(pairs, review, Arc::clone(generation))),
         }
     }
 
@@ -213,7 +220,7 @@ impl Gate {
             let outcome = Outcome::Excluded;
             return Answered { status: StatusCode::OK, json, outcome, judging: None }.into();
         }
-        let decision = pending.decide(entry.pairs());
+        let decision = pending.decide();
         if let Some(outside) = &self.outside
             && let Some(question) = pending.question(&decision)
         {
@@ -223,10 +230,14 @@ impl Gate {
         generation.verdicts.count(&decision);
         let answer = enforce(&decision, Door::Admission, self.audit_only);
         log(entry, review, &decision, &answer, begin.elapsed());
-        let reply = Reply::Decided { answer: &answer, request };
-        let outcome = if answer.allowed { Outcome::Allowed } else { Outcome::Denied };
-        Answered { status: StatusCode::OK, json: reply.to_json(uid), outcome, judging: None }.into()
+        answered(review, &answer).into()
     }
+}
+
+fn answered(Review { uid, request }: &Review, answer: &Answer) -> Answered {
+    let json = Reply::Decided { answer, request }.to_json(uid);
+    let outcome = if answer.allowed { Outcome::Allowed } else { Outcome::Denied };
+    Answered { status: StatusCode::OK, json, outcome, judging: None }
 }
 
 /// A request from its head to its answer, counted in the metrics; no longer when dropped.

@@ -14,6 +14,7 @@ mod load;
 mod memory;
 mod outline;
 mod pending;
+mod policies;
 pub mod review;
 pub(crate) mod tls;
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 /// A request with what is known for it.
 pub(super) struct Pending {
+    pairs: Pairs,
     pub(super) review: Review,
     pub(super) generation: Arc<Generation>,
     /// Those of the generation, and a Namespace that was not among them.
@@ -22,19 +23,20 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(review: Review, generation: Arc<Generation>) -> Self {
-        Self { review, generation, facts: None, answers: Answers::default(), rounds: 1, asking: None }
+    pub(super) fn new(pairs: Pairs, review: Review, generation: Arc<Generation>) -> Self {
+        let answers = Answers::default();
+        Self { pairs, review, generation, facts: None, answers, rounds: 1, asking: None }
     }
 
     /// Decides by what is known.
-    pub(super) fn decide(&self, pairs: Pairs) -> Decision {
+    pub(super) fn decide(&self) -> Decision {
         let facts = self.facts.as_ref().unwrap_or(&self.generation.facts);
         let (set, request, now) = (&self.generation.set, &self.review.request, jiff::Timestamp::now());
         if self.rounds == 1 {
-            return set.decide(pairs, request, facts, now);
+            return set.decide(self.pairs, request, facts, now);
         }
         let answers: Arc<dyn Authorizer> = Arc::new(self.answers.clone());
-        set.decide_by_answers(pairs, request, facts, Some(&answers), now)
+        set.decide_by_answers(self.pairs, request, facts, Some(&answers), now)
     }
 
     /// What a decision has to know and does not, if it may be asked for.

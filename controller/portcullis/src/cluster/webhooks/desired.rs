@@ -5,11 +5,11 @@ use super::rules::{Coverage, union};
 use crate::entry::Entry;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, ServiceReference, ValidatingWebhook, WebhookClientConfig,
+    MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use portcullis_core::PolicySet;
-use portcullis_core::document::ResourceRule;
+use portcullis_core::document::{POLICY_LABEL, ResourceRule};
 use portcullis_core::matching::excluded_kinds;
 use portcullis_core::policy::Class;
 
@@ -88,6 +88,13 @@ pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<Va
     }
     // One without rules would ask about nothing.
     entries.retain(|entry| entry.rules.as_ref().is_some_and(|rules| !rules.is_empty()));
+    let of_policies = ValidatingWebhook {
+        match_conditions: None,
+        object_selector: Some(labelled()),
+        rules: Some(vec![config_maps()]),
+        ..make(Entry::Policies, Vec::new(), in_namespaces("In", [own].into_iter()), Coverage::InNamespaces)
+    };
+    entries.push(of_policies);
     entries
 }
 
@@ -106,6 +113,28 @@ fn client_config(target: &Target, namespace: &str, path: &str, ca: &[u8]) -> Web
             };
             WebhookClientConfig { ca_bundle, service: Some(service), url: None }
         }
+    }
+}
+
+/// What is or was labelled as ours.
+fn labelled() -> LabelSelector {
+    let requirement = LabelSelectorRequirement {
+        key: POLICY_LABEL.to_owned(),
+        operator: "Exists".to_owned(),
+        values: None,
+    };
+    LabelSelector { match_expressions: Some(vec![requirement]), match_labels: None }
+}
+
+/// Not their deletion: what is gone is not wrong.
+fn config_maps() -> RuleWithOperations {
+    let list = |items: &[&str]| Some(items.iter().map(|&item| item.to_owned()).collect());
+    RuleWithOperations {
+        api_groups: list(&[""]),
+        api_versions: list(&["v1"]),
+        operations: list(&["CREATE", "UPDATE"]),
+        resources: list(&["configmaps"]),
+        scope: Some("Namespaced".to_owned()),
     }
 }
 
@@ -197,7 +226,8 @@ data:
                 .collect();
             assert_eq!(shown, expect, "{policies:?}");
         };
-        check(&[], &["kube-system"], &[]);
+        let policies = "policies.portcullis.dev /validate/policies Ignore configmaps In gate";
+        check(&[], &["kube-system"], &[policies]);
         check(
             &["pods: Deny Fail", "secrets: Deny Ignore", "services: Audit Fail"],
             &["kube-system"],
@@ -205,10 +235,12 @@ data:
                 "fail.portcullis.dev /validate/fail Fail pods NotIn gate,kube-system",
                 "ignore.portcullis.dev /validate/ignore Ignore secrets,services NotIn gate,kube-system",
                 "critical.portcullis.dev /validate/critical Ignore pods,secrets,services In kube-system",
+                policies,
             ],
         );
         // Our own namespace is nobody's business, wherever we run.
-        check(&["pods: Deny Fail"], &["gate"], &["fail.portcullis.dev /validate/fail Fail pods NotIn gate"]);
+        let fail = "fail.portcullis.dev /validate/fail Fail pods NotIn gate";
+        check(&["pods: Deny Fail"], &["gate"], &[fail, policies]);
     }
 
     #[test]
