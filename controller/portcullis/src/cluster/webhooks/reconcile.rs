@@ -1,4 +1,9 @@
 //! Making the webhook configuration what it should be, and keeping it so whoever edits or deletes it.
+//!
+//! Whoever deletes it may be uninstalling us, and what is put back then would block the cluster with nobody there
+//! to answer. So it is put back at once, but owned by the release's ClusterRole, which goes too when a release
+//! is uninstalled. If that is still there after a while, our Namespace becomes the owner again, as of the
+//! configuration that the chart made: that way it goes with the namespace, too.
 
 use super::desired::{Settings, desired};
 use crate::cluster::control::Control;
@@ -6,20 +11,31 @@ use crate::cluster::describe;
 use crate::cluster::follow::{config, follow};
 use crate::cluster::mirror::Mirror;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Api;
 use kube::api::PostParams;
+use kube::{Api, ResourceExt};
 use portcullis_core::tree::Node;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Between two writes: somebody else who insists on something different shall not make us busy.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a release may take to be uninstalled.
+const UNINSTALLING: Duration = Duration::from_secs(60);
 /// Who writes, in managedFields.
 const MANAGER: &str = "portcullis";
+
+const NAMESPACE: &str = "Namespace";
+const ROLE: &str = "ClusterRole";
+/// By which a configuration is known to be of the controller in the namespace of that name.
+pub(in crate::cluster) const CONTROLLER_LABEL: &str = "portcullis.dev/controller";
+/// What we make owners of the configuration, one at a time: it goes when all of its owners are gone.
+const OURS: [&str; 2] = [NAMESPACE, ROLE];
 
 type Configuration = ValidatingWebhookConfiguration;
 
@@ -37,6 +53,8 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
     let writing = async {
         let mut numbers = control.live.numbers();
         let (mut leading, mut ca) = (control.leading.clone(), control.ca.clone());
+        let mut disarmed = control.disarmed.clone();
+        let mut put_back = None;
         loop {
             let observed = {
                 let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,8 +62,12 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
             };
             let pause = match observed {
                 Some(observed) if *leading.borrow_and_update() => {
-                    let webhooks = wanted(&control, &settings, &ca.borrow_and_update());
-                    write(&control, &api, &name, observed, webhooks).await
+                    let webhooks = match *disarmed.borrow_and_update() {
+                        None => None,
+                        Some(true) => Some(Vec::new()),
+                        Some(false) => wanted(&control, &settings, &ca.borrow_and_update()),
+                    };
+                    write(&control, &api, &name, observed, webhooks, &mut put_back).await
                 }
                 _ => None,
             };
@@ -53,9 +75,11 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
                 Some(pause) => tokio::time::sleep(pause).await,
                 // What these may say when their other side is gone does not matter: then we are, too.
                 None => tokio::select! {
+                    () = until(put_back.map(|since: Instant| since + UNINSTALLING)) => {}
                     _ = numbers.changed() => {}
                     _ = leading.changed() => {}
                     _ = ca.changed() => {}
+                    _ = disarmed.changed() => {}
                     () = changed.notified() => {}
                 },
             }
@@ -79,12 +103,33 @@ async fn write(
     name: &str,
     observed: Option<Configuration>,
     webhooks: Option<Vec<ValidatingWebhook>>,
+    put_back: &mut Option<Instant>,
 ) -> Option<Duration> {
     let webhooks = webhooks?;
     let by = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let entries = webhooks.len();
     let exists = observed.is_some();
-    let wanted = complete(observed, name, webhooks, owner(control))?;
+    let is_roles = observed.as_ref().is_some_and(|it| it.owner_references().iter().any(|it| it.kind == ROLE));
+    if !exists {
+        *put_back = Some(Instant::now());
+    } else if is_roles {
+        put_back.get_or_insert_with(Instant::now);
+    } else {
+        *put_back = None;
+    }
+    let owner = match *put_back {
+        Some(since) if since.elapsed() < UNINSTALLING => match role(control, name).await {
+            Ok(role) => role.or_else(|| namespace(control)),
+            // Without an owner that goes it might stay for ever.
+            Err(error) => {
+                tracing::warn!(name, "cannot read the ClusterRole: {}", describe(&error));
+                return Some(RETRY);
+            }
+        },
+        _ => namespace(control),
+    };
+    let labels = [(CONTROLLER_LABEL.to_owned(), control.namespace.clone())];
+    let wanted = complete(observed, name, webhooks, owner, labels)?;
     let result = if exists { api.replace(name, &by, &wanted).await } else { api.create(&by, &wanted).await };
     match result {
         Ok(_) => {
@@ -104,35 +149,60 @@ async fn write(
     }
 }
 
-/// The configuration with these entries and this owner; `None` if it has them.
+/// The configuration with these entries and this owner, in place of another of ours; `None` if it has them.
 fn complete(
     observed: Option<Configuration>,
     name: &str,
     webhooks: Vec<ValidatingWebhook>,
     owner: Option<OwnerReference>,
+    labels: impl IntoIterator<Item = (String, String)>,
 ) -> Option<Configuration> {
-    let exists = observed.is_some();
-    let Configuration { mut metadata, webhooks: old } = observed.unwrap_or_default();
+    let Configuration { mut metadata, webhooks: old } = observed.clone().unwrap_or_default();
     metadata.name = Some(name.to_owned());
-    let owners = metadata.owner_references.get_or_insert_default();
-    let missing = owner.filter(|owner| owners.iter().all(|other| other.uid != owner.uid));
-    let has_owner = missing.is_none();
-    owners.extend(missing);
-    let is_so = exists && has_owner && old.unwrap_or_default() == webhooks;
+    metadata.labels.get_or_insert_default().extend(labels);
+    if let Some(owner) = owner {
+        let owners = metadata.owner_references.get_or_insert_default();
+        owners.retain(|other| other.uid == owner.uid || !OURS.contains(&other.kind.as_str()));
+        if owners.iter().all(|other| other.uid != owner.uid) {
+            owners.push(owner);
+        }
+    }
+    let has_entries = old.unwrap_or_default() == webhooks;
+    let is_so = has_entries && observed.is_some_and(|observed| observed.metadata == metadata);
     (!is_so).then_some(Configuration { metadata, webhooks: Some(webhooks) })
 }
 
-/// Our Namespace: the configuration goes when it does.
-fn owner(control: &Control) -> Option<OwnerReference> {
+/// Our Namespace.
+fn namespace(control: &Control) -> Option<OwnerReference> {
     let generation = control.live.current();
     let namespace = generation.as_ref()?.facts.namespace(&control.namespace)?;
-    Some(OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Namespace".to_owned(),
-        name: control.namespace.clone(),
-        uid: namespace.pointer("/metadata/uid").and_then(Node::as_str)?.to_owned(),
+    let uid = namespace.pointer("/metadata/uid").and_then(Node::as_str)?;
+    Some(reference("v1", NAMESPACE, &control.namespace, uid))
+}
+
+/// The release's ClusterRole, which is called as the configuration; `None` where there is none.
+async fn role(control: &Control, name: &str) -> kube::Result<Option<OwnerReference>> {
+    let role = Api::<ClusterRole>::all(control.client.clone()).get_opt(name).await?;
+    let uid = role.and_then(|role| role.metadata.uid);
+    Ok(uid.map(|uid| reference("rbac.authorization.k8s.io/v1", ROLE, name, &uid)))
+}
+
+fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> OwnerReference {
+    OwnerReference {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
         ..OwnerReference::default()
-    })
+    }
+}
+
+/// Waits until then; without an end if there is no such time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]
@@ -142,17 +212,26 @@ mod tests {
     #[test]
     fn only_what_differs_is_written() {
         let hook = |name: &str| ValidatingWebhook { name: name.to_owned(), ..ValidatingWebhook::default() };
-        let owner = || OwnerReference { uid: "1".to_owned(), ..OwnerReference::default() };
-        let made = complete(None, "gate", vec![hook("a")], Some(owner())).unwrap();
+        let owner = |kind: &str, uid: &str| reference("v1", kind, "gate", uid);
+        let made = complete(None, "gate", vec![hook("a")], Some(owner(NAMESPACE, "1")), []).unwrap();
         assert_eq!(made.metadata.name.as_deref(), Some("gate"));
-        let again = |webhooks, owner| complete(Some(made.clone()), "gate", webhooks, owner);
-        assert_eq!(again(vec![hook("a")], Some(owner())), None);
+        let again = |webhooks, owner| complete(Some(made.clone()), "gate", webhooks, owner, []);
+        assert_eq!(again(vec![hook("a")], Some(owner(NAMESPACE, "1"))), None);
         // Nothing is taken from it because we do not know our Namespace yet.
         assert_eq!(again(vec![hook("a")], None), None);
-        let other = OwnerReference { uid: "2".to_owned(), ..OwnerReference::default() };
-        assert_eq!(again(vec![hook("a")], Some(other)).unwrap().metadata.owner_references.unwrap().len(), 2);
-        assert_eq!(again(vec![hook("b")], Some(owner())).unwrap().webhooks, Some(vec![hook("b")]));
+        assert_eq!(again(vec![hook("b")], None).unwrap().webhooks, Some(vec![hook("b")]));
+        // It would stay if an owner of ours did.
+        let owners = |made: Option<Configuration>| {
+            let owners = made.unwrap().metadata.owner_references.unwrap();
+            owners.into_iter().map(|owner| owner.kind + " " + &owner.uid).collect::<Vec<_>>()
+        };
+        assert_eq!(owners(again(vec![hook("a")], Some(owner(NAMESPACE, "2")))), ["Namespace 2"]);
+        assert_eq!(owners(again(vec![hook("a")], Some(owner(ROLE, "3")))), ["ClusterRole 3"]);
+        let mut theirs = made.clone();
+        theirs.metadata.owner_references.get_or_insert_default().push(owner("Thing", "4"));
+        let owned = complete(Some(theirs), "gate", vec![hook("a")], Some(owner(ROLE, "3")), []);
+        assert_eq!(owners(owned), ["Thing 4", "ClusterRole 3"]);
         let empty = Configuration { metadata: made.metadata.clone(), webhooks: None };
-        assert_eq!(complete(Some(empty), "gate", Vec::new(), Some(owner())), None);
+        assert_eq!(complete(Some(empty), "gate", Vec::new(), Some(owner(NAMESPACE, "1")), []), None);
     }
 }
