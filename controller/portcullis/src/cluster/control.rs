@@ -3,6 +3,7 @@
 use super::certificates::{CertificateSecret, Keeper};
 use super::connect::Cluster;
 use super::leader::Candidate;
+use super::switch;
 use super::webhooks::{Settings, Target, reconcile};
 use crate::live::Live;
 use crate::webhook::tls::Serving;
@@ -49,6 +50,8 @@ pub(super) struct Control {
     pub(super) live: Arc<Live>,
     /// Whether this replica is to do what one does for all.
     pub(super) leading: watch::Receiver<bool>,
+    /// Whether the durable switch is there; `None` as long as that is not known.
+    pub(super) disarmed: watch::Receiver<Option<bool>>,
     /// Which CA signs what we serve (PEM); empty as long as that is not known.
     pub(super) ca: watch::Receiver<Vec<u8>>,
 }
@@ -76,7 +79,9 @@ pub(crate) fn start(
     let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
     let (candidate, leading) = Candidate::new(client.clone(), &namespace, LEASE, &identity);
     let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };
-    let control = Control { client, namespace, live, leading, ca };
+    let (tell_disarmed, disarmed) = watch::channel(None);
+    cluster.worker.spawn(switch::watch(client.clone(), namespace.clone(), tell_disarmed));
+    let control = Control { client, namespace, live, leading, disarmed, ca };
     let (stop, stopped) = watch::channel(false);
     let (has_stood, stood) = watch::channel(false);
     cluster.worker.spawn(async move {

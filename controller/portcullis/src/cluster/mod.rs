@@ -3,17 +3,20 @@
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
 //! watch going, `mirror` holds what the watch shows, `params` what policies take their params from, and `source` hands it
 //! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
-//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate.
+//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, and `switch` tells whether
+//! everything is called off, which `disarming` does for a person.
 
 mod answers;
 mod certificates;
 mod connect;
 pub(crate) mod control;
+pub mod disarming;
 mod follow;
 mod leader;
 mod mirror;
 mod params;
 mod source;
+pub(crate) mod switch;
 mod webhooks;
 mod worker;
 

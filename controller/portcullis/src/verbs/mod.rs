@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod disarm;
 pub mod explain;
 pub mod inputs;
 pub mod lint;
@@ -28,6 +29,10 @@ pub enum Verb {
     Lint(lint::LintArgs),
     /// Report who would be denied, among objects dumped from a cluster
     Audit(audit::AuditArgs),
+    /// Call everything off: the API server asks nobody until `arm`
+    Disarm(disarm::DisarmArgs),
+    /// End what `disarm` began, and wait until it is in force
+    Arm(disarm::ArmArgs),
     /// Show the webhook at work on the policy library, over real HTTPS
     Demo(demo::DemoArgs),
 }
@@ -36,7 +41,7 @@ impl Verb {
     /// How much a verb logs unless it is told: the demo prints what it is about itself.
     pub fn log_level(&self) -> LogLevel {
         match self {
-            Self::Demo(_) => LogLevel::Warn,
+            Self::Demo(_) | Self::Disarm(_) | Self::Arm(_) => LogLevel::Warn,
             Self::Serve(_)
             | Self::Check(_)
             | Self::Explain(_)
@@ -64,6 +69,8 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Test(args) => test::run(&args, global),
         Verb::Lint(args) => lint::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),
+        Verb::Disarm(args) => disarm::disarm(&args, global),
+        Verb::Arm(args) => disarm::arm(&args),
         Verb::Demo(args) => demo::run(&args, global),
     }
 }

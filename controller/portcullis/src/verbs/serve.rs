@@ -102,7 +102,9 @@ impl ClusterArgs {
             Some(url) => Target::Url(url.trim_end_matches('/').to_owned()),
             None => Target::Service(self.webhook_service),
         };
-        let critical_namespaces = self.critical_namespaces;
+        // An empty value means none.
+        let mut critical_namespaces = self.critical_namespaces;
+        critical_namespaces.retain(|name| !name.is_empty());
         let lifetime = self.cert_lifetime;
         let certificate = self.cert_secret.map(|name| CertificateSecret { name, lifetime });
         let upkeep = self.webhook_configuration.map(|configuration| Upkeep {
