@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The chart, from the workspace's root.
-const CHART: &str = "deploy/helm/portcullis";
+pub(crate) const CHART: &str = "deploy/helm/portcullis";
 
 /// The Secret with the controller's certificate.
 pub(crate) const SECRET: &str = "portcullis-tls";
@@ -101,6 +101,17 @@ impl<'a> World<'a> {
         Call { command, input: None, shown: format!("kubectl {args}") }
     }
 
+    /// `portcullis` itself as the cluster's administrator, for this test's controller.
+    pub(crate) fn portcullis(&self, verb: &str) -> Call {
+        let mut command = Command::new(self.program);
+        command
+            .args(verb.split_whitespace())
+            .arg("--kubeconfig")
+            .arg(self.cluster.access.kubeconfig("admin"));
+        command.arg("--namespace").arg(self.controller_namespace());
+        Call { command, input: None, shown: format!("portcullis {verb}") }
+    }
+
     /// A client of the API server as the cluster's administrator, for what kubectl is too slow to measure.
     ///
     /// # Errors
@@ -162,13 +173,20 @@ impl<'a> World<'a> {
     /// # Errors
     /// It does not listen in time.
     pub(crate) fn start_controller(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Controller> {
-        let namespace = self.controller_namespace();
-        let kubeconfig = kubeconfig.to_string_lossy();
-        let configuration = self.configuration();
-        let own = ["--kubeconfig", &kubeconfig, "--namespace", &namespace];
-        let webhook = ["--webhook-configuration", &configuration, "--cert-secret", SECRET, "--webhook-url"];
+        let (namespace, configuration) = (self.controller_namespace(), self.configuration());
+        let own =
+            ["--namespace", &namespace, "--webhook-configuration", &configuration, "--cert-secret", SECRET];
+        self.start_with(kubeconfig, &[&own, flags].concat())
+    }
+
+    /// The same with these flags alone, but that it listens on this machine.
+    ///
+    /// # Errors
+    /// It does not listen in time.
+    pub(crate) fn start_with(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Controller> {
         let mut command = serve(self.program);
-        command.args(own).args(webhook).args(flags);
+        // What does not stand alone comes first: another argument would be its value.
+        command.arg("--webhook-url").arg("--kubeconfig").arg(kubeconfig).args(flags);
         let served = Launched::start(command)?;
         self.cluster.mind(served.pid())?;
         let log = self.cluster.logs().join(format!("portcullis-{}-{}.log", self.id, served.pid()));
@@ -180,8 +198,16 @@ impl<'a> World<'a> {
     /// # Errors
     /// The chart cannot be installed.
     pub(crate) fn controller_kubeconfig(&self) -> Result<PathBuf> {
+        self.install("")
+    }
+
+    /// The same with values, as Helm's flags have them.
+    ///
+    /// # Errors
+    /// The chart cannot be installed.
+    pub(crate) fn install(&self, values: &str) -> Result<PathBuf> {
         let namespace = self.namespace("portcullis")?;
-        self.helm(&format!("install portcullis {CHART} -n {namespace}"))?;
+        self.helm(&format!("install portcullis {CHART} -n {namespace} {values}"))?;
         self.releases.borrow_mut().push(namespace.clone());
         let token =
             self.kubectl(&format!("create token portcullis -n {namespace} --duration=2h")).ok()?.stdout;
@@ -194,6 +220,14 @@ impl<'a> World<'a> {
     /// # Errors
     /// It fails.
     pub(crate) fn helm(&self, args: &str) -> Result<Said> {
+        self.call_helm(args)?.ok()
+    }
+
+    /// A call of Helm as the cluster's administrator, from the workspace's root.
+    ///
+    /// # Errors
+    /// There is no workspace.
+    pub(crate) fn call_helm(&self, args: &str) -> Result<Call> {
         let mut command = Command::new(&self.cluster.components.helm);
         command.current_dir(root()?).args(args.split_whitespace());
         command.env("KUBECONFIG", self.cluster.access.kubeconfig("admin"));
@@ -205,7 +239,7 @@ impl<'a> World<'a> {
         ] {
             command.env(variable, self.cluster.access.path(folder));
         }
-        Call { command, input: None, shown: format!("helm {args}") }.ok()
+        Ok(Call { command, input: None, shown: format!("helm {args}") })
     }
 
     /// Asks again and again until it is so.

@@ -3,10 +3,14 @@
 mod answers;
 mod certificates;
 mod configuration;
+mod disarm;
 mod enforcement;
 mod faults;
+mod guard;
+mod install;
 mod params;
 mod rights;
+mod writing;
 
 use super::Sentence;
 use super::world::World;
@@ -30,11 +34,15 @@ use sentences;
 pub(super) fn all() -> Vec<Sentence> {
     [
         enforcement::all(),
+        writing::all(),
         configuration::all(),
         certificates::all(),
         params::all(),
         answers::all(),
         rights::all(),
+        guard::all(),
+        disarm::all(),
+        install::all(),
         faults::all(),
     ]
     .into_iter()
@@ -63,6 +71,14 @@ fn pod(name: &str, more: &str) -> String {
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  {more}\n  containers:\n  - name: main\n    \
          image: registry.example.com/app:1\n"
     )
+}
+
+/// Waits until a Pod in the host's network is admitted.
+fn bad_pod_is_admitted(world: &World<'_>, namespace: &str) -> Result<()> {
+    world.eventually("a bad Pod is admitted", || {
+        let create = format!("create -n {namespace} -f - --dry-run=server");
+        world.kubectl(&create).input(&pod("bad", "hostNetwork: true")).ok().map(drop)
+    })
 }
 
 /// Waits until a Pod in the host's network is denied with this message. The API server begins to ask a new
