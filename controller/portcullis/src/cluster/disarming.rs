@@ -108,7 +108,7 @@ impl Cluster {
                 Err(error) => return Err(failed("the switch cannot be removed", &error)),
             },
         };
-        // There were none before only where no policy is loaded, and then there will be none.
+        // Where nobody had filled in any before, nobody may be there to do so now.
         let recorded = switch.and_then(|switch| switch.data?.remove("entries"));
         let awaited = changed && recorded.as_deref() != Some("0");
         let begin = Instant::now();

@@ -75,7 +75,7 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
                 Some(pause) => tokio::time::sleep(pause).await,
                 // What these may say when their other side is gone does not matter: then we are, too.
                 None => tokio::select! {
-                    () = until(put_back.map(|since: Instant| since + UNINSTALLING)) => {}
+                    () = until_settled(put_back) => {}
                     _ = numbers.changed() => {}
                     _ = leading.changed() => {}
                     _ = ca.changed() => {}
@@ -197,17 +197,19 @@ fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> OwnerRefer
     }
 }
 
-/// Waits until then; without an end if there is no such time.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
+/// Waits until what was put back then may change its owner; without an end if that time is over, or there is none.
+/// Where the owner could not be changed in time, whatever else happens is the next occasion.
+async fn until_settled(put_back: Option<Instant>) {
+    match put_back.map(|since| since + UNINSTALLING) {
+        Some(time) if time > Instant::now() => tokio::time::sleep_until(time).await,
+        _ => std::future::pending().await,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::timeout;
 
     #[test]
     fn only_what_differs_is_written() {
@@ -233,5 +235,14 @@ mod tests {
         assert_eq!(owners(owned), ["Thing 4", "ClusterRole 3"]);
         let empty = Configuration { metadata: made.metadata.clone(), webhooks: None };
         assert_eq!(complete(Some(empty), "gate", Vec::new(), Some(owner(NAMESPACE, "1")), []), None);
+    }
+
+    #[tokio::test]
+    async fn what_was_put_back_long_ago_is_no_reason_to_look_again() {
+        let waits =
+            async |put_back| timeout(Duration::from_millis(50), until_settled(put_back)).await.is_err();
+        let long_ago = Instant::now().checked_sub(UNINSTALLING);
+        assert!(long_ago.is_some() && waits(long_ago).await);
+        assert!(waits(None).await);
     }
 }
