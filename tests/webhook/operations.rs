@@ -5,6 +5,8 @@ use crate::gate::{Gate, PATIENCE, Start, command, policy, policy_with, review};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::process::{Child, Command};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn it_is_healthy_and_ready_and_knows_nothing_else() {
@@ -144,18 +146,8 @@ async fn logs_say_who_and_what_but_no_values() {
 
 #[tokio::test]
 async fn it_goes_on_when_nobody_reads_its_log() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::create_dir(directory.path().join("policies")).unwrap();
-    fs::write(directory.path().join("policies/policy.yaml"), policy("no-bad-names", "not so")).unwrap();
-    let mut child = command(directory.path(), &[]).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let listening = log.find(|line| line.contains("\"listening\"")).unwrap();
-    log.find(|line| line.contains("\"ready\"")).unwrap();
+    let Piped { mut child, log, connection, _directory } = Piped::start().await;
     drop(log);
-    let listening: Json = serde_json::from_str(&listening).unwrap();
-    let address = listening["address"].as_str().unwrap().parse().unwrap();
-    let ca = fs::read(directory.path().join("certificates/ca.crt")).unwrap();
-    let connection = Connection::open(address, &ca, Version::Http1).await.unwrap();
     for _ in 0..3 {
         let answer = connection.post("/validate", review("bad").to_string()).await;
         if answer.is_err() {
@@ -163,24 +155,13 @@ async fn it_goes_on_when_nobody_reads_its_log() {
         }
         assert_eq!(answer.unwrap().response()["allowed"], false);
     }
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminate(&child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[tokio::test]
 async fn a_log_that_is_read_late_holds_up_no_request_and_is_whole() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::create_dir(directory.path().join("policies")).unwrap();
-    fs::write(directory.path().join("policies/policy.yaml"), policy("no-bad-names", "not so")).unwrap();
-    let mut child = command(directory.path(), &[]).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let listening = log.find(|line| line.contains("\"listening\"")).unwrap();
-    log.find(|line| line.contains("\"ready\"")).unwrap();
-    let listening: Json = serde_json::from_str(&listening).unwrap();
-    let address = listening["address"].as_str().unwrap().parse().unwrap();
-    let ca = fs::read(directory.path().join("certificates/ca.crt")).unwrap();
-    let connection = Connection::open(address, &ca, Version::Http1).await.unwrap();
+    let Piped { mut child, log, connection, _directory } = Piped::start().await;
     // Far more than a pipe holds.
     let (requests, name) = (600, format!("bad{}", "-".repeat(500)));
     for _ in 0..requests {
@@ -188,8 +169,7 @@ async fn a_log_that_is_read_late_holds_up_no_request_and_is_whole() {
             tokio::time::timeout(PATIENCE, connection.post("/validate", review(&name).to_string())).await;
         assert_eq!(answer.expect("the log holds it up").unwrap().response()["allowed"], false);
     }
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    terminate(&child);
     let rest: Vec<String> = log.collect();
     assert_eq!(rest.iter().filter(|line| line.contains("\"decided\"")).count(), requests);
     assert!(rest.last().is_some_and(|line| line.contains("\"stopped\"")), "{:?}", rest.last());
@@ -207,4 +187,35 @@ async fn what_is_refused_cannot_write_lines_of_its_own_into_the_log() {
     long["request"]["dryRun"] = json!("x".repeat(1 << 20));
     let message = gate.ask("/validate", &long).await.json()["message"].as_str().unwrap().to_owned();
     assert!(message.len() < 1_000, "{} bytes", message.len());
+}
+
+/// `serve` with a log that nobody reads but the test.
+struct Piped {
+    child: Child,
+    log: Box<dyn Iterator<Item = String>>,
+    connection: Connection,
+    _directory: TempDir,
+}
+
+impl Piped {
+    /// Starts it and waits until it is ready.
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("policies")).unwrap();
+        fs::write(directory.path().join("policies/policy.yaml"), policy("no-bad-names", "not so")).unwrap();
+        let mut child = command(directory.path(), &[]).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let listening = log.find(|line| line.contains("\"listening\"")).unwrap();
+        log.find(|line| line.contains("\"ready\"")).unwrap();
+        let listening: Json = serde_json::from_str(&listening).unwrap();
+        let address = listening["address"].as_str().unwrap().parse().unwrap();
+        let ca = fs::read(directory.path().join("certificates/ca.crt")).unwrap();
+        let connection = Connection::open(address, &ca, Version::Http1).await.unwrap();
+        Self { child, log: Box::new(log), connection, _directory: directory }
+    }
+}
+
+fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
 }

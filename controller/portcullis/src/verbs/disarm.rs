@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Options};
 use crate::exit::Exit;
 use crate::terminal::{GlobalArgs, Tone, write_out};
 use clap::Args;
-use std::fmt::Write;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,14 +63,7 @@ pub struct ArmArgs {
 /// The cluster cannot be reached, or does not let us.
 pub fn disarm(args: &DisarmArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let Switched { changed, configurations } = disarming::disarm(&args.controller.find()?, &args.reason)?;
-    let mut said = format!("configmap/{SWITCH} {}\n", if changed { "created" } else { "unchanged" });
-    for (name, entries) in configurations {
-        let _ = writeln!(
-            said,
-            "validatingwebhookconfiguration.admissionregistration.k8s.io/{name} {entries} entries removed"
-        );
-    }
-    write_out(&said)?;
+    tell(if changed { "created" } else { "unchanged" }, &configurations, "entries removed")?;
     let arm = format!("`portcullis arm -n {}`", args.controller.namespace);
     global.say(Tone::Note, &format!("nothing is enforced until {arm}"), None, None);
     Ok(Exit::Clean)
@@ -83,15 +76,18 @@ pub fn disarm(args: &DisarmArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 pub fn arm(args: &ArmArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs(args.timeout);
     let Switched { changed, configurations } = disarming::arm(&args.controller.find()?, timeout)?;
-    let mut said = format!("configmap/{SWITCH} {}\n", if changed { "deleted" } else { "not found" });
-    for (name, entries) in configurations {
-        let _ = writeln!(
-            said,
-            "validatingwebhookconfiguration.admissionregistration.k8s.io/{name} {entries} entries"
-        );
-    }
-    write_out(&said)?;
+    tell(if changed { "deleted" } else { "not found" }, &configurations, "entries")?;
     Ok(Exit::Clean)
+}
+
+/// Says what became of the switch, and which entries are concerned, a line for each object as kubectl does.
+fn tell(switch: &str, configurations: &[(String, usize)], entries: &str) -> io::Result<()> {
+    let mut said = format!("configmap/{SWITCH} {switch}\n");
+    for (name, count) in configurations {
+        said += "validatingwebhookconfiguration.admissionregistration.k8s.io/";
+        said += &format!("{name} {count} {entries}\n");
+    }
+    write_out(&said)
 }
 
 impl ControllerArgs {
