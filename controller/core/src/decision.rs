@@ -1,5 +1,6 @@
 //! What was decided: one outcome per policy, binding and param, with its reasons, before enforcement.
 
+use crate::facts::Sought;
 use crate::policy::{Actions, FailurePolicy, PolicyInfo};
 use portcullis_cel::AccessReview;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ pub struct Decision {
     /// What the authorizer was asked in vain. The verdicts that depend on it are undecidable; whoever can find
     /// out has the request decided again, at most [`MAX_ROUNDS`](crate::authorization::MAX_ROUNDS) times in all.
     pub unanswered: Vec<AccessReview>,
+    /// What was looked up by its name in vain, and taken not to exist. Whoever can find out whether that is so has
+    /// the request decided again, as for the authorizer.
+    pub sought: Vec<Sought>,
 }
 
 /// The result of one policy under one binding with one param.

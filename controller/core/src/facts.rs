@@ -1,54 +1,102 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
-use crate::document::{ParamKind, ParamRef, ParamSelect};
+use crate::document::{LabelSelector, ParamKind, ParamRef, ParamSelect};
 use crate::matching::Resources;
 use crate::request::split_api_version;
-use portcullis_cel::Authorizer;
-use portcullis_cel::{Node, Tree};
+use portcullis_cel::tree::{Builder, Selection};
+use portcullis_cel::{Authorizer, Node, Projection, Tree};
+use serde::de::DeserializeSeed;
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
-/// A snapshot of the cluster as far as policies may see it: Namespaces and params.
+/// A snapshot of the cluster as far as policies may see it: Namespaces, params and what is looked up.
 ///
-/// Filled by the caller from a directory, from the files under check, or from a watch.
+/// Filled by the caller from a directory, from the files under check, or from a watch. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// Namespaces by name, whole objects.
-    namespaces: BTreeMap<String, Tree>,
-    /// Other objects by (`apiVersion`, kind), in the order in which they were added.
-    objects: BTreeMap<(String, String), Kind>,
-    /// The kinds that CustomResourceDefinitions among the objects define.
-    definitions: Resources,
-    /// Params that cannot be told, and why.
-    untold: BTreeMap<ParamReference, String>,
+    known: Arc<Known>,
+    /// What was asked for one by one, because it was not known.
+    learned: BTreeMap<Sought, Vec<Tree>>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
     /// Who answers for the authorizer, if anybody does.
     authorizer: Option<Arc<dyn Authorizer>>,
 }
 
-/// Objects that params are taken from.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    /// Namespaces by name, whole objects.
+    namespaces: BTreeMap<String, Tree>,
+    /// Other objects by (`apiVersion`, kind), in the order in which they were added.
+    objects: BTreeMap<(String, String), Kind>,
+    /// The kinds that CustomResourceDefinitions among the objects define.
+    definitions: Resources,
+    /// What cannot be told, and why.
+    untold: BTreeMap<Reference, String>,
+}
+
+/// Objects that a policy refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ParamReference {
-    /// The `apiVersion` of `paramKind`.
+pub struct Reference {
+    /// What they are to the policy.
+    pub purpose: Purpose,
+    /// Their `apiVersion`.
+    pub api_version: String,
+    /// Their `kind`.
+    pub kind: String,
+    /// Their namespace; absent for any, and for what lives in none.
+    pub namespace: Option<String>,
+    /// Their name; absent where a selector says which, or an expression.
+    pub name: Option<String>,
+    /// What their labels are, as the API server takes it; empty for any.
+    pub selector: String,
+}
+
+/// What objects are to the policy that refers to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Its params.
+    Params,
+    /// What it looks up.
+    Lookup,
+}
+
+/// An object that is looked up by its name, and is not known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sought {
+    /// Its `apiVersion`.
     pub api_version: String,
     /// Its `kind`.
     pub kind: String,
-    /// `paramRef.namespace`; absent for the namespace of each request, and for what lives in none.
+    /// Its namespace; none for any, and for what lives in none.
     pub namespace: Option<String>,
-    /// `paramRef.name`; absent where a selector says which.
-    pub name: Option<String>,
+    /// Its name.
+    pub name: String,
 }
 
-impl ParamReference {
-    pub(crate) fn of(kind: &ParamKind, reference: &ParamRef) -> Self {
+impl Reference {
+    pub(crate) fn of_params(kind: &ParamKind, reference: &ParamRef) -> Self {
         let ParamKind { api_version, kind } = kind.clone();
         let name = match &reference.select {
             ParamSelect::Name(name) => Some(name.clone()),
             ParamSelect::Selector(_) => None,
         };
-        Self { api_version, kind, namespace: reference.namespace.clone(), name }
+        let namespace = reference.namespace.clone();
+        Self { purpose: Purpose::Params, api_version, kind, namespace, name, selector: String::new() }
     }
+
+    /// Whether nothing but the metadata of the objects is wanted: Secrets that are looked up.
+    pub fn is_metadata_only(&self) -> bool {
+        self.purpose == Purpose::Lookup && is_secret(&self.api_version, &self.kind)
+    }
+}
+
+/// Whether objects of a kind hold values that must not leave the process.
+pub(crate) fn is_secret(api_version: &str, kind: &str) -> bool {
+    let (group, _) = split_api_version(api_version);
+    group.is_empty() && kind == "Secret"
 }
 
 /// The objects of one kind.
@@ -56,7 +104,27 @@ impl ParamReference {
 struct Kind {
     objects: Vec<Tree>,
     /// Where each is, by namespace and name: dumps hold thousands of one kind.
-    index: HashMap<(String, String), usize>,
+    index: HashMap<String, HashMap<String, usize>>,
+}
+
+/// Which objects of a kind are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'q> {
+    pub(crate) api_version: &'q str,
+    pub(crate) kind: &'q str,
+    /// None for all of them, and for what lives in none.
+    pub(crate) namespace: Option<&'q str>,
+    pub(crate) name: Option<&'q str>,
+    pub(crate) selector: Option<&'q LabelSelector>,
+}
+
+/// How much is held of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many objects.
+    pub objects: usize,
+    /// What they take, in bytes.
+    pub bytes: usize,
 }
 
 impl Facts {
@@ -84,57 +152,60 @@ impl Facts {
     /// Adds an object; a later one of the same kind, namespace and name replaces the earlier.
     /// Objects without `apiVersion`, `kind` or name are left out: nothing could refer to them.
     pub fn add(&mut self, object: impl Into<Tree>) {
-        let object = object.into();
-        let (Some(api_version), Some(kind), Some(name)) = (
-            object.get("apiVersion").and_then(Node::as_str),
-            object.get("kind").and_then(Node::as_str),
-            name_of(&object),
-        ) else {
-            return;
-        };
-        if api_version == "v1" && kind == "Namespace" {
-            self.namespaces.insert(name.to_owned(), object);
-            return;
-        }
-        if kind == "CustomResourceDefinition" {
-            self.definitions.add_crd(&object.to_json());
-        }
-        let identity = (namespace_of(&object).to_owned(), name.to_owned());
-        let key = (api_version.to_owned(), kind.to_owned());
-        let Kind { objects, index } = self.objects.entry(key).or_default();
-        match index.get(&identity).and_then(|index| objects.get_mut(*index)) {
-            Some(slot) => *slot = object,
-            None => {
-                index.insert(identity, objects.len());
-                objects.push(object);
-            }
-        }
+        Arc::make_mut(&mut self.known).add(object.into(), true);
+    }
+
+    /// Adds an object of which only a part is known, unless it is there already.
+    pub fn add_part(&mut self, object: impl Into<Tree>) {
+        Arc::make_mut(&mut self.known).add(object.into(), false);
     }
 
     /// Adds that there is a kind, and where its objects live. It cannot change what is built into Kubernetes.
     pub fn define(&mut self, api_version: &str, kind: &str, plural: &str, namespaced: bool) {
         let (group, _) = split_api_version(api_version);
-        self.definitions.add(group, kind, plural, namespaced);
+        Arc::make_mut(&mut self.known).definitions.add(group, kind, plural, namespaced);
     }
 
-    /// Adds why some params cannot be told: policies that refer to them fail with that.
-    pub fn withhold(&mut self, params: ParamReference, reason: String) {
-        self.untold.insert(params, reason);
+    /// Adds why some objects cannot be told: policies that refer to them fail with that.
+    pub fn withhold(&mut self, reference: Reference, reason: String) {
+        Arc::make_mut(&mut self.known).untold.insert(reference, reason);
     }
 
-    /// Why the params that a reference means cannot be told, if they cannot.
-    pub(crate) fn withheld(&self, kind: &ParamKind, reference: &ParamRef) -> Option<&str> {
-        if self.untold.is_empty() {
+    /// Adds what was found where nothing was known: nothing, if it does not exist.
+    pub fn learn(&mut self, sought: Sought, found: Vec<Tree>) {
+        self.learned.insert(sought, found);
+    }
+
+    /// Why the objects that a reference means cannot be told, if they cannot.
+    pub(crate) fn withheld(&self, reference: &Reference) -> Option<&str> {
+        self.known.untold.get(reference).map(String::as_str)
+    }
+
+    /// The same of params.
+    pub(crate) fn withheld_params(&self, kind: &ParamKind, reference: &ParamRef) -> Option<&str> {
+        if self.known.untold.is_empty() {
             return None;
         }
-        self.untold.get(&ParamReference::of(kind, reference)).map(String::as_str)
+        self.withheld(&Reference::of_params(kind, reference))
     }
 
-    /// Whether objects of a kind live in namespaces, as Kubernetes or a CustomResourceDefinition has it; `None` for
-    /// what neither defines.
-    pub fn defined_scope(&self, api_version: &str, kind: &str) -> Option<bool> {
+    /// The plural of a kind and whether its objects live in namespaces, as Kubernetes or a CustomResourceDefinition
+    /// has it; `None` for what neither defines.
+    pub fn resource(&self, api_version: &str, kind: &str) -> Option<crate::matching::Resource<'_>> {
         let (group, _) = split_api_version(api_version);
-        self.definitions.find(group, kind).map(|resource| resource.namespaced)
+        self.known.definitions.find(group, kind)
+    }
+
+    /// Whether objects of a kind live in namespaces; `None` where that is not defined.
+    pub fn defined_scope(&self, api_version: &str, kind: &str) -> Option<bool> {
+        self.resource(api_version, kind).map(|resource| resource.namespaced)
+    }
+
+    /// The same; where there is no definition the objects show it.
+    pub(crate) fn is_namespaced(&self, api_version: &str, kind: &str) -> bool {
+        self.defined_scope(api_version, kind).unwrap_or_else(|| {
+            self.objects(api_version, kind).iter().any(|object| !namespace_of(object).is_empty())
+        })
     }
 
     /// Whether there is such a kind, as far as definitions and objects tell.
@@ -142,21 +213,172 @@ impl Facts {
         self.defined_scope(api_version, kind).is_some() || !self.objects(api_version, kind).is_empty()
     }
 
+    /// Whether there is any object of a kind.
+    pub(crate) fn has_any(&self, api_version: &str, kind: &str) -> bool {
+        let is_namespace = is_namespace(api_version, kind);
+        !self.objects(api_version, kind).is_empty() || is_namespace && !self.known.namespaces.is_empty()
+    }
+
     /// The Namespace object of that name.
     pub fn namespace(&self, name: &str) -> Option<&Tree> {
-        self.namespaces.get(name)
+        self.known.namespaces.get(name)
     }
 
     /// Every object of a kind, in all namespaces.
     pub fn objects(&self, api_version: &str, kind: &str) -> &[Tree] {
-        self.objects.get(&(api_version.to_owned(), kind.to_owned())).map_or(&[], |kind| &kind.objects)
+        let kind = self.known.objects.get(&(api_version.to_owned(), kind.to_owned()));
+        kind.map_or(&[], |kind| &kind.objects)
+    }
+
+    /// The objects that are wanted, sorted by namespace and name.
+    pub(crate) fn find(&self, query: Query<'_>) -> Vec<&Tree> {
+        let mut found: Vec<&Tree> = match query.name.and_then(|name| self.learned.get(&query.sought(name))) {
+            Some(learned) => learned.iter().collect(),
+            None => self.known.find(query),
+        };
+        if let Some(selector) = query.selector {
+            found.retain(|object| selector.matches(object.pointer("/metadata/labels")));
+        }
+        found.sort_by_key(|object| (namespace_of(object), name_of(object)));
+        found
+    }
+
+    /// Whether it was already asked for in vain.
+    pub(crate) fn is_learned(&self, sought: &Sought) -> bool {
+        self.learned.contains_key(sought)
+    }
+
+    /// How much is held, by `apiVersion` and kind, Namespaces not included.
+    pub fn held(&self) -> impl Iterator<Item = ((&str, &str), Held)> {
+        self.known.objects.iter().map(|((api_version, kind), Kind { objects, .. })| {
+            let bytes = objects.iter().map(Tree::memory).sum();
+            ((api_version.as_str(), kind.as_str()), Held { objects: objects.len(), bytes })
+        })
     }
 }
 
-fn name_of(object: &Tree) -> Option<&str> {
-    object.pointer("/metadata/name").and_then(Node::as_str)
+impl Known {
+    fn add(&mut self, object: Tree, replaces: bool) {
+        let (Some(api_version), Some(kind), name) = (
+            object.get("apiVersion").and_then(Node::as_str),
+            object.get("kind").and_then(Node::as_str),
+            name_of(&object),
+        ) else {
+            return;
+        };
+        if name.is_empty() {
+            return;
+        }
+        if is_namespace(api_version, kind) {
+            self.namespaces.insert(name.to_owned(), object);
+            return;
+        }
+        if kind == "CustomResourceDefinition" {
+            self.definitions.add_crd(&object.to_json());
+        }
+        let (namespace, name) = (namespace_of(&object).to_owned(), name.to_owned());
+        let key = (api_version.to_owned(), kind.to_owned());
+        let Kind { objects, index } = self.objects.entry(key).or_default();
+        let index = index.entry(namespace).or_default();
+        match index.get(&name).and_then(|index| objects.get_mut(*index)) {
+            Some(slot) if replaces => *slot = object,
+            Some(_) => {}
+            None => {
+                index.insert(name, objects.len());
+                objects.push(object);
+            }
+        }
+    }
+
+    fn find(&self, query: Query<'_>) -> Vec<&Tree> {
+        if is_namespace(query.api_version, query.kind) {
+            return match query.name {
+                Some(name) => self.namespaces.get(name).into_iter().collect(),
+                None => self.namespaces.values().collect(),
+            };
+        }
+        let Some(kind) = self.objects.get(&(query.api_version.to_owned(), query.kind.to_owned())) else {
+            return Vec::new();
+        };
+        let Kind { objects, index } = kind;
+        let named = |of_one: &HashMap<String, usize>| -> Vec<usize> {
+            match query.name {
+                Some(name) => of_one.get(name).copied().into_iter().collect(),
+                None => of_one.values().copied().collect(),
+            }
+        };
+        let places: Vec<usize> = match (query.namespace, query.name) {
+            (None, None) => return objects.iter().collect(),
+            (None, Some(_)) => index.values().flat_map(named).collect(),
+            // Where kubectl would send what names no namespace.
+            (Some("default"), _) => {
+                ["default", ""].iter().filter_map(|one| index.get(*one)).flat_map(named).collect()
+            }
+            (Some(namespace), _) => index.get(namespace).map(named).unwrap_or_default(),
+        };
+        places.into_iter().filter_map(|place| objects.get(place)).collect()
+    }
 }
 
-fn namespace_of(object: &Tree) -> &str {
+impl Query<'_> {
+    /// The one of that name.
+    pub(crate) fn sought(&self, name: &str) -> Sought {
+        Sought {
+            api_version: self.api_version.to_owned(),
+            kind: self.kind.to_owned(),
+            namespace: self.namespace.map(str::to_owned),
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// As people are told.
+impl fmt::Display for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}` of {}", self.kind, self.name, self.api_version)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace `{namespace}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What of every object that is referred to has to be known to find it: its type, its name, its labels if it is
+/// selected by them.
+pub(crate) fn identity(labels: bool) -> Projection {
+    let text = |path: &[&str]| Projection::new(portcullis_cel::Extent::Whole).below(path);
+    let mut all = text(&["apiVersion"]);
+    for path in [&["kind"][..], &["metadata", "name"], &["metadata", "namespace"]] {
+        all.merge(&text(path));
+    }
+    if labels {
+        all.merge(&text(&["metadata", "labels"]));
+    }
+    all
+}
+
+/// What is kept of an object of which no more is read than a selection of what policies
+/// [refer to](crate::PolicySet::references).
+pub fn keep(object: Json, selection: &Selection) -> Tree {
+    let mut builder = Builder::new();
+    match builder.seed_of(selection).deserialize(object) {
+        Ok(root) => {
+            let [kept] = builder.finish([root]);
+            kept
+        }
+        // It nests too deep to be read.
+        Err(_) => Tree::default(),
+    }
+}
+
+fn is_namespace(api_version: &str, kind: &str) -> bool {
+    api_version == "v1" && kind == "Namespace"
+}
+
+pub(crate) fn name_of(object: &Tree) -> &str {
+    object.pointer("/metadata/name").and_then(Node::as_str).unwrap_or_default()
+}
+
+pub(crate) fn namespace_of(object: &Tree) -> &str {
     object.pointer("/metadata/namespace").and_then(Node::as_str).unwrap_or_default()
 }

@@ -27,7 +27,7 @@ pub mod yaml;
 
 pub use decision::Decision;
 pub use evaluation::explain::{Explanation, Part, Subject, Trace};
-pub use facts::{Facts, ParamReference};
+pub use facts::{Facts, Purpose, Reference, Sought};
 pub use needs::Needs;
 pub use portcullis_cel::{KubernetesVersion, tree};
 pub use request::Request;

@@ -24,6 +24,7 @@ pub fn severity(code: Code) -> Severity {
         | Code::UnusedMessage
         | Code::UnusedVariable
         | Code::UnusedParam
+        | Code::UnusedLookup
         | Code::TypeCheck
         | Code::Constant
         | Code::NeverMatches

@@ -10,9 +10,10 @@ use portcullis_core::document::read_manifest;
 use portcullis_core::matching::Resources;
 use portcullis_core::request::{Operation, UserInfo};
 use portcullis_core::set::{Pairs, Sources};
-use portcullis_core::{Facts, PolicySet, Request, yaml};
+use portcullis_core::tree::Selection;
+use portcullis_core::{Facts, PolicySet, Request, facts, yaml};
 use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Policies that read in ways those of the library do not.
@@ -70,6 +71,34 @@ data:
         - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps, services]}
       validations:
       - expression: "object != oldObject || has(oldObject.metadata)"
+    ---
+    apiVersion: portcullis.dev/v1
+    kind: Policy
+    metadata: {name: lookups}
+    spec:
+      validationActions: [Deny]
+      onUpdate: Always
+      matchConstraints:
+        resourceRules:
+        - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps, services, pods]}
+      lookups:
+      - {name: pods, apiVersion: v1, kind: Pod, namespace: "*"}
+      - name: secrets
+        apiVersion: v1
+        kind: Secret
+        namespace: "*"
+        selectorExpression: "{'reconcile.external-secrets.io/managed': 'true'}"
+      - {name: same, apiVersion: apps/v1, kind: Deployment, objectNameExpression: object.metadata.name}
+      variables:
+      - name: images
+        expression: "lookups.pods.map(p, p.spec.?containers.orValue([]).map(c, string(c.?image.orValue(''))))"
+      validations:
+      - expression: "size(variables.images) > 1000"
+        messageExpression: variables.images.map(i, i.join(' ')).join(' ')
+      - expression: "!lookups.pods.exists(p, has(p.metadata.labels) && 'app' in p.metadata.labels)"
+      - expression: "size(lookups.secrets) > 1000"
+        messageExpression: "lookups.secrets.map(s, string(s.metadata.?annotations.orValue('none')) + string(s.metadata.name)).join(' ')"
+      - expression: "!lookups.same.exists(d, d.?spec.?replicas.orValue(0) == 7)"
     ---
     apiVersion: portcullis.dev/v1
     kind: PolicyException
@@ -307,6 +336,51 @@ fn nothing_else_changes_a_decision() {
     }
     let counts = [outside, inside, unchanged, changed];
     assert!(counts.iter().all(|count| *count > 500), "{counts:?}");
+}
+
+fn decide_by(set: &PolicySet, request: &Request, facts: impl Iterator<Item = Tree>) -> String {
+    let mut known = Facts::new(true);
+    facts.for_each(|object| known.add(object));
+    told(&set.decide(Pairs::All, request, &known, "2026-11-22T12:00:00Z".parse().unwrap()).outcomes)
+}
+
+#[test]
+fn nothing_else_of_what_is_looked_up_changes_a_decision() {
+    let set = policies();
+    let kept: BTreeMap<(String, String), Projection> = set
+        .references()
+        .into_iter()
+        .map(|(reference, kept)| ((reference.api_version, reference.kind), kept))
+        .collect();
+    let kind = |object: &Json| ["apiVersion", "kind"].map(|field| object[field].as_str().unwrap().to_owned());
+    let of_kind = |object: &Json| kept.get(&<(String, String)>::from(kind(object)));
+    let objects = objects();
+    let request =
+        objects.iter().find(|object| object["kind"] == "ConfigMap" || object["kind"] == "Pod").unwrap();
+    let request = create(request);
+    let (mut outside, mut inside, mut told) = (0, 0, BTreeSet::new());
+    for object in objects.iter().filter(|object| of_kind(object).is_some()) {
+        let read = of_kind(object).unwrap();
+        let before = decide_by(&set, &request, [Tree::from(object)].into_iter());
+        let selection = Selection::of(read);
+        let trimmed = facts::keep(object.clone(), &selection);
+        assert_eq!(decide_by(&set, &request, [trimmed].into_iter()), before, "{object}");
+        for mutated in mutations(object).into_iter().filter(|mutated| is_same_object(object, mutated)) {
+            let trees = [object, &mutated].map(Tree::from);
+            let [one, other] = trees.each_ref().map(|tree| Value::from_json(tree.root()));
+            let after = decide_by(&set, &request, [Tree::from(&mutated)].into_iter());
+            if read.agrees(Some(&one), Some(&other)) {
+                outside += 1;
+                assert_eq!(after, before, "{mutated}\ninstead of {object}");
+            } else {
+                inside += usize::from(after != before);
+            }
+            let trimmed = facts::keep(mutated.clone(), &selection);
+            assert_eq!(decide_by(&set, &request, [trimmed].into_iter()), after, "{mutated}");
+        }
+        told.insert(before);
+    }
+    assert!(outside > 500 && inside > 50 && told.len() > 5, "{outside} {inside} {}", told.len());
 }
 
 /// How many policies decide otherwise after a change; none of them may skip it as unchanged.

@@ -23,6 +23,8 @@ pub enum Code {
     UnusedVariable,
     /// A param that no expression reads.
     UnusedParam,
+    /// A look-up that no expression reads.
+    UnusedLookup,
     /// An expression that does not fit the fields of the kinds that the policy matches.
     TypeCheck,
     /// A validation or matchCondition that does not depend on anything.
@@ -47,6 +49,7 @@ impl Code {
             Self::UnusedMessage => "unused-message",
             Self::UnusedVariable => "unused-variable",
             Self::UnusedParam => "unused-param",
+            Self::UnusedLookup => "unused-lookup",
             Self::TypeCheck => "type-check",
             Self::Constant => "constant",
             Self::NeverMatches => "never-matches",

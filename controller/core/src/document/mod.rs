@@ -11,6 +11,7 @@ mod exception;
 mod expressions;
 mod fields;
 mod live;
+mod lookups;
 mod manifest;
 mod match_resources;
 mod metadata;
@@ -31,9 +32,9 @@ pub use manifest::{ConfigMap, EXCEPTIONS_LABEL, Manifest, POLICY_LABEL, read_doc
 pub use params_schema::ParamsSchema;
 pub(crate) use params_schema::SchemaType;
 pub use shape::{
-    BindingDocument, Dialect, ExceptionDocument, Expression, LabelSelector, MatchPods, MatchResources,
-    Matching, NamedExpression, OnUpdate, ParamKind, ParamRef, ParamSelect, Params, Place, PolicyDocument,
-    Requirement, ResourceRule, Scope, SelectorOperator, Subject, Validation,
+    BindingDocument, Dialect, EVERY_NAMESPACE, ExceptionDocument, Expression, Given, LabelSelector, Lookup,
+    MatchPods, MatchResources, Matching, NamedExpression, OnUpdate, ParamKind, ParamRef, ParamSelect, Params,
+    Place, PolicyDocument, Requirement, ResourceRule, Scope, SelectorOperator, Subject, Validation,
 };
 
 /// API group of our own documents.

@@ -9,23 +9,31 @@ use crate::yaml::Value;
 /// `paramKind`.
 pub(super) fn kind(spec: &Fields<'_>) -> Option<ParamKind> {
     let fields = spec.optional("paramKind")?.fields()?;
-    let api_version = fields.required("apiVersion").and_then(|field| {
-        let text = field.string()?;
-        let (group, version) = crate::request::split_api_version(text);
-        if !names::dns_1035_label(version) || text.contains('/') && names::dns_subdomain(group).is_err() {
-            field.refuse("must be a version or `group/version`");
-        }
-        Some(text.to_owned())
-    });
-    let kind = fields.required("kind").and_then(|field| {
-        let text = field.string()?;
-        if !names::dns_1035_label(&text.to_lowercase()) {
-            field.refuse("must be a kind: at most 63 letters, digits and `-`, beginning with a letter");
-        }
-        Some(text.to_owned())
-    });
+    let api_version = api_version(&fields);
+    let kind = kind_name(&fields);
     fields.finish();
     Some(ParamKind { api_version: api_version?, kind: kind? })
+}
+
+/// `apiVersion` of a kind that is referred to.
+pub(super) fn api_version(fields: &Fields<'_>) -> Option<String> {
+    let field = fields.required("apiVersion")?;
+    let text = field.string()?;
+    let (group, version) = crate::request::split_api_version(text);
+    if !names::dns_1035_label(version) || text.contains('/') && names::dns_subdomain(group).is_err() {
+        field.refuse("must be a version or `group/version`");
+    }
+    Some(text.to_owned())
+}
+
+/// `kind` of a kind that is referred to.
+pub(super) fn kind_name(fields: &Fields<'_>) -> Option<String> {
+    let field = fields.required("kind")?;
+    let text = field.string()?;
+    if !names::dns_1035_label(&text.to_lowercase()) {
+        field.refuse("must be a kind: at most 63 letters, digits and `-`, beginning with a letter");
+    }
+    Some(text.to_owned())
 }
 
 /// `params` or `paramRef`, not both; inline values are checked against the policy's schema.

@@ -5,7 +5,7 @@ use super::metadata::Metadata;
 use super::params_schema::ParamsSchema;
 use super::{
     BindingDocument, Dialect, Matching, OnUpdate, ParamKind, Params, PolicyDocument, binding, expressions,
-    match_resources, params,
+    lookups, match_resources, params,
 };
 use crate::policy::{Actions, FailurePolicy};
 use crate::yaml::Value;
@@ -49,6 +49,7 @@ pub(super) fn read(
         check_param_kind(&spec, param_kind.as_ref(), &params, &bindings);
     }
     let match_conditions = expressions::match_conditions(&spec);
+    let lookups = if ours { lookups::read(&spec) } else { Vec::new() };
     let variables = expressions::variables(&spec);
     let validations = spec.optional("validations");
     let validations =
@@ -58,7 +59,6 @@ pub(super) fn read(
     let mut on_update = OnUpdate::Always;
     let mut audit_validations = None;
     if ours {
-        spec.unsupported("lookups");
         spec.unsupported("wasm");
         let words = [("Changed", OnUpdate::Changed), ("Always", OnUpdate::Always)];
         on_update = spec.optional("onUpdate").and_then(|field| field.one_of(&words)).unwrap_or_default();
@@ -75,6 +75,7 @@ pub(super) fn read(
         failure_policy,
         matching: matching?,
         match_conditions,
+        lookups,
         variables,
         validations,
         audit_annotations,

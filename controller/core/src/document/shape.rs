@@ -68,6 +68,8 @@ pub struct PolicyDocument {
     pub matching: Matching,
     /// `matchConditions`.
     pub match_conditions: Vec<NamedExpression>,
+    /// `lookups`: other objects that expressions may read; none in a ValidatingAdmissionPolicy.
+    pub lookups: Vec<Lookup>,
     /// `variables`, in order: each sees the earlier ones.
     pub variables: Vec<NamedExpression>,
     /// `validations`.
@@ -88,6 +90,58 @@ pub struct PolicyDocument {
     pub on_update: OnUpdate,
     /// `audit.validations`: used by audits where the full ones are undecidable.
     pub audit_validations: Option<Vec<Validation>>,
+}
+
+/// The value of `namespace` in a look-up that means all of them.
+pub const EVERY_NAMESPACE: &str = "*";
+
+/// An entry of `lookups`: other objects, which expressions read as the list `lookups.NAME`.
+///
+/// | field | meaning |
+/// |---|---|
+/// | `name` | a CEL identifier, unique in the policy |
+/// | `apiVersion`, `kind` | of which kind the objects are |
+/// | `namespace` or `namespaceExpression` | where they are; `*` for everywhere; absent or empty for the namespace of the request |
+/// | `objectName` or `objectNameExpression` | the one of this name; an empty or null result looks up nothing |
+/// | `selector` or `selectorExpression` | those with such labels; the result is a map of labels, all of which must be there |
+///
+/// Without name and selector it is every object of the kind. Expressions read `object`, `oldObject`, `request`, `params`,
+/// `namespaceObject` and the views of Pods. Of Secrets only `metadata` is to be had.
+#[derive(Debug, Clone)]
+pub struct Lookup {
+    /// `name`.
+    pub name: String,
+    /// Where the entry stands.
+    pub place: Place,
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// `namespace` or `namespaceExpression`.
+    pub namespace: Option<Given<String>>,
+    /// `objectName` or `objectNameExpression`.
+    pub object_name: Option<Given<String>>,
+    /// `selector` or `selectorExpression`.
+    pub selector: Option<Given<LabelSelector>>,
+}
+
+/// What is given as a value or as an expression.
+#[derive(Debug, Clone)]
+pub enum Given<T, E = Expression> {
+    /// The value.
+    Value(T),
+    /// What gives it.
+    Expression(E),
+}
+
+impl<T, E> Given<T, E> {
+    /// What gives it, if it is no value.
+    pub fn expression(&self) -> Option<&E> {
+        match self {
+            Self::Value(_) => None,
+            Self::Expression(expression) => Some(expression),
+        }
+    }
 }
 
 /// What a policy matches.

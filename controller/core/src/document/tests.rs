@@ -516,7 +516,7 @@ fn every_error_of_a_spec_is_reported() {
         ],
     );
     let table: [(&str, &[&str]); 18] = [
-        ("lookups: []", &["spec.lookups: `lookups` is not supported yet"]),
+        ("lookups: []", &[]),
         ("onUpdate: Never", &["spec.onUpdate: must be `Changed` or `Always`, found `Never`"]),
         ("failurePolicy: yes", &["spec.failurePolicy: must be a string, found a boolean (quote it)"]),
         ("audit: {}", &["spec.audit.validations: is required"]),
@@ -901,6 +901,55 @@ fn params_are_checked_against_their_schema() {
 }
 
 #[test]
+fn lookups() {
+    let check = |lookups: &str, expected: &[&str]| {
+        assert_eq!(errors(&policy(&format!("lookups: [{lookups}]"))), expected, "{lookups}");
+    };
+    let of = |rest: &str| format!("{{name: a, apiVersion: v1, kind: Service{rest}}}");
+    let wrong = |rest: &str, expected: &[&str]| check(&of(rest), expected);
+    wrong("", &[]);
+    wrong(", namespace: '*', objectName: web", &[]);
+    wrong(", namespaceExpression: object.a, selectorExpression: object.b", &[]);
+    wrong(", selector: {matchExpressions: [{key: a, operator: Exists}]}", &[]);
+    check(
+        "{}",
+        &[
+            "spec.lookups[0].name: is required",
+            "spec.lookups[0].apiVersion: is required",
+            "spec.lookups[0].kind: is required",
+        ],
+    );
+    check(&format!("{}, {}", of(""), of("")), &["spec.lookups[1].name: `a` is given twice"]);
+    let mistyped = of("").replace("name: a", "name: a-b");
+    let identifier = "spec.lookups[0].name: must be a CEL identifier: letters, digits and `_`, not beginning with a \
+                      digit, not a reserved word";
+    check(&mistyped, &[identifier]);
+    wrong(", name2: x", &["spec.lookups[0].name2: unknown field (did you mean `name`?)"]);
+    wrong(
+        ", objectName: a, objectNameExpression: object.b",
+        &["spec.lookups[0].objectNameExpression: must not be given together with `objectName`"],
+    );
+    wrong(
+        ", objectName: a, selector: {}",
+        &["spec.lookups[0].selector: must not be given together with `objectName`"],
+    );
+    wrong(
+        ", objectName: a/b",
+        &["spec.lookups[0].objectName: must not be `.` or `..`, nor contain `/` or `%`"],
+    );
+    check(
+        "{name: a, apiVersion: v1, kind: Node, namespace: shop}",
+        &["spec.lookups[0].namespace: must not be given: a Node lives in no namespace"],
+    );
+    check(
+        "{name: a, apiVersion: v1/x/y, kind: Node}",
+        &["spec.lookups[0].apiVersion: must be a version or `group/version`"],
+    );
+    let many: Vec<String> = (0..17).map(|n| of("").replace("name: a", &format!("name: a{n}"))).collect();
+    check(&many.join(", "), &["spec.lookups: must not have more than 16 entries, found 17"]);
+}
+
+#[test]
 fn a_broken_policy_keeps_what_tells_whom_it_concerns() {
     let salvaged = |document: &str| match &read_all(&file(document))[0].outcome {
         Outcome::Broken { salvage, .. } => salvage.is_some(),
@@ -910,7 +959,7 @@ fn a_broken_policy_keeps_what_tells_whom_it_concerns() {
         (policy("variable: []"), true),
         (policy("variables: [{name: x}]"), true),
         (policy("onUpdate: x"), true),
-        (policy("lookups: []"), true),
+        (policy("lookups: [{}]"), true),
         (policy("failurePolicy: x"), false),
         (policy("bindings: [{}]"), false),
         (policy("").replace("matchPods: {}", "matchPods: {kinds: [X]}"), false),

@@ -4,7 +4,7 @@ use super::excepted::Excepted;
 use super::phase::{Phase, REQUEST_BUDGET};
 use crate::authorization::{self, Asked};
 use crate::exception::Exception;
-use crate::facts::Facts;
+use crate::facts::{Facts, Sought};
 use crate::matching::Match;
 use crate::matching::rules::Target;
 use crate::pod::{self, Lists, PodView};
@@ -12,7 +12,8 @@ use crate::policy::{CompiledBinding, CompiledPolicy, Input, Reads, Unsure};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::tree::{Builder, Root};
 use portcullis_cel::{AccessReview, Authorizer, Node, Tree, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 /// One request under decision.
@@ -29,6 +30,8 @@ pub(crate) struct Context<'a> {
     request_tree: OnceLock<Tree>,
     objects: OnceLock<Objects<'a>>,
     authorizer: OnceLock<Arc<Asked>>,
+    /// What was looked up by name in vain.
+    sought: RefCell<BTreeSet<Sought>>,
 }
 
 /// The objects of a request with the views of them that `matchPods` binds.
@@ -65,6 +68,7 @@ impl<'a> Context<'a> {
             request_tree: OnceLock::new(),
             objects: OnceLock::new(),
             authorizer: OnceLock::new(),
+            sought: RefCell::default(),
         }
     }
 
@@ -89,6 +93,18 @@ impl<'a> Context<'a> {
     /// What the authorizer was asked in vain.
     pub(crate) fn unanswered(&self) -> Vec<AccessReview> {
         self.authorizer.get().map(|asked| asked.unanswered()).unwrap_or_default()
+    }
+
+    /// Notes that something was looked up in vain, unless somebody asked for it already.
+    pub(super) fn seek(&self, sought: Sought) {
+        if !self.facts.is_learned(&sought) {
+            self.sought.borrow_mut().insert(sought);
+        }
+    }
+
+    /// What was looked up in vain.
+    pub(crate) fn sought(&self) -> Vec<Sought> {
+        self.sought.take().into_iter().collect()
     }
 
     /// Whether a policy's own constraints match.

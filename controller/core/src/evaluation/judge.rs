@@ -10,7 +10,8 @@ use super::wording::{MAX_MESSAGE_BYTES, not_bool, one_line};
 use super::{Blank, Context, masking, plain_finding};
 use crate::decision::{FindingKind, Outcome, Skip, Verdict};
 use crate::document::Dialect;
-use crate::policy::{CompiledExpression, Input, Programs, Reads, Unsure, Validations};
+use crate::facts::Reference;
+use crate::policy::{CompiledExpression, CompiledLookup, Input, Programs, Reads, Unsure, Validations};
 use portcullis_cel::{Failure, FailureKind, Value};
 use std::collections::BTreeSet;
 
@@ -234,7 +235,25 @@ impl<'a, 'b> Judge<'a, 'b> {
     pub(super) fn missing(&self, reads: &Reads) -> Vec<String> {
         let mut missing = self.context.missing(reads);
         missing.extend(self.missing_param(reads));
+        missing.extend(self.missing_lookups(reads));
         missing
+    }
+
+    /// Where files are a part of a cluster, a kind of which they hold nothing may have objects all the same.
+    fn missing_lookups(&self, reads: &Reads) -> Vec<String> {
+        let facts = self.context.facts;
+        if facts.is_complete() || !reads.reads(Input::Lookups) {
+            return Vec::new();
+        }
+        let unknown = self.programs.lookups.iter().filter(|lookup| {
+            let Reference { api_version, kind, .. } = &lookup.reference;
+            reads.of_lookup(&lookup.name).is_some() && !facts.has_any(api_version, kind)
+        });
+        let name = |lookup: &CompiledLookup| {
+            let Reference { api_version, kind, .. } = &lookup.reference;
+            format!("what there is of {kind} of {api_version} (`lookups.{}`)", lookup.name)
+        };
+        unknown.map(name).collect()
     }
 
     /// The same of a matchCondition, to which a ValidatingAdmissionPolicy gives no namespace.

@@ -75,7 +75,7 @@ const VALUES: [&str; 2] = ["data", "stringData"];
 
 /// What is read of a Secret, without values: each in `data` and `stringData` is masked, as are annotations that
 /// repeat the whole object. Keys stay.
-fn mask<'a>(secret: &Value<'a>, read: &Projection) -> Value<'a> {
+pub(super) fn mask<'a>(secret: &Value<'a>, read: &Projection) -> Value<'a> {
     along(secret, read, |name, value, read| match name {
         "data" | "stringData" => along(value, read, |_, _, _| Value::borrowed(MASK)),
         "metadata" => along(value, read, |name, value, read| match name {

@@ -10,6 +10,7 @@ pub(crate) mod explain;
 mod field_path;
 mod judge;
 mod kubernetes;
+mod lookups;
 pub(crate) mod masking;
 mod params;
 mod phase;
@@ -227,5 +228,7 @@ fn plain_finding(kind: FindingKind, message: String) -> Finding {
 
 #[cfg(test)]
 mod kubernetes_tests;
+#[cfg(test)]
+mod lookups_tests;
 #[cfg(test)]
 mod tests;

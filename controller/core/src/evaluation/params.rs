@@ -2,8 +2,9 @@
 
 use super::Context;
 use crate::document::{Dialect, ParamKind, ParamRef, ParamSelect, Params};
+use crate::facts::{name_of, namespace_of};
 use crate::policy::{CompiledBinding, CompiledPolicy};
-use portcullis_cel::{Node, Tree, Value};
+use portcullis_cel::{Tree, Value};
 
 /// The params of one pair.
 pub(super) enum Found<'a> {
@@ -75,13 +76,12 @@ struct Search<'a, 'b> {
 impl<'a> Search<'a, '_> {
     fn run(&self) -> Result<Found<'a>, String> {
         let ParamKind { api_version, kind } = self.kind;
-        if let Some(reason) = self.context.facts.withheld(self.kind, self.reference) {
+        if let Some(reason) = self.context.facts.withheld_params(self.kind, self.reference) {
             return Err(reason.to_owned());
         }
         let all = self.context.facts.objects(api_version, kind);
         let defined = self.context.facts.defined_scope(api_version, kind);
-        // Where there is no definition the objects show it.
-        let namespaced = defined.unwrap_or_else(|| all.iter().any(|object| !namespace_of(object).is_empty()));
+        let namespaced = self.context.facts.is_namespaced(api_version, kind);
         if defined == Some(false) && self.reference.namespace.is_some() {
             return Err(self.without_namespaces());
         }
@@ -170,14 +170,6 @@ impl<'a> Search<'a, '_> {
             }
         })
     }
-}
-
-fn name_of(object: &Tree) -> &str {
-    object.pointer("/metadata/name").and_then(Node::as_str).unwrap_or_default()
-}
-
-fn namespace_of(object: &Tree) -> &str {
-    object.pointer("/metadata/namespace").and_then(Node::as_str).unwrap_or_default()
 }
 
 fn full_name(object: &Tree) -> String {

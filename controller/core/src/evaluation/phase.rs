@@ -4,6 +4,7 @@
 //! their own, each with fresh variables (`plugin/cel/composition.go`); so do we, which is also what lets
 //! messages see masked objects.
 
+use super::lookups::Lookups;
 use super::{Context, params::Param};
 use crate::policy::{CompiledExpression, Input, Places, Programs, Reads};
 use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Meter, Observer, Program, Value};
@@ -35,11 +36,13 @@ pub(super) struct Phase<'a> {
     places: &'a Places,
     /// None where the policy has none.
     variables: Option<Rc<Variables<'a>>>,
+    /// None where none is read.
+    lookups: Option<Rc<Lookups<'a>>>,
     budget: Rc<Budget<'a>>,
 }
 
 /// What may still be spent, in CEL's units of cost.
-struct Budget<'a> {
+pub(super) struct Budget<'a> {
     /// In this phase.
     left: Cell<u64>,
     /// By all policies on this request.
@@ -64,8 +67,19 @@ struct Variables<'a> {
 struct Evaluated<'a>(Result<Value<'a>, Box<Failure>>);
 
 impl<'a> Phase<'a> {
-    fn new(programs: &'a Programs, mut bindings: Bindings<'a>, budget: Budget<'a>) -> Self {
+    fn new(
+        programs: &'a Programs,
+        mut bindings: Bindings<'a>,
+        budget: Budget<'a>,
+        looks_up: Option<&'a Context<'a>>,
+    ) -> Self {
         let budget = Rc::new(budget);
+        let lookups = looks_up.map(|context| {
+            Rc::new(Lookups::new(&programs.lookups, context, bindings.clone(), Rc::clone(&budget)))
+        });
+        if let Some(lookups) = &lookups {
+            bindings.set_lazy(Input::Lookups.name(), Rc::clone(lookups) as Rc<dyn Lazy<'a> + 'a>);
+        }
         let variables = (!programs.variables.is_empty()).then(|| {
             Rc::new_cyclic(|this| Variables {
                 this: Weak::clone(this),
@@ -79,12 +93,15 @@ impl<'a> Phase<'a> {
         if let Some(variables) = &variables {
             bindings.set_lazy("variables", Rc::clone(variables) as Rc<dyn Lazy<'a> + 'a>);
         }
-        Self { bindings, places: &programs.places, variables, budget }
+        Self { bindings, places: &programs.places, variables, lookups, budget }
     }
 
     /// Replaces one of the inputs. To be called before anything is evaluated.
     pub(super) fn set(&mut self, input: Input, value: Value<'a>) {
         let Some(place) = self.places.input(input) else { return };
+        if let Some(lookups) = &self.lookups {
+            lookups.set(self.places, input, &value);
+        }
         if let Some(variables) = &self.variables {
             variables.inputs.borrow_mut().set_at(place, value.clone());
         }
@@ -140,12 +157,12 @@ impl<'a> Phase<'a> {
 }
 
 impl Budget<'_> {
-    fn meter(&self) -> Meter {
+    pub(super) fn meter(&self) -> Meter {
         Meter::new(EXPRESSION_BUDGET.min(self.left.get()).min(self.left_of_request.get()))
     }
 
     /// Evaluates a program at the cost of the phase.
-    fn charge<'a>(
+    pub(super) fn charge<'a>(
         &self,
         meter: &Meter,
         program: &'a Program,
@@ -230,7 +247,8 @@ pub(super) fn phase<'a>(
     }
     let budget =
         Budget { left: Cell::new(budget), left_of_request: &context.left, exhausted: Cell::new(None) };
-    Phase::new(programs, bindings, budget)
+    let looks_up = reads.reads(Input::Lookups).then_some(context);
+    Phase::new(programs, bindings, budget, looks_up)
 }
 
 /// The `forEach` list, which is a list.

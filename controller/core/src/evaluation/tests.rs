@@ -353,7 +353,7 @@ fn params_come_inline_by_name_or_by_selector() {
     );
     check("{name: three, parameterNotFoundAction: Allow}", &facts, &["p: skip NoParam"]);
     let mut withheld = facts.clone();
-    let set_of = |reference: &str| set(&by(reference)).param_references().into_iter().next().unwrap();
+    let set_of = |reference: &str| set(&by(reference)).references().into_keys().next().unwrap();
     withheld.withhold(set_of("{name: two, parameterNotFoundAction: Allow}"), "forbidden".to_owned());
     check("{name: one, parameterNotFoundAction: Allow}", &withheld, &["p: allow"]);
     check("{name: two, parameterNotFoundAction: Allow}", &withheld, &["p: error [] forbidden"]);

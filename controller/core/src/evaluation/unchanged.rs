@@ -43,8 +43,8 @@ fn same_but_for(old: NodeMap<'_>, new: NodeMap<'_>, ignored: &[&str]) -> bool {
 /// Whether an update changes nothing that the policy reads.
 ///
 /// A policy that reads the old object, the requester or anything else that may differ between two requests
-/// for the same object is always judged; so is one with params from the cluster that its matchConditions
-/// read, since nobody knows what these were before.
+/// for the same object is always judged; so is one with params from the cluster or look-ups that its
+/// matchConditions read, since nobody knows what these were before.
 pub(super) fn leaves_alone(
     policy: &CompiledPolicy,
     binding: &CompiledBinding,
@@ -60,6 +60,7 @@ pub(super) fn leaves_alone(
         || reads.circumstances()
         || (matches!(binding.params, Params::Ref(_)) && conditions.reads(Input::Params))
         || conditions.reads(Input::NamespaceObject)
+        || conditions.reads(Input::Lookups)
     {
         return false;
     }

@@ -114,6 +114,11 @@ fn what_nothing_reads_is_told() {
             "unused-param paramsSchema.properties['z.z']: no expression reads param `z.z` (expressions read `x`)",
         ],
     );
+    check(
+        "params: {name: web}\nlookups:\n- {name: a, apiVersion: v1, kind: Service, objectNameExpression: params.name}\n\
+         - {name: b, apiVersion: v1, kind: Service}\nvalidations:\n- expression: size(lookups.a) == 1",
+        &["unused-lookup lookups[1].name: no expression reads look-up `b`"],
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::document::{LabelSelector, Requirement, SelectorOperator};
 use portcullis_cel::tree::Content;
 use portcullis_cel::{Node, Tree};
+use std::fmt;
 
 impl LabelSelector {
     /// Whether everything is selected, even what can have no labels.
@@ -26,6 +27,24 @@ impl LabelSelector {
             Some(metadata) if metadata.is_object() => self.matches(metadata.get("labels")),
             _ => false,
         }
+    }
+}
+
+/// As the API server takes it (`labels.Parse` of apimachinery).
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Requirement { key, operator }) in self.requirements.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            match operator {
+                SelectorOperator::In(values) => write!(f, "{key} in ({})", values.join(","))?,
+                SelectorOperator::NotIn(values) => write!(f, "{key} notin ({})", values.join(","))?,
+                SelectorOperator::Exists => f.write_str(key)?,
+                SelectorOperator::DoesNotExist => write!(f, "!{key}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +87,21 @@ mod tests {
 
     fn values(values: &[&str]) -> Vec<String> {
         values.iter().map(|&value| value.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_selector_as_the_api_server_takes_it() {
+        use SelectorOperator::{DoesNotExist, Exists, In, NotIn};
+        let requirements = [
+            ("app", In(values(&["a", "b"]))),
+            ("tier", NotIn(values(&["x"]))),
+            ("team", Exists),
+            ("x/old", DoesNotExist),
+        ];
+        let requirements = requirements.map(|(key, operator)| Requirement { key: key.to_owned(), operator });
+        let text = LabelSelector { requirements: requirements.into() }.to_string();
+        assert_eq!(text, "app in (a,b),tier notin (x),team,!x/old");
+        assert_eq!(LabelSelector::default().to_string(), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From a policy document to programs.
 
 use super::expression::{Expected, ExpressionCompiler};
+use super::lookups::{self, CompiledLookup};
 use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, Places, PolicyInfo, Reads};
 use crate::decision::Reason;
 use crate::document::{
@@ -87,6 +88,7 @@ pub(crate) struct Programs {
     pub(crate) environment: Environment,
     pub(crate) places: Places,
     pub(crate) match_conditions: Vec<(String, CompiledExpression)>,
+    pub(crate) lookups: Vec<CompiledLookup>,
     pub(crate) variables: Vec<(Arc<str>, CompiledExpression)>,
     /// Where their values come from.
     pub(crate) origins: Origins,
@@ -242,6 +244,7 @@ fn inline(params: &Params) -> Tree {
 
 fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> Option<Programs> {
     // Every part is compiled even if an earlier one is broken, so that all errors are reported at once.
+    let lookups = lookups::compile(compiler, policy);
     let match_conditions =
         named(&policy.match_conditions, |expression| compiler.compile_condition(expression));
     let variables: Vec<Option<_>> = policy
@@ -250,7 +253,8 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         .map(|variable| Some((Arc::from(variable.name.as_str()), compiler.compile_variable(variable)?)))
         .collect();
     let variables: Option<Vec<_>> = variables.into_iter().collect();
-    let origins = Origins::of(variables.as_deref().unwrap_or_default());
+    let origins =
+        Origins::of(variables.as_deref().unwrap_or_default(), lookups.as_deref().unwrap_or_default());
     let known = &origins;
     let validations = validations(compiler, &policy.validations, known);
     let audit_validations =
@@ -270,13 +274,19 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
     };
     let condition_reads = of_each(&match_conditions);
     let annotation_reads = of_each(&audit_annotations);
+    let reads = Reads::union([&condition_reads, &validations.reads, &annotation_reads]);
+    let mut lookups = lookups?;
+    let told =
+        audit_validations.iter().chain([&validations]).flat_map(|all| [&all.reads, &all.wording_reads]);
+    lookups::note_reads(compiler, policy, &mut lookups, &Reads::union(told.chain([&reads])));
     let environment = compiler.widest_environment();
     Some(Programs {
         places: Places::of(&environment),
         environment,
         match_conditions,
+        lookups,
         variables: variables?,
-        reads: Reads::union([&condition_reads, &validations.reads, &annotation_reads]),
+        reads,
         validations,
         audit_validations,
         audit_annotations,

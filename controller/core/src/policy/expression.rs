@@ -2,9 +2,12 @@
 
 use super::Input;
 use super::declarations::{VARIABLES, environment, of_variable};
-use crate::document::{Code, Dialect, DocumentError, Expression, NamedExpression, Origin, PolicyDocument};
+use super::lookups::LOOKUPS;
+use crate::document::{
+    Code, Dialect, DocumentError, Expression, NamedExpression, Origin, Place, PolicyDocument,
+};
 use crate::yaml::Position;
-use portcullis_cel::{CompileError, Environment, KubernetesVersion, ObjectType, Program, Type};
+use portcullis_cel::{CompileError, Environment, Footprint, KubernetesVersion, ObjectType, Program, Type};
 
 /// A program of a policy.
 #[derive(Debug)]
@@ -41,6 +44,10 @@ pub(crate) enum Expected {
     StringOrNull,
     /// A list, as far as its type is known.
     List,
+    /// A string or null, as far as its type is known: of a look-up.
+    Text,
+    /// A map, as far as its type is known: of a look-up.
+    Labels,
     /// Whatever comes.
     Anything,
 }
@@ -148,6 +155,26 @@ impl<'a> ExpressionCompiler<'a> {
         }
     }
 
+    /// Makes look-ups visible to the expressions that follow.
+    pub(super) fn declare_lookups<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let fields: Vec<_> = names.map(|name| (name, Type::list(Type::Dyn))).collect();
+        if !fields.is_empty() {
+            let kind = Type::Object(ObjectType::new(LOOKUPS, fields));
+            self.environment = self.environment.clone().with_variable(LOOKUPS, kind);
+        }
+    }
+
+    /// What is read to find the namespace of a request.
+    pub(super) fn namespace_of_request(&self) -> Footprint {
+        let program = Program::compile(&self.environment, "request.namespace").ok();
+        program.map(|program| program.footprint().clone()).unwrap_or_default()
+    }
+
+    /// Reports what is wrong at a place that is no expression.
+    pub(super) fn refuse_at(&mut self, place: Place, message: String) {
+        self.errors.push(DocumentError::at(self.origin, Some(self.name), place, message));
+    }
+
     fn declare(&mut self, name: &str, kind: Type) {
         self.variables.push((name.to_owned(), kind));
         let fields = self.variables.iter().map(|(name, kind)| (name.as_str(), kind.clone()));
@@ -169,17 +196,32 @@ impl<'a> ExpressionCompiler<'a> {
             Expected::Bool => &[Type::Bool],
             Expected::String => &[Type::String],
             Expected::StringOrNull => &[Type::String, Type::Null],
-            Expected::List | Expected::Anything => &[],
+            Expected::List | Expected::Text | Expected::Labels | Expected::Anything => &[],
         };
         let program = Program::compile_expecting_one_of(&environment, &expression.text, allowed)?;
         let found = program.result_type();
-        if expected == Expected::List && !matches!(found, Type::List(_) | Type::Dyn) {
-            let message = format!("must evaluate to a list but got {found}");
+        let wanted = match (expected, found) {
+            (_, Type::Dyn)
+            | (Expected::List, Type::List(_))
+            | (Expected::Text, Type::String | Type::Null)
+            | (Expected::Labels, Type::Map(_)) => None,
+            (Expected::List, _) => Some("a list"),
+            (Expected::Text, _) => Some("a string"),
+            (Expected::Labels, _) => Some("a map"),
+            _ => None,
+        };
+        if let Some(wanted) = wanted {
+            let message = format!("must evaluate to {wanted} but got {found}");
             return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
         }
         // What is told is worded after the verdict, without anything that could change it (`validator.go`).
-        if expected == Expected::String && names_authorizer(&program) {
-            let message = "`authorizer` cannot be used in messages and field paths".to_owned();
+        let without_authorizer = match expected {
+            Expected::String => Some("messages and field paths"),
+            Expected::Text | Expected::Labels => Some("look-ups"),
+            _ => None,
+        };
+        if let Some(place) = without_authorizer.filter(|_| names_authorizer(&program)) {
+            let message = format!("`authorizer` cannot be used in {place}");
             return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
         }
         Ok(CompiledExpression { program, broken: None })

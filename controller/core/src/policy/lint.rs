@@ -1,9 +1,10 @@
 //! What of a policy is sound and hardly as it was meant.
 
-use super::CompiledExpression;
 use super::compile::{CompiledValidation, Programs, check};
 use super::declarations::VARIABLES;
+use super::lookups::LOOKUPS;
 use super::matches_nothing::{self, Nothing};
+use super::{CompiledExpression, CompiledLookup};
 use crate::document::{
     BindingDocument, Code, DocumentError, Expression, Origin, Params, Place, PolicyDocument, Validation,
     child_path, enumeration,
@@ -29,6 +30,7 @@ pub(crate) fn lint(origin: &Origin, policy: &PolicyDocument, node: &Node) -> Vec
         if sound_throughout {
             linting.variables(programs);
             linting.params(programs);
+            linting.lookups(programs);
         }
     }
     linting.findings
@@ -131,10 +133,26 @@ impl Linting<'_> {
         }
     }
 
+    fn lookups(&mut self, programs: &Programs) {
+        let variables = programs.variables.iter().map(|(_, variable)| variable);
+        let readers: Vec<_> = programs.readers().chain(variables).collect();
+        for (index, lookup) in self.policy.lookups.iter().enumerate() {
+            let reads = |reader: &&CompiledExpression| {
+                let of_lookups = reader.program.footprint().of(LOOKUPS);
+                of_lookups.is_some_and(|lookups| lookups.field(&lookup.name).is_some())
+            };
+            if !readers.iter().any(reads) {
+                let message = format!("no expression reads look-up `{}`", lookup.name);
+                self.warn(Code::UnusedLookup, &format!("spec.lookups[{index}].name"), message, None);
+            }
+        }
+    }
+
     fn params(&mut self, programs: &Programs) {
         let mut used = BTreeSet::new();
         let variables = programs.variables.iter().map(|(_, variable)| variable);
-        for expression in programs.readers().chain(variables) {
+        let of_lookups = programs.lookups.iter().flat_map(CompiledLookup::expressions);
+        for expression in programs.readers().chain(variables).chain(of_lookups) {
             for read in expression.program.footprint().reads().filter(|read| &*read.variable == "params") {
                 match read.steps.first() {
                     Some(Step::Field(name)) => used.insert(name.to_string()),

@@ -4,9 +4,11 @@ mod compile;
 mod declarations;
 mod expression;
 mod lint;
+mod lookups;
 mod matches_nothing;
 mod places;
 mod reads;
+mod references;
 #[cfg(test)]
 mod tests;
 mod typecheck;
@@ -17,6 +19,7 @@ pub(crate) use compile::{
 };
 pub(crate) use expression::CompiledExpression;
 pub(crate) use lint::{lint, lint_binding};
+pub(crate) use lookups::CompiledLookup;
 pub(crate) use places::Places;
 pub(crate) use reads::{Input, Origins, Reads, Unsure};
 pub use typecheck::Typing;

@@ -1,7 +1,8 @@
 //! What groups of a policy's programs read: the ground for undecidability, `onUpdate`, masking and selective
 //! decoding.
 
-use super::CompiledExpression;
+use super::lookups::LOOKUPS;
+use super::{CompiledExpression, CompiledLookup};
 use crate::pod;
 use portcullis_cel::{Footprint, Origin, Projection, Read, Step};
 use std::collections::BTreeMap;
@@ -22,11 +23,12 @@ pub(crate) enum Input {
     Images,
     Authorizer,
     RequestResource,
+    Lookups,
 }
 
 impl Input {
     /// Every one.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Object,
         Self::OldObject,
         Self::Request,
@@ -39,6 +41,7 @@ impl Input {
         Self::Images,
         Self::Authorizer,
         Self::RequestResource,
+        Self::Lookups,
     ];
 
     /// As expressions write it.
@@ -56,6 +59,7 @@ impl Input {
             Self::Images => "images",
             Self::Authorizer => "authorizer",
             Self::RequestResource => "authorizer.requestResource",
+            Self::Lookups => LOOKUPS,
         }
     }
 }
@@ -79,16 +83,20 @@ pub(crate) enum Unsure {
     Params,
 }
 
-/// Where the values of a policy's `variables` come from.
+/// Where the values of a policy's `variables` and `lookups` come from.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     variables: Vec<(Arc<str>, Origin)>,
+    /// What is read to find what is looked up.
+    lookups: Vec<(Arc<str>, Footprint)>,
 }
 
 impl Origins {
     /// Those of compiled variables, each of which sees those before it.
-    pub(crate) fn of(variables: &[(Arc<str>, CompiledExpression)]) -> Self {
-        variables.iter().fold(Self::default(), |mut known, (name, variable)| {
+    pub(crate) fn of(variables: &[(Arc<str>, CompiledExpression)], lookups: &[CompiledLookup]) -> Self {
+        let lookups = lookups.iter().map(|lookup| (Arc::clone(&lookup.name), lookup.inputs.clone()));
+        let begin = Self { variables: Vec::new(), lookups: lookups.collect() };
+        variables.iter().fold(begin, |mut known, (name, variable)| {
             let origin = known.origin(variable);
             known.variables.push((Arc::clone(name), origin));
             known
@@ -110,6 +118,11 @@ impl Origins {
         let mut footprint = of.resolve(&known);
         if let Some(each) = &each {
             footprint.merge(each.reads());
+        }
+        for (name, inputs) in &self.lookups {
+            if footprint.of(LOOKUPS).is_some_and(|all| all.field(name).is_some()) {
+                footprint.merge(inputs);
+            }
         }
         footprint
     }
@@ -174,6 +187,11 @@ impl Reads {
     /// What is read of an input, if anything.
     pub(crate) fn of_input(&self, input: Input) -> Option<&Projection> {
         self.footprint.of(input.name()).filter(|_| self.reads(input))
+    }
+
+    /// What is read of what a look-up finds, if anything.
+    pub(crate) fn of_lookup(&self, name: &str) -> Option<&Projection> {
+        self.of_input(Input::Lookups)?.field(name)
     }
 
     /// What is read of the spec of a Pod, be it as `podSpec` or through its lists.

@@ -281,3 +281,52 @@ fn what_does_not_compile_is_an_error_at_load_or_told_as_kubernetes_tells_it() {
         decides(&format!("validations:\n- expression: 1 == 2\n{message}"), denied);
     }
 }
+
+#[test]
+fn lookups_are_lists_under_their_names() {
+    let checks = |expression: &str, validation: &str, expected: &[&str]| {
+        let spec = format!(
+            "lookups:\n- {{name: services, apiVersion: v1, kind: Service, {expression}}}\nvalidations:\n\
+             - expression: \"{validation}\""
+        );
+        check(&spec, expected);
+    };
+    let sound = "size(lookups.services) == 0";
+    checks("namespace: '*'", "lookups.services.all(s, s.spec.type == 'ClusterIP')", &[]);
+    checks("objectNameExpression: \"object.metadata.name + '-x'\"", sound, &[]);
+    checks("objectNameExpression: podMetadata.name", sound, &[]);
+    checks(
+        "namespace: '*'",
+        "size(lookups.service) == 0",
+        &["validations[0].expression: undefined field 'service' (did you mean `services`?)"],
+    );
+    checks(
+        "objectNameExpression: '1'",
+        sound,
+        &["lookups[0].objectNameExpression: must evaluate to a string but got int"],
+    );
+    checks(
+        "selectorExpression: \"'a'\"",
+        sound,
+        &["lookups[0].selectorExpression: must evaluate to a map but got string"],
+    );
+    checks(
+        "objectNameExpression: variables.a",
+        sound,
+        &["lookups[0].objectNameExpression: undefined field 'a'"],
+    );
+    checks(
+        "objectNameExpression: \"lookups.services[0].metadata.name\"",
+        sound,
+        &["lookups[0].objectNameExpression: undeclared reference to 'lookups' (in container '')"],
+    );
+    checks(
+        "objectNameExpression: \"authorizer.path('/x').check('get').allowed() ? 'a' : 'b'\"",
+        sound,
+        &["lookups[0].objectNameExpression: `authorizer` cannot be used in look-ups"],
+    );
+    check(
+        "validations:\n- expression: lookups.a == []",
+        &["validations[0].expression: undeclared reference to 'lookups' (in container '')"],
+    );
+}

@@ -6,19 +6,19 @@ mod plan;
 pub use plan::{Plan, Sort};
 
 use crate::decision::{Decision, Outcome};
-use crate::document::{ConfigMap, DocumentError, ParamKind, Params, ReadDocument, ResourceRule};
+use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
 use crate::evaluation::explain::{Explanation, Observed};
 use crate::evaluation::{self, Context};
 use crate::exception::Exception;
-use crate::facts::{Facts, ParamReference};
+use crate::facts::{self, Facts, Reference};
 use crate::matching::{Match, RuleIndex, is_excluded};
 use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
 use assemble::Unit;
 use plan::{Candidate, Plans};
-use portcullis_cel::Authorizer;
-use std::collections::BTreeSet;
+use portcullis_cel::{Authorizer, Projection};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The controller's namespace unless it is told another one.
@@ -159,19 +159,24 @@ impl PolicySet {
         })
     }
 
-    /// What the policies in force take their params from.
-    pub fn param_references(&self) -> BTreeSet<ParamReference> {
-        let references = self.policies.iter().flat_map(|Bound { policy, bindings }| {
-            let of_kind = |kind: &ParamKind| {
-                let of_binding = |binding: &Arc<CompiledBinding>| match &binding.params {
-                    Params::Ref(reference) => Some(ParamReference::of(kind, reference)),
-                    _ => None,
-                };
-                bindings.iter().filter_map(of_binding).collect::<Vec<_>>()
-            };
-            policy.param_kind.as_ref().map(of_kind).unwrap_or_default()
-        });
-        references.collect()
+    /// What other objects the policies in force refer to, and what of these has to be known: the same for all of a
+    /// kind.
+    pub fn references(&self) -> BTreeMap<Reference, Projection> {
+        let mut references: BTreeMap<Reference, Projection> = BTreeMap::new();
+        let mut of_kinds: BTreeMap<(String, String), Projection> = BTreeMap::new();
+        let all = self.policies.iter().flat_map(|Bound { policy, bindings }| policy.references(bindings));
+        for (reference, kept) in all {
+            let kind = (reference.api_version.clone(), reference.kind.clone());
+            of_kinds.entry(kind).or_insert_with(|| facts::identity(false)).merge(&kept);
+            references.insert(reference, kept);
+        }
+        for (reference, kept) in &mut references {
+            let kind = (reference.api_version.clone(), reference.kind.clone());
+            if let Some(of_kind) = of_kinds.get(&kind) {
+                kept.clone_from(of_kind);
+            }
+        }
+        references
     }
 
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.
@@ -208,7 +213,7 @@ impl PolicySet {
             let matched = if always { Match::Yes } else { context.matches(policy) };
             evaluation::judge(policy, matched, bindings.iter().filter(asked), &context, &mut outcomes);
         }
-        Decision { outcomes, unanswered: context.unanswered() }
+        Decision { outcomes, unanswered: context.unanswered(), sought: context.sought() }
     }
 }
 

@@ -12,7 +12,7 @@ use kube::error::DiscoveryError;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use portcullis_core::tree::Tree;
-use portcullis_core::{Facts, ParamReference};
+use portcullis_core::{Facts, Reference};
 use std::time::Duration;
 
 /// How long until a kind that is not there is looked for again.
@@ -67,13 +67,13 @@ impl Params {
     }
 
     /// Why they cannot be told, if they cannot.
-    pub(super) fn trouble(&self, reference: &ParamReference) -> Option<String> {
+    pub(super) fn trouble(&self, reference: &Reference) -> Option<String> {
         let unread = || format!("{} is not read yet", named(reference));
         self.trouble.clone().or_else(|| self.objects.version().is_none().then(unread))
     }
 
     /// Adds what is known to facts.
-    pub(super) fn tell(&self, reference: &ParamReference, facts: &mut Facts) {
+    pub(super) fn tell(&self, reference: &Reference, facts: &mut Facts) {
         if let Some((plural, namespaced)) = &self.resource {
             facts.define(&reference.api_version, &reference.kind, plural, *namespaced);
         }
@@ -85,7 +85,7 @@ impl Params {
 }
 
 /// Follows a reference for ever, through the coming and going of its kind.
-pub(super) async fn follow_params(client: Client, reference: ParamReference, tell: impl Fn(Found)) {
+pub(super) async fn follow_params(client: Client, reference: Reference, tell: impl Fn(Found)) {
     if reference.kind == "Secret" && reference.api_version == "v1" && !is_one(&reference) {
         // Whoever may list Secrets reads all of them.
         return tell(Found::Trouble(
@@ -128,10 +128,7 @@ pub(super) async fn follow_params(client: Client, reference: ParamReference, tel
 }
 
 /// The kind's resource, and whether it is namespaced. Fails without words if there is no such kind.
-async fn discover(
-    client: &Client,
-    reference: &ParamReference,
-) -> Result<(ApiResource, bool), Option<String>> {
+async fn discover(client: &Client, reference: &Reference) -> Result<(ApiResource, bool), Option<String>> {
     let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
     match pinned_kind(client, &GroupVersionKind::gvk(group, version, &reference.kind)).await {
         Ok((resource, capabilities)) => Ok((resource, capabilities.scope == Scope::Namespaced)),
@@ -145,7 +142,7 @@ async fn discover(
 
 fn api(
     client: &Client,
-    reference: &ParamReference,
+    reference: &Reference,
     resource: &ApiResource,
     namespaced: bool,
 ) -> Api<DynamicObject> {
@@ -155,14 +152,14 @@ fn api(
     }
 }
 
-fn narrowed(reference: &ParamReference) -> watcher::Config {
+fn narrowed(reference: &Reference) -> watcher::Config {
     match &reference.name {
         Some(name) => config().fields(&format!("metadata.name={name}")),
         None => config(),
     }
 }
 
-fn is_one(reference: &ParamReference) -> bool {
+fn is_one(reference: &Reference) -> bool {
     reference.name.is_some() && reference.namespace.is_some()
 }
 
@@ -175,15 +172,15 @@ fn give_type(event: &mut Event<DynamicObject>, resource: &ApiResource) {
     }
 }
 
-fn named(reference: &ParamReference) -> String {
+fn named(reference: &Reference) -> String {
     format!("`{}` of `{}`", reference.kind, reference.api_version)
 }
 
-fn absent(reference: &ParamReference) -> String {
+fn absent(reference: &Reference) -> String {
     format!("the cluster has no {}, of which `paramKind` is", named(reference))
 }
 
-fn forbidden(resource: &ApiResource, reference: &ParamReference, namespaced: bool) -> String {
+fn forbidden(resource: &ApiResource, reference: &Reference, namespaced: bool) -> String {
     let dot = if resource.group.is_empty() { "" } else { "." };
     let place = match &reference.namespace {
         Some(namespace) if namespaced => format!(" in namespace `{namespace}`"),
@@ -212,14 +209,17 @@ fn code(error: &watcher::Error) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_core::Purpose;
     use serde_json::{Value as Json, json};
 
-    fn reference(namespace: Option<&str>, name: Option<&str>) -> ParamReference {
-        ParamReference {
+    fn reference(namespace: Option<&str>, name: Option<&str>) -> Reference {
+        Reference {
+            purpose: Purpose::Params,
             api_version: "example.com/v1".to_owned(),
             kind: "Limit".to_owned(),
             namespace: namespace.map(ToOwned::to_owned),
             name: name.map(ToOwned::to_owned),
+            selector: String::new(),
         }
     }
 
@@ -286,11 +286,13 @@ mod tests {
 
     #[tokio::test]
     async fn secrets_are_not_listed() {
-        let reference = ParamReference {
+        let reference = Reference {
+            purpose: Purpose::Params,
             api_version: "v1".to_owned(),
             kind: "Secret".to_owned(),
             namespace: Some("shop".to_owned()),
             name: None,
+            selector: String::new(),
         };
         let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let found = std::cell::RefCell::new(Vec::new());

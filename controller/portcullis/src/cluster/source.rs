@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt};
 use portcullis_core::document::{Manifest, POLICY_LABEL, read_live_config_map};
 use portcullis_core::set::Sources;
 use portcullis_core::tree::Tree;
-use portcullis_core::{Facts, ParamReference, PolicySet};
+use portcullis_core::{Facts, PolicySet, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 struct Seen {
     policies: Mirror<Manifest>,
     namespaces: Mirror<Tree>,
-    params: BTreeMap<ParamReference, Params>,
+    params: BTreeMap<Reference, Params>,
     /// Grows with each change of what facts are made of.
     facts: u64,
 }
@@ -45,7 +45,7 @@ pub struct ClusterSource {
     cluster: Arc<Cluster>,
     bell: Bell,
     /// The watches on params.
-    watches: BTreeMap<ParamReference, AbortHandle>,
+    watches: BTreeMap<Reference, AbortHandle>,
     /// The versions that were handed on: of the policies, and of what facts are made of.
     read: (Option<u64>, Option<u64>),
 }
@@ -75,7 +75,7 @@ impl ClusterSource {
     }
 
     /// Watches what these references mean, and nothing else any more.
-    fn refer_to(&mut self, wanted: &BTreeSet<ParamReference>) {
+    fn refer_to(&mut self, wanted: &BTreeSet<Reference>) {
         let mut seen = self.shared.lock();
         self.watches.retain(|reference, watch| {
             let stays = wanted.contains(reference);
@@ -106,7 +106,7 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, reference: &ParamReference, found: Found, bell: &Bell) {
+    fn take(&self, reference: &Reference, found: Found, bell: &Bell) {
         let mut seen = self.lock();
         // None where it was given up meanwhile.
         if seen.params.get_mut(reference).is_some_and(|params| params.take(found)) {
@@ -136,7 +136,7 @@ impl Source for ClusterSource {
     }
 
     fn prepare(&mut self, set: &PolicySet) -> Option<ReadFacts> {
-        let wanted = set.param_references();
+        let wanted = set.references().into_keys().collect();
         self.refer_to(&wanted);
         let seen = self.shared.lock();
         let is_unsettled = |seen: &mut Seen| !seen.params.values().all(Params::is_settled);
