@@ -1,6 +1,7 @@
 //! What is in force right now: one snapshot of policies and facts, swapped whole.
 
 use crate::metrics::VerdictCounters;
+use crate::source::Version;
 use arc_swap::{ArcSwapOption, Guard};
 use portcullis_core::{Facts, PolicySet};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Generation {
     pub set: Arc<PolicySet>,
     /// Namespaces and params.
     pub facts: Arc<Facts>,
+    /// Which versions of which ConfigMaps the policies are from, where those have any.
+    pub versions: Arc<[Version]>,
     /// What was wrong with resources, one line each.
     pub resource_problems: Vec<String>,
     /// When it came into force.
@@ -148,6 +151,7 @@ mod tests {
             number: 1,
             set: Arc::default(),
             facts: Arc::default(),
+            versions: Arc::default(),
             resource_problems: Vec::new(),
             since: jiff::Timestamp::now(),
             verdicts: VerdictCounters::default(),

@@ -106,6 +106,16 @@ impl Launched {
         self.log.lines()
     }
 
+    /// What the child's operator's port tells under a path.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn tell(&self, path: &str) -> Result<String> {
+        let ops = self.ops.as_ref().context("the child has no operator's port")?;
+        let reply = ops.connect().await?.get(path).await?;
+        Ok(String::from_utf8(reply.body.to_vec())?)
+    }
+
     /// Waits until the child says that it is ready.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
 //! kept as it was.
 
+use super::names::{self, Shadowed};
 use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
     self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
-    Salvage,
+    ReadDocument, Salvage,
 };
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
@@ -17,15 +18,30 @@ use std::sync::Arc;
 /// One accepted document.
 #[derive(Debug)]
 pub(super) struct Unit {
-    origin: Origin,
-    identity: Identity,
+    pub(super) origin: Origin,
+    pub(super) identity: Identity,
     /// The text of the key it was read from: while that stays the same, so does the unit.
-    source: Arc<str>,
+    pub(super) source: Arc<str>,
     content: Content,
 }
 
+impl Unit {
+    /// A document that was in force before; `None` if it is none any more.
+    pub(super) fn of(read: ReadDocument, source: &Arc<str>) -> Option<Self> {
+        let document::Outcome::Document(document) = read.outcome else { return None };
+        let (identity, content) = content(&read.origin, document).ok()?;
+        Some(Self { origin: read.origin, identity, source: Arc::clone(source), content })
+    }
+}
+
 /// What no two documents may share: kind and name.
-type Identity = (&'static str, String);
+pub(super) type Identity = (&'static str, String);
+
+/// A document that was found, and the text of its key.
+pub(super) struct Found<'a> {
+    pub(super) read: ReadDocument,
+    source: &'a str,
+}
 
 /// A document, compiled.
 #[derive(Debug)]
@@ -41,20 +57,30 @@ const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
-    for config_map in &sources.config_maps {
-        let texts: BTreeMap<&str, &Text> =
-            config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
-        for read in document::read_config_map(config_map) {
-            let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
-            assembly.take(read, source, previous);
-        }
-    }
-    for read in &sources.plain {
-        assembly.take(read.clone(), "", previous);
+    let mut found: Vec<Found<'_>> = sources.config_maps.iter().flat_map(find).collect();
+    found.extend(sources.plain.iter().map(|read| Found { read: read.clone(), source: "" }));
+    let shadowed = names::settle(&mut found, &sources.failures, previous);
+    for Found { read, source } in found {
+        assembly.take(read, source, previous);
     }
     assembly.refuse_clashes();
     assembly.keep_last_good(&sources.config_maps, previous);
+    // Only now: that another one has its name says nothing against what stands beside it.
+    for (shadowed, problem) in shadowed {
+        assembly.shadowed.push(shadowed);
+        assembly.problems.push(problem);
+    }
     assembly.finish(&sources.controller_namespace)
+}
+
+/// The documents of a ConfigMap.
+fn find(config_map: &ConfigMap) -> impl Iterator<Item = Found<'_>> {
+    let texts: BTreeMap<&str, &Text> =
+        config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
+    document::read_config_map(config_map).into_iter().map(move |read| {
+        let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
+        Found { read, source }
+    })
 }
 
 /// A set in the making.
@@ -71,12 +97,13 @@ struct Assembly {
     unsound: BTreeSet<Identity>,
     problems: Vec<DocumentError>,
     kept: BTreeSet<Identity>,
+    shadowed: Vec<Shadowed>,
 }
 
 impl Assembly {
     /// Takes in one document: as a unit if it is sound, else as problems.
-    fn take(&mut self, read: document::ReadDocument, source: &str, previous: &[Arc<Unit>]) {
-        let document::ReadDocument { origin, identity, outcome, .. } = read;
+    fn take(&mut self, read: ReadDocument, source: &str, previous: &[Arc<Unit>]) {
+        let ReadDocument { origin, identity, outcome, .. } = read;
         if let Some(document::Identity { kind, name, place }) = identity {
             let identity = identity_of(kind, name);
             if matches!(outcome, document::Outcome::Broken { .. }) {
@@ -118,7 +145,7 @@ impl Assembly {
         }
     }
 
-    /// Takes both of two documents with one name out of force: nobody could tell which is meant.
+    /// Takes both of two documents of files with one name out of force: nobody could tell which is meant.
     fn refuse_clashes(&mut self) {
         let mut places: BTreeMap<&Identity, Vec<(&Origin, &Place)>> = BTreeMap::new();
         for (identity, origin, place) in &self.seen {
@@ -214,6 +241,7 @@ impl Assembly {
             controller_namespace: controller_namespace.to_owned(),
             plans: Plans::default(),
             problems: self.problems,
+            shadowed: self.shadowed,
             policies,
             units: self.units,
         }
@@ -265,7 +293,7 @@ fn attach(bound: &mut [(State, Bound)], name: &str, binding: &Arc<CompiledBindin
     found
 }
 
-fn identity_of(kind: &'static str, name: String) -> Identity {
+pub(super) fn identity_of(kind: &'static str, name: String) -> Identity {
     (if Dialect::of_kind(kind).is_some() { POLICY } else { kind }, name)
 }
 
@@ -294,7 +322,7 @@ fn content(
 
 /// Whether a problem leaves open what stands at an origin: same file, and same ConfigMap and key as far as the
 /// problem names them.
-fn covers(problem: &Origin, origin: &Origin) -> bool {
+pub(super) fn covers(problem: &Origin, origin: &Origin) -> bool {
     let within = |broad: &str, narrow: &str| broad.is_empty() || broad == narrow;
     problem.file == origin.file
         && (problem.config_map.is_empty() || problem.namespace == origin.namespace)
@@ -330,7 +358,7 @@ fn dangling(unit: &Unit, policy: &str, place: &Place) -> DocumentError {
         .with_hint("bindings of a Policy are written in the Policy itself, under `bindings`")
 }
 
-fn describe(origin: &Origin) -> String {
+pub(super) fn describe(origin: &Origin) -> String {
     let place = format!(
         "ConfigMap {}/{}, key {}, document {}",
         origin.namespace, origin.config_map, origin.key, origin.document

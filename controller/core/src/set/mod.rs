@@ -1,8 +1,12 @@
 //! The immutable set of policies that a request is decided by.
 
+mod accepted;
 mod assemble;
+mod names;
 mod plan;
 
+pub use accepted::Accepted;
+pub use names::Shadowed;
 pub use plan::{Plan, Sort};
 
 use crate::decision::{Decision, Outcome};
@@ -27,7 +31,7 @@ pub const DEFAULT_NAMESPACE: &str = "portcullis";
 /// What a set is made from: everything that was found at once.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// Labelled ConfigMaps.
+    /// Labelled ConfigMaps. Of those of a cluster the first has a name that several claim, unless one is in force.
     pub config_maps: Vec<ConfigMap>,
     /// Documents outside ConfigMaps, for tools that look at documents wherever they stand.
     pub plain: Vec<ReadDocument>,
@@ -54,6 +58,7 @@ impl Default for Sources {
 pub struct PolicySet {
     entries: Vec<Entry>,
     problems: Vec<DocumentError>,
+    shadowed: Vec<Shadowed>,
     /// In the order of `entries`.
     policies: Vec<Bound>,
     index: RuleIndex,
@@ -120,6 +125,11 @@ impl PolicySet {
     /// What was wrong with the sources, in their order.
     pub fn problems(&self) -> &[DocumentError] {
         &self.problems
+    }
+
+    /// What is not in force because another document of the cluster has its name.
+    pub fn shadowed(&self) -> &[Shadowed] {
+        &self.shadowed
     }
 
     /// What may be read of a request, told by everything but its objects and options: the union over the
@@ -246,5 +256,7 @@ impl PolicySet {
     }
 }
 
+#[cfg(test)]
+mod names_tests;
 #[cfg(test)]
 mod tests;

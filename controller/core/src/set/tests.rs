@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{brief, create, decide, policy, sources};
 use serde_json::json;
 
-fn named(name: &str, message: &str) -> String {
+pub(super) fn named(name: &str, message: &str) -> String {
     policy(
         name,
         &format!(
@@ -13,20 +13,20 @@ fn named(name: &str, message: &str) -> String {
     )
 }
 
-fn broken(name: &str) -> String {
+pub(super) fn broken(name: &str) -> String {
     named(name, "x").replace("'false'", "object.spec.(")
 }
 
-fn says(set: &PolicySet) -> Vec<String> {
+pub(super) fn says(set: &PolicySet) -> Vec<String> {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}});
     brief(&decide(set, &create(pod)))
 }
 
-fn states(set: &PolicySet) -> Vec<(&str, State)> {
+pub(super) fn states(set: &PolicySet) -> Vec<(&str, State)> {
     set.entries().iter().map(|entry| (entry.info.name.as_str(), entry.state)).collect()
 }
 
-fn messages(set: &PolicySet) -> Vec<&str> {
+pub(super) fn messages(set: &PolicySet) -> Vec<&str> {
     set.problems().iter().map(|problem| problem.message.as_str()).collect()
 }
 
@@ -90,17 +90,26 @@ fn without_an_earlier_version_a_broken_policy_is_an_error_where_it_matches() {
     );
 }
 
+/// The same from files.
+fn in_files(mut sources: Sources) -> Sources {
+    for config_map in &mut sources.config_maps {
+        config_map.file = Some(format!("{}.yaml", config_map.name));
+    }
+    sources
+}
+
 #[test]
-fn two_documents_with_one_name_are_both_refused() {
-    let alone = PolicySet::compile(&sources(&[("a", &named("same", "one"))]), None);
+fn two_documents_of_files_with_one_name_are_both_refused() {
+    let alone = PolicySet::compile(&in_files(sources(&[("a", &named("same", "one"))])), None);
     let clashing =
         sources(&[("a", &named("same", "one")), ("b", &named("same", "two")), ("c", &named("c", "one"))]);
+    let clashing = in_files(clashing);
     let set = PolicySet::compile(&clashing, Some(&alone));
     assert_eq!(
         messages(&set),
         [
-            "policy `same` is also defined in ConfigMap portcullis/b, key policy.yaml, document 1",
-            "policy `same` is also defined in ConfigMap portcullis/a, key policy.yaml, document 1",
+            "policy `same` is also defined in b.yaml: ConfigMap portcullis/b, key policy.yaml, document 1",
+            "policy `same` is also defined in a.yaml: ConfigMap portcullis/a, key policy.yaml, document 1",
         ]
     );
     assert_eq!(says(&set), ["c: deny [] one", "same: deny [] one"], "the version before stays in force");
@@ -156,7 +165,7 @@ fn what_did_not_change_is_not_compiled_again() {
 }
 
 /// A set from ConfigMaps, each with its keys and their texts.
-fn compile(config_maps: &[(&str, &[(&str, &str)])], previous: Option<&PolicySet>) -> PolicySet {
+pub(super) fn compile(config_maps: &[(&str, &[(&str, &str)])], previous: Option<&PolicySet>) -> PolicySet {
     let mut found = Sources::default();
     for (name, keys) in config_maps {
         let mut config_map = crate::testing::config_map(name, "");
@@ -253,7 +262,7 @@ fn a_broken_binding_does_not_leave_its_policy_unbound() {
     assert_eq!(says(&second), ["v/b: allow"], "the earlier version stays");
 
     let twice = [("v", sound.as_str()), ("w", &vap_binding("b", "v", actions))];
-    let set = PolicySet::compile(&sources(&twice), None);
+    let set = PolicySet::compile(&in_files(sources(&twice)), None);
     assert_eq!(says(&set), [broken, broken], "nobody can tell which of two is meant");
 }
 

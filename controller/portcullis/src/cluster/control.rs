@@ -1,5 +1,6 @@
 //! Looking after the cluster: what one replica does for all, and what it shares while it does.
 
+use super::accepted;
 use super::certificates::{CertificateSecret, Keeper};
 use super::connect::Cluster;
 use super::leader::Candidate;
@@ -93,6 +94,7 @@ pub(crate) fn start(
         let keeper = Keeper { control, name, names, lifetime, serving, ca: tell_ca };
         cluster.worker.spawn(keeper.keep());
     }
+    cluster.worker.spawn(accepted::keep(control.clone(), configuration.clone()));
     cluster.worker.spawn(reconcile(control, configuration, settings));
     Running { cluster: Arc::clone(cluster), stop, stood }
 }

@@ -3,18 +3,22 @@
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
 //! watch going, `mirror` holds what the watch shows, `params` what policies take their params from, and `source` hands it
 //! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
-//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, and `switch` tells whether
+//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, `accepted` what is in force for those who start later (in ConfigMaps, which
+//! `kept` writes), and `switch` tells whether
 //! everything is called off, which `disarming` does for a person.
 
+mod accepted;
 mod answers;
 mod certificates;
 mod connect;
 pub(crate) mod control;
 pub mod disarming;
 mod follow;
+mod kept;
 mod leader;
 mod mirror;
 mod params;
+mod policies;
 mod source;
 pub(crate) mod switch;
 mod webhooks;

@@ -1,16 +1,18 @@
 //! Policies and facts as the cluster has them now.
 
+use super::accepted;
 use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
 use super::params::{Found, Params, follow_params};
+use super::policies::{PolicyConfigMap, sources};
 use super::whole;
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::{Api, ResourceExt};
-use portcullis_core::document::{Manifest, POLICY_LABEL, read_live_config_map};
-use portcullis_core::set::Sources;
+use kube::Api;
+use portcullis_core::document::POLICY_LABEL;
+use portcullis_core::set::Accepted;
 use portcullis_core::tree::Tree;
 use portcullis_core::{Facts, PolicySet, Reference};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// What the watches show.
 #[derive(Debug, Default)]
 struct Seen {
-    policies: Mirror<Manifest>,
+    policies: Mirror<PolicyConfigMap>,
+    /// What was in force before we started; `None` as long as that is not known.
+    accepted: Option<Vec<Accepted>>,
     namespaces: Mirror<Tree>,
     params: BTreeMap<Reference, Params>,
     /// Grows with each change of what facts are made of.
@@ -58,10 +62,17 @@ impl ClusterSource {
         let policies: Api<ConfigMap> = Api::namespaced(client.clone(), &cluster.namespace);
         let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(policies, config().labels(POLICY_LABEL), move |event| {
-            if mirror.lock().policies.take(event, policy) {
+            if mirror.lock().policies.take(event, PolicyConfigMap::new) {
                 ring.ring();
             }
         }));
+        let (mirror, ring) = (Arc::clone(&shared), bell.clone());
+        let (reader, namespace) = (client.clone(), cluster.namespace.clone());
+        cluster.worker.spawn(async move {
+            let accepted = accepted::read(&reader, &namespace).await;
+            mirror.lock().accepted = Some(accepted);
+            ring.ring();
+        });
         let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(Api::<Namespace>::all(client.clone()), config(), move |event| {
             let mut seen = mirror.lock();
@@ -119,14 +130,18 @@ impl Shared {
 
 impl Source for ClusterSource {
     fn read(&mut self, _: Wake) -> anyhow::Result<Reading> {
-        let seen = self.shared.lock();
+        let mut seen = self.shared.lock();
         let mut reading = Reading::default();
-        let (Some(policies), Some(_)) = (seen.policies.version(), seen.namespaces.version()) else {
+        let (Some(policies), Some(_), Some(accepted)) =
+            (seen.policies.version(), seen.namespaces.version(), &mut seen.accepted)
+        else {
             return Ok(reading);
         };
+        reading.accepted = std::mem::take(accepted);
         let current = (Some(policies), Some(seen.facts));
         if current.0 != self.read.0 {
-            reading.policies = Some(sources(&seen.policies, &self.cluster.namespace));
+            let (policies, versions) = sources(&seen.policies, &self.cluster.namespace);
+            (reading.policies, reading.versions) = (Some(policies), versions);
         }
         if current.1 != self.read.1 {
             reading.facts = Some(facts(&seen));
@@ -163,20 +178,4 @@ fn facts(seen: &Seen) -> ReadFacts {
         problems.extend(params.trouble(reference));
     }
     ReadFacts { facts, problems: problems.into_iter().collect() }
-}
-
-fn sources(policies: &Mirror<Manifest>, controller_namespace: &str) -> Sources {
-    let mut sources = Sources { controller_namespace: controller_namespace.to_owned(), ..Sources::default() };
-    for manifest in policies.objects() {
-        sources.config_maps.extend(manifest.config_maps.iter().cloned());
-        sources.failures.extend(manifest.failures.iter().cloned());
-    }
-    sources
-}
-
-fn policy(config_map: ConfigMap) -> Manifest {
-    let (namespace, name) = (config_map.namespace().unwrap_or_default(), config_map.name_any());
-    let labels = config_map.labels().clone();
-    let has_modules = config_map.binary_data.is_some_and(|modules| !modules.is_empty());
-    read_live_config_map(&namespace, &name, &labels, config_map.data.unwrap_or_default(), has_modules)
 }

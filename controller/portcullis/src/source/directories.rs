@@ -38,6 +38,7 @@ impl Source for Directories {
             policies: sources,
             facts: resources.then(|| self.resources.read()),
             looked: policies || resources,
+            ..Reading::default()
         })
     }
 

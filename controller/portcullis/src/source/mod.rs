@@ -10,7 +10,7 @@ pub mod resources;
 pub mod tree;
 pub mod watch;
 
-use portcullis_core::set::Sources;
+use portcullis_core::set::{Accepted, Sources};
 use portcullis_core::{Facts, PolicySet};
 use std::fmt::Debug;
 use watch::{Points, Wake};
@@ -38,10 +38,27 @@ pub trait Source: Debug + Send {
 pub struct Reading {
     /// All policies, if any of them changed.
     pub policies: Option<Sources>,
+    /// Which versions of which ConfigMaps these are, where they have any.
+    pub versions: Vec<Version>,
+    /// What was in force before we started, at the first reading.
+    pub accepted: Vec<Accepted>,
     /// All facts, if any of them changed.
     pub facts: Option<ReadFacts>,
     /// Whether directories were read, so that there may be others to watch.
     pub looked: bool,
+}
+
+/// A version of a ConfigMap of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
 }
 
 /// Facts as they were read.

@@ -110,7 +110,7 @@ impl Loader {
 
     /// Compiles what was read; what was not keeps its version. Then the new generation is in force. Nothing is
     /// before the first policies were read.
-    fn put_in_force(&mut self, Reading { policies, facts, .. }: Reading) {
+    fn put_in_force(&mut self, Reading { policies, versions, accepted, facts, .. }: Reading) {
         if policies.is_none() && facts.is_none() {
             return;
         }
@@ -118,13 +118,15 @@ impl Loader {
         let current = self.live.current();
         let old = current.as_ref();
         let mut facts = facts;
-        let set = match (policies, old) {
+        let (set, versions) = match (policies, old) {
             (Some(sources), old) => {
-                let set = PolicySet::compile(&sources, old.map(|old| old.set.as_ref()));
+                let before = old.is_none().then(|| PolicySet::restore(&accepted));
+                let before = old.map(|old| old.set.as_ref()).or(before.as_ref());
+                let set = PolicySet::compile(&sources, before);
                 facts = self.source.prepare(&set).or(facts);
-                Arc::new(set)
+                (Arc::new(set), versions.into())
             }
-            (None, Some(old)) => Arc::clone(&old.set),
+            (None, Some(old)) => (Arc::clone(&old.set), Arc::clone(&old.versions)),
             (None, None) => return,
         };
         let (facts, resource_problems) = match (facts, old) {
@@ -138,7 +140,8 @@ impl Loader {
             None => self.metrics.load(&set, &VerdictCounters::default()),
         };
         let since = Timestamp::now();
-        let generation = Arc::new(Generation { number, set, facts, resource_problems, since, verdicts });
+        let generation =
+            Arc::new(Generation { number, set, facts, versions, resource_problems, since, verdicts });
         self.live.swap(Arc::clone(&generation));
         self.report(&generation, begin);
         if number == 1 {
@@ -168,6 +171,7 @@ impl Loader {
             loaded = count(State::Loaded),
             kept_old = count(State::KeptOld),
             broken = count(State::Broken),
+            shadowed = set.shadowed().len(),
             problems,
             millis = begin.elapsed().as_millis(),
             "policies in force"

@@ -81,7 +81,7 @@ fn twins(manifest: &Manifest, generation: &Generation) -> Vec<String> {
             if let Some(other) = other {
                 let (name, place) = (&identity.name, &other.origin.config_map);
                 twins.push(format!(
-                    "policy `{name}` is in ConfigMap `{place}`, too: only one of them can count"
+                    "policy `{name}` is in ConfigMap `{place}`, too, which counts until it is gone"
                 ));
             }
         }

@@ -7,4 +7,4 @@ mod rules;
 
 pub(super) use desired::Settings;
 pub use desired::Target;
-pub(super) use reconcile::{CONTROLLER_LABEL, reconcile};
+pub(super) use reconcile::{CONTROLLER_LABEL, reconcile, role};

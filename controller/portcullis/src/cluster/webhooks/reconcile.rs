@@ -181,7 +181,7 @@ fn namespace(control: &Control) -> Option<OwnerReference> {
 }
 
 /// The release's ClusterRole, which is called as the configuration; `None` where there is none.
-async fn role(control: &Control, name: &str) -> kube::Result<Option<OwnerReference>> {
+pub(in crate::cluster) async fn role(control: &Control, name: &str) -> kube::Result<Option<OwnerReference>> {
     let role = Api::<ClusterRole>::all(control.client.clone()).get_opt(name).await?;
     let uid = role.and_then(|role| role.metadata.uid);
     Ok(uid.map(|uid| reference("rbac.authorization.k8s.io/v1", ROLE, name, &uid)))

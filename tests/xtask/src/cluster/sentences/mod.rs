@@ -8,6 +8,7 @@ mod enforcement;
 mod faults;
 mod guard;
 mod install;
+mod names;
 mod params;
 mod rights;
 mod writing;
@@ -35,6 +36,7 @@ pub(super) fn all() -> Vec<Sentence> {
     [
         enforcement::all(),
         writing::all(),
+        names::all(),
         configuration::all(),
         certificates::all(),
         params::all(),

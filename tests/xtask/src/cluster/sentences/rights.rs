@@ -22,6 +22,10 @@ fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut Worl
     let deleted = format!("delete validatingwebhookconfiguration {}", world.configuration());
     world.kubectl(&deleted).ok()?;
     let namespace = world.controller_namespace();
+    world
+        .kubectl(&format!("wait --for=create configmap/portcullis-accepted-0 -n {namespace} --timeout=60s"))
+        .ok()?;
+    world.apply(&world.library("isolation/no-root")?)?;
     let patch = r#"{"data":{"tls.key":""}}"#;
     world.kubectl(&format!("patch secret {SECRET} -n {namespace} --type=merge -p={patch}")).ok()?;
     let user = format!("system:serviceaccount:{}:portcullis", world.controller_namespace());

@@ -75,7 +75,7 @@ fn a_sound_policy_that_is_hardly_as_meant_is_taken_with_a_warning(world: &mut Wo
     ensure!(said.stderr.contains("Warning: no-host-access, spec.variables[0]"), "{said:?}");
     let said = world.apply(&with(world, "name: no-host-access\n  namespace", "name: other\n  namespace")?)?;
     ensure!(
-        said.stderr.contains("policy `no-host-access` is in ConfigMap `no-host-access`, too"),
+        said.stderr.contains("policy `no-host-access` is in ConfigMap `no-host-access`, too, which counts"),
         "{said:?}"
     );
     Ok(())

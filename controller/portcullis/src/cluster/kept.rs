@@ -1,0 +1,83 @@
+//! ConfigMaps of the controller's own, in its namespace: made, changed where they differ, and gone with the release.
+
+use super::control::Control;
+use super::webhooks::role;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use std::collections::BTreeMap;
+
+/// The label of what we keep; its value says what that is.
+const LABEL: &str = "portcullis.dev/keeps";
+/// Who writes, in managedFields.
+const MANAGER: &str = "portcullis";
+
+/// ConfigMaps of one purpose, as we last saw or wrote them. Nobody else should write them.
+#[derive(Debug)]
+pub(super) struct Kept {
+    api: Api<ConfigMap>,
+    purpose: &'static str,
+    /// With which they go.
+    owner: Option<OwnerReference>,
+    known: BTreeMap<String, ConfigMap>,
+}
+
+/// The ConfigMaps of a purpose. Whoever may write ConfigMaps here may label one, but not call it as ours are
+/// called: look at the names.
+pub(super) async fn list(
+    client: &Client,
+    namespace: &str,
+    purpose: &str,
+) -> kube::Result<BTreeMap<String, ConfigMap>> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let found = api.list(&ListParams::default().labels(&format!("{LABEL}={purpose}"))).await?;
+    Ok(found.items.into_iter().map(|config_map| (config_map.name_any(), config_map)).collect())
+}
+
+impl Kept {
+    /// Those that are there. What is made belongs to the release's ClusterRole of that name.
+    pub(super) async fn open(
+        control: &Control,
+        role_name: &str,
+        purpose: &'static str,
+    ) -> kube::Result<Self> {
+        let known = list(&control.client, &control.namespace, purpose).await?;
+        let owner = role(control, role_name).await?;
+        let api = Api::namespaced(control.client.clone(), &control.namespace);
+        Ok(Self { api, purpose, owner, known })
+    }
+
+    /// What is known to be there.
+    pub(super) fn known(&self) -> &BTreeMap<String, ConfigMap> {
+        &self.known
+    }
+
+    /// Sees to it that one holds this and nothing else. True if it had to be written.
+    pub(super) async fn write(&mut self, name: &str, data: BTreeMap<String, String>) -> kube::Result<bool> {
+        let known = self.known.get(name);
+        if known.is_some_and(|known| known.data.as_ref().map_or(data.is_empty(), |there| *there == data)) {
+            return Ok(false);
+        }
+        let by = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let written = match known {
+            Some(known) => {
+                let wanted = ConfigMap { data: Some(data), ..known.clone() };
+                self.api.replace(name, &by, &wanted).await?
+            }
+            None => {
+                let metadata = ObjectMeta {
+                    name: Some(name.to_owned()),
+                    labels: Some(BTreeMap::from([(LABEL.to_owned(), self.purpose.to_owned())])),
+                    owner_references: self.owner.clone().map(|owner| vec![owner]),
+                    ..ObjectMeta::default()
+                };
+                self.api
+                    .create(&by, &ConfigMap { metadata, data: Some(data), ..ConfigMap::default() })
+                    .await?
+            }
+        };
+        self.known.insert(name.to_owned(), written);
+        Ok(true)
+    }
+}
