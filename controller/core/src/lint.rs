@@ -17,11 +17,14 @@ pub enum Severity {
 /// How grave findings of one kind are.
 pub fn severity(code: Code) -> Severity {
     match code {
-        Code::Yaml | Code::Document | Code::Expression | Code::Duplicate => Severity::Error,
+        Code::Yaml
+        | Code::Document
+        | Code::Expression
+        | Code::Duplicate
+        | Code::BrokenVariable
+        | Code::UnusedMessage => Severity::Error,
         Code::MissingPolicy
         | Code::NotInForce
-        | Code::BrokenVariable
-        | Code::UnusedMessage
         | Code::UnusedVariable
         | Code::UnusedParam
         | Code::UnusedLookup
@@ -97,7 +100,7 @@ fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>, typing: Option<&Ty
         Outcome::Document(Document::Binding(binding)) => policy::lint_binding(&read.origin, binding, node),
         Outcome::Broken { errors, partial: Some(policy), .. } if !may_mislead(errors) => {
             let mut findings = policy::lint(&read.origin, policy, node);
-            findings.retain(|finding| finding.code == Code::Expression);
+            findings.retain(|finding| severity(finding.code) == Severity::Error);
             findings
         }
         _ => Vec::new(),

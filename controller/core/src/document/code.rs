@@ -15,9 +15,11 @@ pub enum Code {
     MissingPolicy,
     /// A document that is not where documents are in force.
     NotInForce,
-    /// A variable of a ValidatingAdmissionPolicy that does not compile: its use is an error, for each request.
+    /// A variable of a ValidatingAdmissionPolicy that does not compile. The API server refuses it, and
+    /// where one is stored all the same, its use is an error.
     BrokenVariable,
-    /// A messageExpression of a ValidatingAdmissionPolicy that does not compile: it is never used.
+    /// A messageExpression of a ValidatingAdmissionPolicy that does not compile. The API server refuses it,
+    /// and where one is stored all the same, it is never used.
     UnusedMessage,
     /// A variable that no expression reads.
     UnusedVariable,

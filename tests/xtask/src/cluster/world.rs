@@ -101,15 +101,19 @@ impl<'a> World<'a> {
         Call { command, input: None, shown: format!("kubectl {args}") }
     }
 
-    /// `portcullis` itself as the cluster's administrator, for this test's controller.
-    pub(crate) fn portcullis(&self, verb: &str) -> Call {
+    /// `portcullis` without a cluster; the arguments as one would type them.
+    pub(crate) fn offline(&self, args: &str) -> Call {
         let mut command = Command::new(self.program);
-        command
-            .args(verb.split_whitespace())
-            .arg("--kubeconfig")
-            .arg(self.cluster.access.kubeconfig("admin"));
-        command.arg("--namespace").arg(self.controller_namespace());
-        Call { command, input: None, shown: format!("portcullis {verb}") }
+        command.args(args.split_whitespace());
+        Call { command, input: None, shown: format!("portcullis {args}") }
+    }
+
+    /// `portcullis` as the cluster's administrator, for this test's controller.
+    pub(crate) fn portcullis(&self, verb: &str) -> Call {
+        let mut call = self.offline(verb);
+        call.command.arg("--kubeconfig").arg(self.cluster.access.kubeconfig("admin"));
+        call.command.arg("--namespace").arg(self.controller_namespace());
+        call
     }
 
     /// A client of the API server as the cluster's administrator, for what kubectl is too slow to measure.

@@ -4,6 +4,7 @@ mod answers;
 mod certificates;
 mod configuration;
 mod disarm;
+mod documents;
 mod enforcement;
 mod faults;
 mod guard;
@@ -37,6 +38,7 @@ pub(super) fn all() -> Vec<Sentence> {
         enforcement::all(),
         writing::all(),
         names::all(),
+        documents::all(),
         configuration::all(),
         certificates::all(),
         params::all(),
