@@ -1,10 +1,12 @@
 //! Reports for programs: one JSON document, `portcullis.dev/v1`, whose fields are only ever added to.
 //!
 //! `CheckReport` and `AuditReport`: `summary` (counts), `policies`, `namespaces` and `kinds` (each with
-//! theirs), `objects` (those with something to tell, each with its `place` and `judgements`),
-//! `invalidPolicies` and `unreadable`. `TestReport`: `suites`, each with its `cases`, and `unreadable`.
+//! theirs), `objects` (those with something to tell, each with its `place`, if it is in a file, and `judgements`),
+//! `invalidPolicies`, `unreadable` and, if there are any, `notes`. A policy's `unlisted` judgements are counted, and
+//! not among the objects'. `TestReport`: `suites`, each with its `cases`, and `unreadable`.
 
-use crate::report::model::{Counts, Judged, Judgement, ObjectRef, Place, Problem, Report, Tally};
+use crate::report::counts::{Counts, Tally};
+use crate::report::model::{Judged, Problem, Report};
 use crate::suite::SuiteReport;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,11 +36,13 @@ struct Document<'a> {
     kind: &'static str,
     summary: Summary,
     policies: Vec<Policy<'a>>,
-    namespaces: Vec<Group>,
-    kinds: Vec<Group>,
-    objects: Vec<Object<'a>>,
+    namespaces: Vec<Group<'a>>,
+    kinds: Vec<Group<'a>>,
+    objects: &'a [Judged],
     invalid_policies: &'a [Problem],
     unreadable: &'a [Problem],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -60,14 +64,8 @@ struct Policy<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<&'a str>,
     judgements: Counts,
-}
-
-#[derive(Serialize)]
-struct Object<'a> {
-    #[serde(flatten)]
-    object: &'a ObjectRef,
-    place: &'a Place,
-    judgements: Vec<&'a Judgement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlisted: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -81,23 +79,22 @@ struct TestDocument<'a> {
 
 /// Objects that share a namespace (empty for none) or a kind.
 #[derive(Serialize)]
-struct Group {
-    name: String,
+struct Group<'a> {
+    name: &'a str,
     #[serde(flatten)]
     tally: Tally,
 }
 
 impl<'a> Document<'a> {
     fn new(kind: &'static str, report: &'a Report) -> Self {
-        let by_policy = report.counts_by_policy();
-        let counts = |name: &str| by_policy.get(name).copied().unwrap_or_default();
+        let counts = |name: &str| report.counts.policies.get(name).copied().unwrap_or_default();
         Self {
             api_version: API_VERSION,
             kind,
             summary: Summary {
-                objects: report.objects.len(),
-                objects_by_action: report.object_counts(),
-                judgements: report.judgement_counts(),
+                objects: report.counts.total.objects,
+                objects_by_action: report.counts.objects,
+                judgements: report.counts.judgements,
             },
             policies: report
                 .policies
@@ -107,26 +104,21 @@ impl<'a> Document<'a> {
                     title: policy.title.as_deref(),
                     severity: policy.severity.as_deref(),
                     judgements: counts(&policy.name),
+                    unlisted: Some(report.counts.unlisted(&policy.name)).filter(|number| *number > 0),
                 })
                 .collect(),
-            namespaces: groups(report.by_namespace()),
-            kinds: groups(report.by_kind()),
-            objects: report.objects.iter().filter_map(Object::new).collect(),
+            namespaces: groups(&report.counts.namespaces),
+            kinds: groups(&report.counts.kinds),
+            objects: &report.objects,
             invalid_policies: &report.invalid_policies,
             unreadable: &report.unreadable,
+            notes: &report.notes,
         }
     }
 }
 
-fn groups(tallies: BTreeMap<String, Tally>) -> Vec<Group> {
-    tallies.into_iter().map(|(name, tally)| Group { name, tally }).collect()
-}
-
-impl<'a> Object<'a> {
-    fn new(judged: &'a Judged) -> Option<Self> {
-        let judgements: Vec<&Judgement> = judged.notable().collect();
-        (!judgements.is_empty()).then_some(Self { object: &judged.object, place: &judged.place, judgements })
-    }
+fn groups(tallies: &BTreeMap<String, Tally>) -> Vec<Group<'_>> {
+    tallies.iter().map(|(name, tally)| Group { name, tally: *tally }).collect()
 }
 
 pub(super) fn document(document: &impl Serialize) -> String {

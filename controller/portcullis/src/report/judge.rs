@@ -2,32 +2,34 @@
 //!
 //! The actions come from the core's enforcement, the one place that knows them.
 
-use crate::manifests::Manifest;
-use crate::report::model::{Action, Finding, Judged, Judgement, ObjectRef, Skipped};
+use crate::report::model::{Action, Finding, Judged, Judgement, ObjectRef, Place, Skipped};
 use portcullis_core::Request;
 use portcullis_core::decision::{self, Decision, FindingKind, Outcome, Skip, Verdict};
 use portcullis_core::enforcement::{Door, Effect, effect};
 use portcullis_core::tree::Node;
 use std::collections::HashMap;
 
-/// What a decision says of an object from a file.
-pub fn judge(manifest: &Manifest, request: &Request, decision: &Decision) -> Judged {
+/// Where a field of an object stands, if the object is in a file; an empty path is the object itself.
+pub type Places<'a> = &'a dyn Fn(&str) -> Option<Place>;
+
+/// What a decision says of an object.
+pub fn judge(places: Places<'_>, request: &Request, decision: &Decision) -> Judged {
     Judged {
         object: ObjectRef::of(request),
-        place: manifest.place(""),
+        place: places(""),
         judgements: without_repetitions(
-            decision.outcomes.iter().map(|outcome| judgement(manifest, outcome)).collect(),
+            decision.outcomes.iter().map(|outcome| judgement(places, outcome)).collect(),
         ),
     }
 }
 
-fn judgement(manifest: &Manifest, outcome: &Outcome) -> Judgement {
+fn judgement(places: Places<'_>, outcome: &Outcome) -> Judgement {
     Judgement {
         policy: outcome.policy.name.clone(),
         binding: outcome.binding.as_deref().map(str::to_owned),
         param: outcome.param.clone(),
         action: action(outcome, Door::Offline),
-        findings: outcome.findings.iter().map(|found| finding(manifest, found)).collect(),
+        findings: outcome.findings.iter().map(|found| finding(places, found)).collect(),
         omitted: outcome.omitted,
         missing: match &outcome.verdict {
             Verdict::Undecidable(missing) => missing.clone(),
@@ -83,12 +85,12 @@ fn without_repetitions(judgements: Vec<Judgement>) -> Vec<Judgement> {
     judgements.into_iter().enumerate().filter_map(keep).collect()
 }
 
-fn finding(manifest: &Manifest, finding: &decision::Finding) -> Finding {
+fn finding(places: Places<'_>, finding: &decision::Finding) -> Finding {
     Finding {
         error: finding.kind != FindingKind::Violation,
         message: finding.message.clone(),
         field_path: finding.field_path.clone(),
-        place: manifest.place(&finding.field_path),
+        place: places(&finding.field_path),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Results apart from their rendering: `model` says what was found, `judge` fills it from decisions,
+//! Results apart from their rendering: `model` says what was found, `counts` how much, `judge` fills it from decisions,
 //! `table` writes it for people and `json` for programs.
 
 mod carets;
+pub mod counts;
 pub mod explain;
 pub mod json;
 pub mod judge;

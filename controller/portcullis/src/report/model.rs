@@ -2,10 +2,10 @@
 //!
 //! The serialised form is part of the JSON documents (`report/json.rs`), so its field names are stable.
 
+use super::counts::Totals;
 use portcullis_core::document::DocumentError;
 use portcullis_core::yaml::Position;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What a policy's failure leads to, or why there is none; from the gravest to the least.
@@ -29,6 +29,10 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, from the gravest to the least.
+    pub const ALL: [Self; 7] =
+        [Self::Deny, Self::Warn, Self::Audit, Self::Ignore, Self::Undecidable, Self::Skip, Self::Pass];
+
     /// The word that people and programs read.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -94,8 +98,9 @@ pub struct Finding {
     /// Where in the object; empty if not known.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field_path: String,
-    /// Where in the file: of the field, or of what is nearest to it.
-    pub place: Place,
+    /// Where in the file: of the field, or of what is nearest to it; `None` for an object of a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 /// What one policy says of one object, under one binding and param.
@@ -170,9 +175,11 @@ impl fmt::Display for Skipped {
 #[derive(Debug, Clone, Serialize)]
 pub struct Judged {
     /// Which object.
+    #[serde(flatten)]
     pub object: ObjectRef,
-    /// Where it begins.
-    pub place: Place,
+    /// Where it begins; `None` in a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// One per policy, binding and param that matched, in the decision's order.
     pub judgements: Vec<Judgement>,
 }
@@ -229,14 +236,21 @@ impl fmt::Display for Problem {
 /// Everything that one run of check or audit found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Every object, in the order of the inputs.
+    /// Objects with something to tell, in the order in which they were judged, and of their judgements those
+    /// alone.
     pub objects: Vec<Judged>,
+    /// How much was found, told or not.
+    pub counts: Totals,
+    /// How many objects are told of each policy; more are counted only. `None` for all.
+    pub most: Option<usize>,
     /// The policies that judged, by name; also those that matched nothing.
     pub policies: Vec<PolicyRef>,
     /// Policies that are invalid.
     pub invalid_policies: Vec<Problem>,
-    /// Files and documents that could not be read.
+    /// Files, documents and kinds that could not be read.
     pub unreadable: Vec<Problem>,
+    /// What else a reader has to know of what was judged.
+    pub notes: Vec<String>,
 }
 
 /// What a report says about a policy.
@@ -250,34 +264,6 @@ pub struct PolicyRef {
     pub severity: Option<String>,
 }
 
-/// How many of what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Judgements that deny.
-    pub deny: usize,
-    /// Judgements that warn.
-    pub warn: usize,
-    /// Judgements that only record.
-    pub audit: usize,
-    /// Errors that are let pass.
-    pub ignore: usize,
-    /// Judgements that need what is not known.
-    pub undecidable: usize,
-    /// Policies that matched and did not judge.
-    pub skip: usize,
-    /// Judgements without a finding.
-    pub pass: usize,
-}
-
-/// Some objects, and how many of them fail at least one policy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// How many objects there are.
-    pub objects: usize,
-    /// How many of them `[Deny]` would deny.
-    pub failing: usize,
-}
-
 impl Action {
     /// Whether it is a failure that `[Deny]` would deny, whatever it leads to now.
     pub fn fails(self) -> bool {
@@ -285,107 +271,46 @@ impl Action {
     }
 }
 
-impl Counts {
-    /// Counts one more.
-    pub fn add(&mut self, action: Action) {
-        let slot = match action {
-            Action::Deny => &mut self.deny,
-            Action::Warn => &mut self.warn,
-            Action::Audit => &mut self.audit,
-            Action::Ignore => &mut self.ignore,
-            Action::Undecidable => &mut self.undecidable,
-            Action::Skip => &mut self.skip,
-            Action::Pass => &mut self.pass,
-        };
-        *slot += 1;
-    }
-
-    /// What fails, whatever its action is now: what `[Deny]` would deny.
-    pub fn failing(&self) -> usize {
-        self.deny + self.warn + self.audit
-    }
-}
-
 impl Report {
-    /// Counts of judgements over all objects.
-    pub fn judgement_counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.judgements().for_each(|(_, judgement)| counts.add(judgement.action));
-        counts
+    /// Takes in what was found of one object.
+    pub fn take(&mut self, mut judged: Judged) {
+        self.counts.add(&judged);
+        judged.judgements.retain(Judgement::is_notable);
+        self.list(judged);
     }
 
-    /// Counts of objects that have at least one such judgement; one object may count several times.
-    /// Skips are exceptions; what passes has nothing else.
-    pub fn object_counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for judged in &self.objects {
-            let actions: BTreeSet<Action> = judged.notable().map(|judgement| judgement.action).collect();
-            if actions.is_empty() {
-                counts.add(Action::Pass);
-            }
-            actions.into_iter().for_each(|action| counts.add(action));
+    /// Takes in what another report found of objects.
+    pub fn absorb(&mut self, other: Self) {
+        self.counts.absorb(other.counts);
+        other.objects.into_iter().for_each(|judged| self.list(judged));
+        self.unreadable.extend(other.unreadable);
+        self.notes.extend(other.notes);
+    }
+
+    fn list(&mut self, mut judged: Judged) {
+        if let Some(most) = self.most {
+            judged.judgements.retain(|judgement| self.counts.may_list(&judgement.policy, most));
         }
-        counts
-    }
-
-    /// Counts of judgements by policy, every policy of the run included.
-    pub fn counts_by_policy(&self) -> BTreeMap<&str, Counts> {
-        let mut by_policy: BTreeMap<&str, Counts> =
-            self.policies.iter().map(|policy| (policy.name.as_str(), Counts::default())).collect();
-        for (_, judgement) in self.judgements() {
-            by_policy.entry(&judgement.policy).or_default().add(judgement.action);
+        if !judged.judgements.is_empty() {
+            self.objects.push(judged);
         }
-        by_policy
     }
 
-    /// Objects by namespace; cluster-scoped ones under the empty name.
-    pub fn by_namespace(&self) -> BTreeMap<String, Tally> {
-        self.tally(|object| object.namespace.clone())
-    }
-
-    /// Objects by kind, as in `Deployment.apps`.
-    pub fn by_kind(&self) -> BTreeMap<String, Tally> {
-        self.tally(|object| match object.api_version.split_once('/') {
-            Some((group, _)) => format!("{}.{group}", object.kind),
-            None => object.kind.clone(),
-        })
-    }
-
-    /// All objects together.
-    pub fn total(&self) -> Tally {
-        self.tally(|_| String::new()).into_values().next().unwrap_or_default()
-    }
-
-    fn tally(&self, key: impl Fn(&ObjectRef) -> String) -> BTreeMap<String, Tally> {
-        let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-        for judged in &self.objects {
-            let tally = tallies.entry(key(&judged.object)).or_default();
-            tally.objects += 1;
-            tally.failing += usize::from(judged.judgements.iter().any(|judgement| judgement.action.fails()));
-        }
-        tallies
-    }
-
-    /// Every judgement with its object.
+    /// Every judgement that is told, with its object.
     pub fn judgements(&self) -> impl Iterator<Item = (&Judged, &Judgement)> {
         self.objects.iter().flat_map(|judged| judged.judgements.iter().map(move |each| (judged, each)))
     }
-
-    /// Whether a judgement of this action is there.
-    pub fn any(&self, action: Action) -> bool {
-        self.judgements().any(|(_, judgement)| judgement.action == action)
-    }
 }
 
-impl Judged {
-    /// The judgements that a reader wants to see: failures, what is undecidable, and exceptions taken.
-    /// Passes are counted only, and so are skips that are a policy's own choice.
-    pub fn notable(&self) -> impl Iterator<Item = &Judgement> {
-        self.judgements.iter().filter(|judgement| match (judgement.action, &judgement.skipped) {
+impl Judgement {
+    /// Whether a reader wants to see it: failures, what is undecidable, and exceptions taken. Passes are counted
+    /// only, and so are skips that are a policy's own choice.
+    pub fn is_notable(&self) -> bool {
+        match (self.action, &self.skipped) {
             (Action::Pass, _) => false,
             (Action::Skip, skipped) => matches!(skipped, Some(Skipped::Exception { .. })),
             _ => true,
-        })
+        }
     }
 }
 

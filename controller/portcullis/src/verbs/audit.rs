@@ -3,7 +3,7 @@
 use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
 use crate::exit::Exit;
 use crate::report::json;
-use crate::report::model::{Action, Report};
+use crate::report::model::Report;
 use crate::report::table::{self, Paint};
 use crate::terminal::{GlobalArgs, write_out};
 use clap::Args;
@@ -57,7 +57,7 @@ pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     for manifest in &mut found.objects {
         let object = std::mem::take(&mut manifest.object);
         let request = Request::for_object(object, &judge.resources, Operation::Create);
-        report.objects.push(judge.judge(manifest, &request));
+        report.take(judge.judge(&|field| Some(manifest.place(field)), &request));
     }
 
     complain(global, &report.invalid_policies);
@@ -73,12 +73,12 @@ pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 }
 
 fn exit(report: &Report, strict: bool) -> Exit {
-    let counts = report.judgement_counts();
+    let counts = report.counts.judgements;
     if !report.invalid_policies.is_empty() {
         Exit::InvalidPolicy
     } else if !report.unreadable.is_empty() {
         Exit::Failure
-    } else if strict && (counts.failing() > 0 || report.any(Action::Undecidable)) {
+    } else if strict && (counts.failing() > 0 || counts.undecidable > 0) {
         Exit::Denied
     } else {
         Exit::Clean

@@ -6,7 +6,7 @@ use super::inputs::{
 use crate::exit::Exit;
 use crate::manifests::{self, Exclusions};
 use crate::report::json;
-use crate::report::model::{Action, Problem, Report};
+use crate::report::model::{Problem, Report};
 use crate::report::table::{self, Paint};
 use crate::suite::user;
 use crate::terminal::{GlobalArgs, Hinted, Tone, write_out};
@@ -87,7 +87,7 @@ pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     for manifest in &mut found.objects {
         let object = std::mem::take(&mut manifest.object);
         let request = old.request(object, &judge.resources, args.judge.complete, user.clone());
-        report.objects.push(judge.judge(manifest, &request));
+        report.take(judge.judge(&|field| Some(manifest.place(field)), &request));
     }
 
     complain(global, &report.invalid_policies);
@@ -112,8 +112,8 @@ fn exit(report: &Report, strict: bool) -> Exit {
     let when = |condition: bool, exit: Exit| if condition { exit } else { Exit::Clean };
     when(!report.invalid_policies.is_empty(), Exit::InvalidPolicy)
         .worst(when(!report.unreadable.is_empty(), Exit::Failure))
-        .worst(when(report.any(Action::Deny), Exit::Denied))
-        .worst(when(strict && report.any(Action::Undecidable), Exit::Denied))
+        .worst(when(report.counts.judgements.deny > 0, Exit::Denied))
+        .worst(when(strict && report.counts.judgements.undecidable > 0, Exit::Denied))
 }
 
 /// The objects of `--old`, by what identifies them.

@@ -2,7 +2,7 @@
 
 use crate::excerpt::Excerpt;
 use crate::manifests::{self, Exclusions, Manifest, Manifests, STDIN};
-use crate::report::judge::judge;
+use crate::report::judge::{Places, judge};
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
 use crate::terminal::{GlobalArgs, Hinted, Tone};
@@ -16,6 +16,9 @@ use std::path::PathBuf;
 
 /// The namespace in which policies are cluster-wide, unless `--namespace` says otherwise.
 pub const CONTROLLER_NAMESPACE: &str = "portcullis";
+
+/// Where policies are, unless `--policies` says otherwise.
+const POLICIES: &str = "policies";
 
 /// At most this many problems of a kind are told on standard error.
 const MAX_COMPLAINTS: usize = 50;
@@ -31,8 +34,8 @@ pub enum Output {
 /// Which policies judge, and what they may look at.
 #[derive(Debug, Clone, Args)]
 pub struct JudgeArgs {
-    /// A file or directory of policies, ConfigMaps labelled portcullis.dev/policy=true; repeatable
-    #[arg(long, value_name = "PATH", default_value = "policies")]
+    /// A file or directory of policies, ConfigMaps labelled portcullis.dev/policy=true; repeatable [default: policies]
+    #[arg(long, value_name = "PATH")]
     pub policies: Vec<PathBuf>,
     /// A file or directory of Namespaces, params and CRDs that policies may look at; repeatable
     #[arg(long, value_name = "PATH")]
@@ -97,31 +100,38 @@ impl Judge {
     /// # Errors
     /// As [`read_policies`].
     pub fn prepare(args: &JudgeArgs, objects: &[Manifest]) -> anyhow::Result<Self> {
-        let sources = read_policies(&args.policies, &args.namespace)?;
+        let default = [PathBuf::from(POLICIES)];
+        let paths = if args.policies.is_empty() { &default } else { args.policies.as_slice() };
+        let sources = read_policies(paths, &args.namespace)?;
         let beside = manifests::read(&args.resources);
-        let set = PolicySet::compile(&sources, None);
-        let broken = set.entries().iter().filter(|entry| entry.state == State::Broken);
-        let mut judge = Self {
-            broken: broken.map(|entry| entry.info.name.clone()).collect(),
-            set,
-            resources: Resources::new(),
-            facts: Facts::new(args.complete),
-            now: jiff::Timestamp::now(),
-            unreadable: beside.problems,
-        };
+        let (mut resources, mut facts) = (Resources::new(), Facts::new(args.complete));
         for manifest in beside.objects.iter().chain(objects) {
-            judge.resources.add_crd(&manifest.object);
-            judge.facts.add(manifest.object.clone());
+            resources.add_crd(&manifest.object);
+            facts.add(manifest.object.clone());
         }
-        Ok(judge)
+        let judge = Self::new(PolicySet::compile(&sources, None), resources, facts);
+        Ok(Self { unreadable: beside.problems, ..judge })
     }
 
-    /// Judges a request that was made from a manifest, by the policies that are sound. What is broken has
-    /// been reported, and saying so again for every object would bury what the others find.
-    pub fn judge(&self, manifest: &Manifest, request: &Request) -> Judged {
+    /// Judges by these policies, which may look at these facts.
+    pub fn new(set: PolicySet, resources: Resources, facts: Facts) -> Self {
+        let broken = set.entries().iter().filter(|entry| entry.state == State::Broken);
+        Self {
+            broken: broken.map(|entry| entry.info.name.clone()).collect(),
+            set,
+            resources,
+            facts,
+            now: jiff::Timestamp::now(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// Judges a request that was made from an object, by the policies that are sound. What is broken has been
+    /// reported, and saying so again for every object would bury what the others find.
+    pub fn judge(&self, places: Places<'_>, request: &Request) -> Judged {
         let mut decision = self.set.decide(Pairs::All, request, &self.facts, self.now);
         decision.outcomes.retain(|outcome| !self.broken.contains(&outcome.policy.name));
-        judge(manifest, request, &decision)
+        judge(places, request, &decision)
     }
 
     /// Judges a request by the policies that are sound, or by one of them, and explains the validations that do

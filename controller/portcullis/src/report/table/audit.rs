@@ -2,9 +2,10 @@
 
 use super::check::{exceptions, heading, undecidable};
 use super::{Paint, columns, count, findings, hint, line, unusable};
-use crate::report::model::{Action, Counts, Judged, Judgement, PolicyRef, Report, Tally};
+use crate::report::counts::{Counts, Tally};
+use crate::report::model::{Action, Judged, Judgement, PolicyRef, Report};
 use crate::terminal::clean;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What stands for the namespace of cluster-scoped objects.
 const CLUSTER: &str = "(cluster)";
@@ -15,7 +16,7 @@ pub fn audit(report: &Report, paint: Paint) -> String {
     let failing = failing(report);
     for policy in &report.policies {
         if let Some(found) = failing.get(policy.name.as_str()) {
-            failures(&mut out, paint, policy, found);
+            failures(&mut out, paint, policy, found, report.counts.unlisted(&policy.name));
         }
     }
     undecidable(
@@ -25,6 +26,7 @@ pub fn audit(report: &Report, paint: Paint) -> String {
         "an audit has no user and no old object; --resources supplies the rest",
     );
     exceptions(&mut out, paint, report);
+    notes(&mut out, paint, report);
     line(&mut out, &summary(report, paint));
     out
 }
@@ -33,20 +35,20 @@ pub fn audit(report: &Report, paint: Paint) -> String {
 pub(crate) fn counts(report: &Report, paint: Paint) -> String {
     let mut out = String::new();
     by_policy(&mut out, paint, report);
-    tallies(&mut out, paint, "NAMESPACE", report.by_namespace());
-    tallies(&mut out, paint, "KIND", report.by_kind());
+    tallies(&mut out, paint, "NAMESPACE", &report.counts.namespaces);
+    tallies(&mut out, paint, "KIND", &report.counts.kinds);
     out
 }
 
 fn by_policy(out: &mut String, paint: Paint, report: &Report) {
-    let failing = failing(report);
     let titles = ["POLICY", "FAIL", "PASS", "IGNORED", "UNDECIDABLE", "SKIP", "ACTION"];
     let mut rows = vec![titles.map(str::to_owned).to_vec()];
-    for (policy, counts) in report.counts_by_policy() {
+    for PolicyRef { name, .. } in &report.policies {
+        let counts = report.counts.policies.get(name).copied().unwrap_or_default();
         let Counts { pass, ignore, undecidable, skip, .. } = counts;
-        let mut row = vec![clean(policy).into_owned()];
+        let mut row = vec![clean(name).into_owned()];
         row.extend([counts.failing(), pass, ignore, undecidable, skip].map(|number| number.to_string()));
-        row.push(failing.get(policy).map(|failing| actions_now(failing)).unwrap_or_default());
+        row.push(actions_now(counts));
         rows.push(row);
     }
     table(out, paint, &rows, 5);
@@ -62,20 +64,20 @@ fn failing(report: &Report) -> BTreeMap<&str, Vec<(&Judged, &Judgement)>> {
 }
 
 /// What failures lead to today.
-fn actions_now(failing: &[(&Judged, &Judgement)]) -> String {
-    let actions: BTreeSet<Action> =
-        failing.iter().map(|(_, judgement)| judgement.action).filter(|action| action.fails()).collect();
-    actions.into_iter().map(Action::as_str).collect::<Vec<_>>().join(", ")
+fn actions_now(Counts { deny, warn, audit, .. }: Counts) -> String {
+    let actions = [(Action::Deny, deny), (Action::Warn, warn), (Action::Audit, audit)];
+    let actions = actions.into_iter().filter(|(_, number)| *number > 0).map(|(action, _)| action.as_str());
+    actions.collect::<Vec<_>>().join(", ")
 }
 
 /// Objects and how many of them fail, by something that they share.
-fn tallies(out: &mut String, paint: Paint, title: &str, tallies: BTreeMap<String, Tally>) {
+fn tallies(out: &mut String, paint: Paint, title: &str, tallies: &BTreeMap<String, Tally>) {
     if tallies.is_empty() {
         return;
     }
     let mut rows = vec![[title, "OBJECTS", "FAIL"].map(str::to_owned).to_vec()];
     for (name, Tally { objects, failing }) in tallies {
-        let name = if name.is_empty() { CLUSTER } else { &name };
+        let name = if name.is_empty() { CLUSTER } else { name };
         rows.push(vec![clean(name).into_owned(), objects.to_string(), failing.to_string()]);
     }
     table(out, paint, &rows, 2);
@@ -88,7 +90,13 @@ fn table(out: &mut String, paint: Paint, rows: &[Vec<String>], right: usize) {
     out.push('\n');
 }
 
-fn failures(out: &mut String, paint: Paint, policy: &PolicyRef, failing: &[(&Judged, &Judgement)]) {
+fn failures(
+    out: &mut String,
+    paint: Paint,
+    policy: &PolicyRef,
+    failing: &[(&Judged, &Judgement)],
+    unlisted: usize,
+) {
     let mut by_namespace: BTreeMap<&str, Vec<(&Judged, &Judgement)>> = BTreeMap::new();
     for (judged, judgement) in failing {
         by_namespace.entry(&judged.object.namespace).or_default().push((judged, judgement));
@@ -114,16 +122,28 @@ fn failures(out: &mut String, paint: Paint, policy: &PolicyRef, failing: &[(&Jud
             findings(out, paint, "      ", judgement);
         }
     }
+    if unlisted > 0 {
+        line(out, &format!("  and {unlisted} more, which are counted only"));
+    }
     out.push('\n');
+}
+
+fn notes(out: &mut String, paint: Paint, report: &Report) {
+    for note in &report.notes {
+        line(out, &format!("{} {}", paint.bold("note:"), clean(note)));
+    }
+    if !report.notes.is_empty() {
+        out.push('\n');
+    }
 }
 
 /// The whole in one line.
 pub(crate) fn summary(report: &Report, paint: Paint) -> String {
-    let failing = report.total().failing;
-    let counts = report.object_counts();
+    let failing = report.counts.total.failing;
+    let counts = report.counts.objects;
     let mut text = format!(
         "{}, {}: {}",
-        count(report.objects.len(), "object"),
+        count(report.counts.total.objects, "object"),
         count(report.policies.len(), "policy"),
         match failing {
             0 => paint.good("none would be denied"),

@@ -80,7 +80,7 @@ pub(super) fn undecidable(out: &mut String, paint: Paint, report: &Report, advic
 pub(super) fn exceptions(out: &mut String, paint: Paint, report: &Report) {
     let mut groups: BTreeMap<(String, String), Vec<&Judged>> = BTreeMap::new();
     for judged in &report.objects {
-        for judgement in judged.notable().filter(|judgement| judgement.action == Action::Skip) {
+        for judgement in judged.judgements.iter().filter(|judgement| judgement.action == Action::Skip) {
             let why = judgement.skipped.as_ref().map(ToString::to_string).unwrap_or_default();
             groups.entry((heading(judgement), why)).or_default().push(judged);
         }
@@ -99,12 +99,12 @@ pub(super) fn exceptions(out: &mut String, paint: Paint, report: &Report) {
 }
 
 fn object_line(out: &mut String, paint: Paint, judged: &Judged) {
-    let place = paint.dim(&clean(&judged.place.to_string()));
-    line(out, &format!("    {place}  {}", clean(&judged.object.to_string())));
+    let place = judged.place.as_ref().map(|place| format!("{}  ", paint.dim(&clean(&place.to_string()))));
+    line(out, &format!("    {}{}", place.unwrap_or_default(), clean(&judged.object.to_string())));
 }
 
 fn summary(report: &Report, paint: Paint) -> String {
-    let counts = report.object_counts();
+    let counts = report.counts.objects;
     let parts: Vec<String> = [
         (Action::Deny, counts.deny, "denied"),
         (Action::Warn, counts.warn, "warned"),
@@ -118,6 +118,6 @@ fn summary(report: &Report, paint: Paint) -> String {
     .map(|(action, number, word)| paint.action(action, &format!("{number} {word}")))
     .collect();
     let verdict = if parts.is_empty() { paint.good("no findings") } else { parts.join(", ") };
-    let objects = count(report.objects.len(), "object");
+    let objects = count(report.counts.total.objects, "object");
     format!("{objects}, {}: {verdict}{}", count(report.policies.len(), "policy"), unusable(report, paint))
 }

@@ -64,9 +64,13 @@ impl Paint {
 /// The findings of one judgement, two lines each: place and field, then the message.
 fn findings(out: &mut String, paint: Paint, indent: &str, judgement: &Judgement) {
     for Finding { error, message, field_path, place } in &judgement.findings {
-        let field = if field_path.is_empty() { String::new() } else { format!("  {}", clean(field_path)) };
+        let place = place.as_ref().map(|place| paint.dim(&clean(&place.to_string())));
+        let field = Some(clean(field_path).into_owned()).filter(|field| !field.is_empty());
         let prefix = if *error { "cannot be judged: " } else { "" };
-        line(out, &format!("{indent}{}{field}", paint.dim(&clean(&place.to_string()))));
+        let head: Vec<String> = place.into_iter().chain(field).collect();
+        if !head.is_empty() {
+            line(out, &format!("{indent}{}", head.join("  ")));
+        }
         line(out, &format!("{indent}  {prefix}{}", clean(message)));
     }
     if judgement.omitted > 0 {

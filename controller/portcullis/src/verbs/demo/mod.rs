@@ -135,9 +135,9 @@ fn audit(samples: &[Sample], policies: Vec<PathBuf>) -> anyhow::Result<Report> {
     for manifest in &mut objects {
         let object = std::mem::take(&mut manifest.object);
         let request = Request::for_object(object, &judge.resources, Operation::Create);
-        let judged = judge.judge(manifest, &request);
+        let judged = judge.judge(&|field| Some(manifest.place(field)), &request);
         if seen.insert(judged.object.clone()) {
-            report.objects.push(judged);
+            report.take(judged);
         }
     }
     Ok(report)
