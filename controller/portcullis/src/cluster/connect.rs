@@ -66,8 +66,8 @@ async fn config(options: &Options) -> anyhow::Result<Config> {
     }
     Config::infer().await.map_err(|error| {
         tracing::debug!(%error, "no cluster");
-        let hint = "give `--kubeconfig FILE`, or `--policies DIR` to serve policies from files";
-        Hinted::new("there is no cluster to take policies from: no kubeconfig, and no service account", hint)
-            .into()
+        let hint =
+            "give `--kubeconfig FILE`; without a cluster `serve` takes `--policies DIR`, and `audit` files";
+        Hinted::new("there is no cluster: no kubeconfig, and no service account", hint).into()
     })
 }

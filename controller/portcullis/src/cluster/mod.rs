@@ -3,12 +3,13 @@
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
 //! watch going, `mirror` holds what the watch shows, `params` what policies take their params from, and `source` hands it
 //! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
-//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, `accepted` what is in force for those who start later (in ConfigMaps, which
-//! `kept` writes), and `switch` tells whether
-//! everything is called off, which `disarming` does for a person.
+//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, `accepted` what is in force
+//! for those who start later (in ConfigMaps, which `kept` writes), and `switch` tells whether everything is called off,
+//! which `disarming` does for a person. `audit` reads what is there, for one run.
 
 mod accepted;
 mod answers;
+pub mod audit;
 mod certificates;
 mod connect;
 pub(crate) mod control;

@@ -86,12 +86,8 @@ impl Params {
 
 /// Follows a reference for ever, through the coming and going of its kind.
 pub(super) async fn follow_params(client: Client, reference: Reference, tell: impl Fn(Found)) {
-    if reference.kind == "Secret" && reference.api_version == "v1" && !is_one(&reference) {
-        // Whoever may list Secrets reads all of them.
-        return tell(Found::Trouble(
-            "a Secret is read as a param only where `paramRef` has both its `name` and its `namespace`"
-                .to_owned(),
-        ));
+    if let Some(reason) = unread(&reference) {
+        return tell(Found::Trouble(reason));
     }
     let mut logged = None;
     loop {
@@ -127,8 +123,19 @@ pub(super) async fn follow_params(client: Client, reference: Reference, tell: im
     }
 }
 
+/// Why a reference is not read, if it is not: whoever may list Secrets reads all of them.
+pub(super) fn unread(reference: &Reference) -> Option<String> {
+    let is_secret = reference.kind == "Secret" && reference.api_version == "v1";
+    (is_secret && !is_one(reference)).then(|| {
+        "a Secret is read as a param only where `paramRef` has both its `name` and its `namespace`".to_owned()
+    })
+}
+
 /// The kind's resource, and whether it is namespaced. Fails without words if there is no such kind.
-async fn discover(client: &Client, reference: &Reference) -> Result<(ApiResource, bool), Option<String>> {
+pub(super) async fn discover(
+    client: &Client,
+    reference: &Reference,
+) -> Result<(ApiResource, bool), Option<String>> {
     let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
     match pinned_kind(client, &GroupVersionKind::gvk(group, version, &reference.kind)).await {
         Ok((resource, capabilities)) => Ok((resource, capabilities.scope == Scope::Namespaced)),
@@ -176,7 +183,8 @@ fn named(reference: &Reference) -> String {
     format!("`{}` of `{}`", reference.kind, reference.api_version)
 }
 
-fn absent(reference: &Reference) -> String {
+/// Why what no kind is there for cannot be told.
+pub(super) fn absent(reference: &Reference) -> String {
     format!("the cluster has no {}, of which `paramKind` is", named(reference))
 }
 

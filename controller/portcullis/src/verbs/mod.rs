@@ -27,7 +27,7 @@ pub enum Verb {
     Test(test::TestArgs),
     /// Say everything that is wrong with policies, with lines and carets
     Lint(lint::LintArgs),
-    /// Report who would be denied, among objects dumped from a cluster
+    /// Report who would be denied, among the objects of a cluster or of a dump
     Audit(audit::AuditArgs),
     /// Call everything off: the API server asks nobody until `arm`
     Disarm(disarm::DisarmArgs),
@@ -41,13 +41,10 @@ impl Verb {
     /// How much a verb logs unless it is told: the demo prints what it is about itself.
     pub fn log_level(&self) -> LogLevel {
         match self {
-            Self::Demo(_) | Self::Disarm(_) | Self::Arm(_) => LogLevel::Warn,
-            Self::Serve(_)
-            | Self::Check(_)
-            | Self::Explain(_)
-            | Self::Test(_)
-            | Self::Lint(_)
-            | Self::Audit(_) => LogLevel::Info,
+            Self::Audit(_) | Self::Demo(_) | Self::Disarm(_) | Self::Arm(_) => LogLevel::Warn,
+            Self::Serve(_) | Self::Check(_) | Self::Explain(_) | Self::Test(_) | Self::Lint(_) => {
+                LogLevel::Info
+            }
         }
     }
 

@@ -55,6 +55,7 @@ impl Drop for Controller {
 pub(crate) struct Said {
     pub(crate) command: String,
     pub(crate) succeeded: bool,
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -110,8 +111,13 @@ impl<'a> World<'a> {
 
     /// `portcullis` as the cluster's administrator, for this test's controller.
     pub(crate) fn portcullis(&self, verb: &str) -> Call {
+        self.portcullis_as("admin", verb)
+    }
+
+    /// The same as a user or service account that has a kubeconfig.
+    pub(crate) fn portcullis_as(&self, user: &str, verb: &str) -> Call {
         let mut call = self.offline(verb);
-        call.command.arg("--kubeconfig").arg(self.cluster.access.kubeconfig("admin"));
+        call.command.arg("--kubeconfig").arg(self.cluster.access.kubeconfig(user));
         call.command.arg("--namespace").arg(self.controller_namespace());
         call
     }
@@ -293,17 +299,28 @@ impl Call {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(crate) fn run(mut self) -> Result<Said> {
+    pub(crate) fn run(self) -> Result<Said> {
+        self.run_beside(|_| ())
+    }
+
+    /// The same, and meanwhile does something with its process id.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn run_beside(mut self, beside: impl FnOnce(u32)) -> Result<Said> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().context("cannot start it")?;
+        let pid = child.id();
         let mut stdin = child.stdin.take().context("it has no standard input")?;
         // It fails where it ends without reading, and then says itself what it did not like.
         let _ = stdin.write_all(self.input.unwrap_or_default().as_bytes());
         drop(stdin);
+        beside(pid);
         let output = child.wait_with_output().context("its end cannot be awaited")?;
         Ok(Said {
             command: self.shown,
             succeeded: output.status.success(),
+            code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })

@@ -1,6 +1,7 @@
 //! The tests, a file for each area. A test is a function whose name says what it shows.
 
 mod answers;
+mod audit;
 mod certificates;
 mod configuration;
 mod disarm;
@@ -43,6 +44,7 @@ pub(super) fn all() -> Vec<Sentence> {
         certificates::all(),
         params::all(),
         answers::all(),
+        audit::all(),
         rights::all(),
         guard::all(),
         disarm::all(),
