@@ -17,8 +17,10 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
     known: Arc<Known>,
-    /// What was asked for one by one, because it was not known.
-    learned: BTreeMap<Sought, Vec<Tree>>,
+    /// What was asked for one by one, because it was not known; or why nobody could tell.
+    learned: BTreeMap<Sought, Result<Vec<Tree>, String>>,
+    /// Namespaces that were asked for so.
+    learned_namespaces: BTreeMap<String, Tree>,
     /// Whether what is not here does not exist. False where the files at hand are a part of a cluster.
     complete: bool,
     /// Who answers for the authorizer, if anybody does.
@@ -94,7 +96,7 @@ impl Reference {
 }
 
 /// Whether objects of a kind hold values that must not leave the process.
-pub(crate) fn is_secret(api_version: &str, kind: &str) -> bool {
+pub fn is_secret(api_version: &str, kind: &str) -> bool {
     let (group, _) = split_api_version(api_version);
     group.is_empty() && kind == "Secret"
 }
@@ -171,9 +173,19 @@ impl Facts {
         Arc::make_mut(&mut self.known).untold.insert(reference, reason);
     }
 
-    /// Adds what was found where nothing was known: nothing, if it does not exist.
-    pub fn learn(&mut self, sought: Sought, found: Vec<Tree>) {
+    /// Adds what was found where nothing was known: nothing, if it does not exist; or why that cannot be told.
+    pub fn learn(&mut self, sought: Sought, found: Result<Vec<Tree>, String>) {
         self.learned.insert(sought, found);
+    }
+
+    /// Adds a Namespace that was not known, for the moment.
+    pub fn learn_namespace(&mut self, namespace: Tree) {
+        self.learned_namespaces.insert(name_of(&namespace).to_owned(), namespace);
+    }
+
+    /// Why it cannot be told whether something exists, though it was asked for.
+    pub(crate) fn unlearned(&self, sought: &Sought) -> Option<&str> {
+        self.learned.get(sought)?.as_ref().err().map(String::as_str)
     }
 
     /// Why the objects that a reference means cannot be told, if they cannot.
@@ -221,7 +233,7 @@ impl Facts {
 
     /// The Namespace object of that name.
     pub fn namespace(&self, name: &str) -> Option<&Tree> {
-        self.known.namespaces.get(name)
+        self.known.namespaces.get(name).or_else(|| self.learned_namespaces.get(name))
     }
 
     /// Every object of a kind, in all namespaces.
@@ -233,7 +245,7 @@ impl Facts {
     /// The objects that are wanted, sorted by namespace and name.
     pub(crate) fn find(&self, query: Query<'_>) -> Vec<&Tree> {
         let mut found: Vec<&Tree> = match query.name.and_then(|name| self.learned.get(&query.sought(name))) {
-            Some(learned) => learned.iter().collect(),
+            Some(learned) => learned.iter().flatten().collect(),
             None => self.known.find(query),
         };
         if let Some(selector) = query.selector {
@@ -371,7 +383,7 @@ pub fn keep(object: Json, selection: &Selection) -> Tree {
     }
 }
 
-fn is_namespace(api_version: &str, kind: &str) -> bool {
+pub(crate) fn is_namespace(api_version: &str, kind: &str) -> bool {
     api_version == "v1" && kind == "Namespace"
 }
 

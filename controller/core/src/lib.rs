@@ -29,6 +29,6 @@ pub use decision::Decision;
 pub use evaluation::explain::{Explanation, Part, Subject, Trace};
 pub use facts::{Facts, Purpose, Reference, Sought};
 pub use needs::Needs;
-pub use portcullis_cel::{KubernetesVersion, tree};
+pub use portcullis_cel::{Extent, KubernetesVersion, Projection, tree};
 pub use request::Request;
 pub use set::PolicySet;

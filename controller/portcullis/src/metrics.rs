@@ -4,9 +4,10 @@
 //! outcomes are closed sets, policies are those that are loaded.
 
 use crate::entry::Entry;
-use portcullis_core::Decision;
 use portcullis_core::decision::Verdict;
+use portcullis_core::facts::Held;
 use portcullis_core::set::{PolicySet, State};
+use portcullis_core::{Decision, Facts};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub reloads: [Counter; 2],
     /// When policies were last read without and with problems, in seconds since 1970.
     pub reloaded_at: [Gauge<f64, AtomicU64>; 2],
+    /// What is held of objects that policies refer to: how many, and how many bytes.
+    held: [Family<KindLabels, Gauge>; 2],
     /// Until when the certificate is valid, in seconds since 1970.
     pub certificate_expires: Gauge<f64, AtomicU64>,
     /// Replacements of the certificate that took and that failed.
@@ -126,6 +129,12 @@ struct ResultLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    api_version: String,
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VerdictLabels {
     policy: String,
     verdict: &'static str,
@@ -201,6 +210,7 @@ impl Metrics {
             panics: Counter::default(),
             generation: Gauge::default(),
             problems: Gauge::default(),
+            held: Default::default(),
             certificate_expires: Gauge::default(),
             registry: Registry::default(),
         };
@@ -250,6 +260,9 @@ impl Metrics {
             "Problems in the policies and resources read last",
             metrics.problems.clone(),
         );
+        let [objects, bytes] = metrics.held.clone();
+        registry.register("held_objects", "Objects held because policies refer to them", objects);
+        registry.register("held_bytes", "Memory that these objects take", bytes);
         registry.register(
             "certificate_expiry_timestamp_seconds",
             "Until when the serving certificate is valid",
@@ -287,6 +300,17 @@ impl Metrics {
         let counters = |name: &str| labels(name).map(|label| self.verdicts.get_or_create_owned(&label));
         VerdictCounters {
             by_policy: names.into_iter().map(|name| (name.to_owned(), counters(name))).collect(),
+        }
+    }
+
+    /// Takes over new facts: measures what is held of each kind.
+    pub fn hold(&self, facts: &Facts) {
+        self.held.iter().for_each(Family::clear);
+        for ((api_version, kind), Held { objects, bytes }) in facts.held() {
+            let label = KindLabels { api_version: api_version.to_owned(), kind: kind.to_owned() };
+            for (family, amount) in self.held.iter().zip([objects, bytes]) {
+                family.get_or_create_owned(&label).set(i64::try_from(amount).unwrap_or(i64::MAX));
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::phase::Budget;
 use super::{Context, masking};
 use crate::document::{EVERY_NAMESPACE, Given, LabelSelector, Requirement, SelectorOperator};
-use crate::facts::Query;
+use crate::facts::{Query, Sought};
 use crate::policy::{CompiledExpression, CompiledLookup, Input, Places};
 use portcullis_cel::{Bindings, Failure, FailureKind, Lazy, Tree, Value};
 use std::cell::RefCell;
@@ -83,21 +83,24 @@ impl<'a> Lookups<'a> {
         let query = Query { api_version, kind, namespace, name, selector };
         let found = facts.find(query);
         if let (Some(name), true) = (name, found.is_empty()) {
-            self.missed(lookup, query, name)?;
+            let sought = query.sought(name);
+            if let Some(reason) = facts.unlearned(&sought) {
+                return Err(failed(reason.to_owned()));
+            }
+            self.missed(lookup, sought)?;
         }
         Ok(Value::list(found.into_iter().map(|object| value(lookup, object)).collect()))
     }
 
     /// What is looked up by its name and is not known may exist: in a cluster it may be younger than what was told
     /// of it.
-    fn missed(&self, lookup: &CompiledLookup, query: Query<'_>, name: &str) -> Result<(), Box<Failure>> {
-        let sought = query.sought(name);
+    fn missed(&self, lookup: &CompiledLookup, sought: Sought) -> Result<(), Box<Failure>> {
         if !self.context.facts.is_complete() {
             let message = format!("{sought} (`lookups.{}`)", lookup.name).into();
             return Err(Box::new(Failure { kind: FailureKind::Needs, message }));
         }
         let is_sent = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-        if name.len() <= MAX_NAME && name.chars().all(is_sent) {
+        if sought.name.len() <= MAX_NAME && sought.name.chars().all(is_sent) {
             self.context.seek(sought);
         }
         Ok(())

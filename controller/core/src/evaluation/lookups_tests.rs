@@ -99,12 +99,12 @@ fn what_is_not_found_is_an_empty_list_and_asked_for_once() {
         let expected: Vec<Sought> = expected.iter().map(sought).collect();
         assert_eq!(decision.sought, expected, "{rest}");
         for sought in &expected {
-            facts.learn(sought.clone(), Vec::new());
+            facts.learn(sought.clone(), Ok(Vec::new()));
         }
         assert_eq!(decide_with(&set, &create(request(data.clone())), &facts).sought, [], "{rest}");
         for sought in &expected {
             let young = service(sought.namespace.as_deref().unwrap_or("x"), &sought.name, "young");
-            facts.learn(sought.clone(), vec![young.into()]);
+            facts.learn(sought.clone(), Ok(vec![young.into()]));
         }
         let decision = decide_with(&set, &create(request(data)), &facts);
         let verdict = if expected.is_empty() { "p: allow" } else { "p: deny [" };
@@ -154,6 +154,15 @@ fn what_cannot_be_told_is_an_error_and_what_is_not_known_is_undecidable() {
     check(&of(", objectNameExpression: object.data.n"), map(), &whole, type_error);
     let labels = "ERROR `selectorExpression` must be a map of strings";
     check(&of(", selectorExpression: object.data"), map(), &whole, labels);
+    let mut unlearned = services(true);
+    let sought = Sought {
+        api_version: "v1".to_owned(),
+        kind: "Service".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: "x".to_owned(),
+    };
+    unlearned.learn(sought, Err("nobody answers".to_owned()));
+    check(&of(", objectName: x"), map(), &unlearned, "ERROR look-up `found`: nobody answers");
     check(&of(", objectNameExpression: object.data.x"), map(), &whole, "ERROR no such key: x");
     let namespace = object("v1", "Namespace", "", "n", json!({}));
     // A Namespace is in itself, as requests for it are.

@@ -1,6 +1,6 @@
 //! Which other objects a policy refers to, and what of them it reads.
 
-use super::{CompiledBinding, CompiledPolicy, Input, Programs, Reads};
+use super::{CompiledBinding, CompiledLookup, CompiledPolicy, Input, Programs, Reads};
 use crate::document::{ParamSelect, Params};
 use crate::facts::{self, Reference};
 use portcullis_cel::{Extent, Projection};
@@ -19,6 +19,10 @@ impl CompiledPolicy {
             }
         }
         let lookups = self.body.iter().flat_map(|programs| &programs.lookups);
+        // Every Namespace is known anyway.
+        let lookups = lookups.filter(|CompiledLookup { reference, .. }| {
+            !facts::is_namespace(&reference.api_version, &reference.kind)
+        });
         references.extend(lookups.map(|lookup| (lookup.reference.clone(), lookup.kept())));
         references
     }

@@ -1,11 +1,11 @@
 //! The cluster: policies and facts out of its API, kept up to date by watches, and what is written back.
 //!
 //! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
-//! watch going, `mirror` holds what the watch shows, `params` what policies take their params from, and `source` hands it
-//! on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader` says which replica
-//! does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate, `accepted` what is in force
-//! for those who start later (in ConfigMaps, which `kept` writes), and `switch` tells whether everything is called off,
-//! which `disarming` does for a person. `audit` reads what is there, for one run.
+//! watch going, `mirror` holds what the watch shows, `references` what policies take their params from and look up, and
+//! `source` hands it on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader`
+//! says which replica does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate,
+//! `accepted` what is in force for those who start later (in ConfigMaps, which `kept` writes), and `switch` tells whether
+//! everything is called off, which `disarming` does for a person. `audit` reads what is there, for one run.
 
 mod accepted;
 mod answers;
@@ -18,14 +18,14 @@ mod follow;
 mod kept;
 mod leader;
 mod mirror;
-mod params;
 mod policies;
+mod references;
 mod source;
 pub(crate) mod switch;
 mod webhooks;
 mod worker;
 
-pub(crate) use answers::{Outside, Question};
+pub(crate) use answers::{Looked, Outside, Question};
 pub use certificates::CertificateSecret;
 pub use connect::{Cluster, Options};
 pub use control::Upkeep;

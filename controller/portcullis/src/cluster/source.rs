@@ -4,8 +4,8 @@ use super::accepted;
 use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
-use super::params::{Found, Params, follow_params};
 use super::policies::{PolicyConfigMap, sources};
+use super::references::{Found, Referred, follow_reference};
 use super::whole;
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
@@ -13,14 +13,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use portcullis_core::document::POLICY_LABEL;
 use portcullis_core::set::Accepted;
-use portcullis_core::tree::Tree;
-use portcullis_core::{Facts, PolicySet, Reference};
+use portcullis_core::tree::{Selection, Tree};
+use portcullis_core::{Facts, PolicySet, Projection, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 
-/// How long policies wait for what they take their params from, before they are in force without.
+/// How long policies wait for what they refer to, before they are in force without.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the watches show.
@@ -30,7 +30,7 @@ struct Seen {
     /// What was in force before we started; `None` as long as that is not known.
     accepted: Option<Vec<Accepted>>,
     namespaces: Mirror<Tree>,
-    params: BTreeMap<Reference, Params>,
+    referred: BTreeMap<Reference, Referred>,
     /// Grows with each change of what facts are made of.
     facts: u64,
 }
@@ -48,8 +48,8 @@ pub struct ClusterSource {
     shared: Arc<Shared>,
     cluster: Arc<Cluster>,
     bell: Bell,
-    /// The watches on params.
-    watches: BTreeMap<Reference, AbortHandle>,
+    /// The watches on what policies refer to, each with what it keeps.
+    watches: BTreeMap<Reference, (Projection, AbortHandle)>,
     /// The versions that were handed on: of the policies, and of what facts are made of.
     read: (Option<u64>, Option<u64>),
 }
@@ -85,28 +85,28 @@ impl ClusterSource {
         Self { shared, cluster: Arc::clone(cluster), bell, watches, read: (None, None) }
     }
 
-    /// Watches what these references mean, and nothing else any more.
-    fn refer_to(&mut self, wanted: &BTreeSet<Reference>) {
+    /// Watches what these references mean, and nothing else any more. What is to keep something else begins anew.
+    fn refer_to(&mut self, wanted: BTreeMap<Reference, Projection>) {
         let mut seen = self.shared.lock();
-        self.watches.retain(|reference, watch| {
-            let stays = wanted.contains(reference);
+        self.watches.retain(|reference, (kept, watch)| {
+            let stays = wanted.get(reference) == Some(kept);
             if !stays {
                 watch.abort();
-                seen.params.remove(reference);
+                seen.referred.remove(reference);
                 seen.facts += 1;
             }
             stays
         });
-        for reference in wanted {
-            if self.watches.contains_key(reference) {
+        for (reference, kept) in wanted {
+            if self.watches.contains_key(&reference) {
                 continue;
             }
-            seen.params.insert(reference.clone(), Params::default());
+            seen.referred.insert(reference.clone(), Referred::new(Selection::of(&kept)));
             seen.facts += 1;
             let (shared, bell, of) = (Arc::clone(&self.shared), self.bell.clone(), reference.clone());
             let tell = move |found| shared.take(&of, found, &bell);
-            let watch = follow_params(self.cluster.client.clone(), reference.clone(), tell);
-            self.watches.insert(reference.clone(), self.cluster.worker.spawn(watch));
+            let watch = follow_reference(self.cluster.client.clone(), reference.clone(), tell);
+            self.watches.insert(reference, (kept, self.cluster.worker.spawn(watch)));
         }
     }
 }
@@ -120,7 +120,7 @@ impl Shared {
     fn take(&self, reference: &Reference, found: Found, bell: &Bell) {
         let mut seen = self.lock();
         // None where it was given up meanwhile.
-        if seen.params.get_mut(reference).is_some_and(|params| params.take(found)) {
+        if seen.referred.get_mut(reference).is_some_and(|referred| referred.take(found)) {
             seen.facts += 1;
             self.changed.notify_all();
             bell.ring();
@@ -151,10 +151,9 @@ impl Source for ClusterSource {
     }
 
     fn prepare(&mut self, set: &PolicySet) -> Option<ReadFacts> {
-        let wanted = set.references().into_keys().collect();
-        self.refer_to(&wanted);
+        self.refer_to(set.references());
         let seen = self.shared.lock();
-        let is_unsettled = |seen: &mut Seen| !seen.params.values().all(Params::is_settled);
+        let is_unsettled = |seen: &mut Seen| !seen.referred.values().all(Referred::is_settled);
         let waited = self.shared.changed.wait_timeout_while(seen, PATIENCE, is_unsettled);
         let (seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if self.read.1 == Some(seen.facts) {
@@ -173,9 +172,10 @@ fn facts(seen: &Seen) -> ReadFacts {
     let mut facts = Facts::new(true);
     seen.namespaces.objects().for_each(|namespace| facts.add(namespace.clone()));
     let mut problems = BTreeSet::new();
-    for (reference, params) in &seen.params {
-        params.tell(reference, &mut facts);
-        problems.extend(params.trouble(reference));
+    // Params first: of Secrets that are looked up only a part is known.
+    for (reference, referred) in &seen.referred {
+        referred.tell(reference, &mut facts);
+        problems.extend(referred.trouble(reference));
     }
     ReadFacts { facts, problems: problems.into_iter().collect() }
 }

@@ -130,7 +130,10 @@ impl Loader {
             (None, None) => return,
         };
         let (facts, resource_problems) = match (facts, old) {
-            (Some(ReadFacts { facts, problems }), _) => (Arc::new(facts), problems),
+            (Some(ReadFacts { facts, problems }), _) => {
+                self.metrics.hold(&facts);
+                (Arc::new(facts), problems)
+            }
             (None, Some(old)) => (Arc::clone(&old.facts), old.resource_problems.clone()),
             (None, None) => (Arc::new(Facts::new(true)), Vec::new()),
         };

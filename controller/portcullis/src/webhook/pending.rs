@@ -1,7 +1,7 @@
 //! A request that is being decided, for as many rounds as it takes to find out what it needs.
 
 use super::review::Review;
-use crate::cluster::{Outside, Question};
+use crate::cluster::{Looked, Outside, Question};
 use crate::live::Generation;
 use portcullis_core::authorization::{Answers, Authorizer, MAX_ROUNDS};
 use portcullis_core::decision::Verdict;
@@ -15,7 +15,7 @@ pub(super) struct Pending {
     pairs: Pairs,
     pub(super) review: Review,
     pub(super) generation: Arc<Generation>,
-    /// Those of the generation, and a Namespace that was not among them.
+    /// Those of the generation, and what was not among them.
     facts: Option<Facts>,
     answers: Answers,
     rounds: usize,
@@ -49,9 +49,15 @@ impl Pending {
             && decision.outcomes.iter().any(|outcome| is_open(&outcome.verdict))
             && self.generation.facts.namespace(&request.namespace).is_none();
         let namespace = namespace.then(|| request.namespace.clone());
-        let is_any = !decision.unanswered.is_empty() || namespace.is_some();
-        (is_any && self.rounds < MAX_ROUNDS)
-            .then(|| Question { reviews: decision.unanswered.clone(), namespace })
+        let facts = &self.generation.facts;
+        let objects: Vec<Looked> =
+            decision.sought.iter().filter_map(|sought| Looked::of(sought, facts)).collect();
+        let is_any = !decision.unanswered.is_empty() || namespace.is_some() || !objects.is_empty();
+        (is_any && self.rounds < MAX_ROUNDS).then(|| Question {
+            reviews: decision.unanswered.clone(),
+            namespace,
+            objects,
+        })
     }
 
     /// The same, about to ask.
@@ -65,11 +71,10 @@ impl Pending {
         if let Some((outside, question)) = self.asking.take() {
             let left = deadline.saturating_duration_since(Instant::now());
             let until = Instant::now() + left.mul_f64(0.8);
-            if let Some(namespace) = outside.find(question, until, &mut self.answers).await {
-                let mut facts = (*self.generation.facts).clone();
-                facts.add(namespace);
-                self.facts = Some(facts);
-            }
+            let learned = outside.find(question, until, &mut self.answers).await;
+            let facts = self.facts.get_or_insert_with(|| (*self.generation.facts).clone());
+            learned.namespace.into_iter().for_each(|namespace| facts.learn_namespace(namespace));
+            learned.objects.into_iter().for_each(|(sought, found)| facts.learn(sought, found));
         }
         self.rounds += 1;
         self

@@ -10,6 +10,7 @@ mod enforcement;
 mod faults;
 mod guard;
 mod install;
+mod lookups;
 mod names;
 mod params;
 mod rights;
@@ -43,6 +44,7 @@ pub(super) fn all() -> Vec<Sentence> {
         configuration::all(),
         certificates::all(),
         params::all(),
+        lookups::all(),
         answers::all(),
         audit::all(),
         rights::all(),

@@ -1,29 +1,41 @@
-//! What policies take their params from: a watch for each reference, for as long as a policy in force has it.
+//! What policies refer to, be it params or look-ups: a watch for each reference, for as long as a policy in force has
+//! it.
 //!
-//! Each asks for no more than its reference means, so that it needs no more rights than that.
+//! Each asks for no more than its reference means, so that it needs no more rights than that, and keeps no more of what
+//! it is told than policies read.
 
+use super::describe;
 use super::follow::{config, follow_until};
 use super::mirror::Mirror;
-use super::{describe, whole};
-use kube::api::DynamicObject;
-use kube::core::GroupVersionKind;
+use kube::api::{DynamicObject, PartialObjectMeta};
+use kube::core::{DynamicResourceScope, GroupVersionKind};
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::error::DiscoveryError;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client};
-use portcullis_core::tree::Tree;
-use portcullis_core::{Facts, Reference};
+use kube::{Api, Client, Resource, ResourceExt};
+use portcullis_core::facts::{is_secret, keep};
+use portcullis_core::tree::{Selection, Tree};
+use portcullis_core::{Facts, Purpose, Reference};
 use std::time::Duration;
 
 /// How long until a kind that is not there is looked for again.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// What of the objects of one reference is kept may take so many bytes.
+const MAX_BYTES: usize = 128 << 20;
+
 /// What is known of one reference.
-#[derive(Debug, Default)]
-pub(super) struct Params {
+#[derive(Debug)]
+pub(super) struct Referred {
+    /// What is kept of each object.
+    selection: Selection,
     /// The kind's plural, and whether its objects live in namespaces.
     resource: Option<(String, bool)>,
     objects: Mirror<Tree>,
+    /// What has arrived of a new list, in bytes.
+    arriving: usize,
+    /// Whether there is more than may be kept.
+    overfull: bool,
     /// Why they cannot be told.
     trouble: Option<String>,
 }
@@ -37,7 +49,13 @@ pub(super) enum Found {
     Trouble(String),
 }
 
-impl Params {
+impl Referred {
+    /// Nothing yet of objects of which so much is to be kept.
+    pub(super) fn new(selection: Selection) -> Self {
+        let (resource, objects, trouble) = (None, Mirror::default(), None);
+        Self { selection, resource, objects, arriving: 0, overfull: false, trouble }
+    }
+
     /// Takes in what was found. True if that changed anything.
     pub(super) fn take(&mut self, found: Found) -> bool {
         match found {
@@ -47,27 +65,57 @@ impl Params {
                 self.resource = found;
                 changed
             }
-            Found::Event(event) => {
-                // What is listed anew may be told again.
-                let listed = matches!(*event, Event::InitDone) && self.trouble.take().is_some();
-                self.objects.take(*event, whole) || listed
-            }
+            Found::Event(_) if self.overfull => false,
+            Found::Event(event) => self.take_event(*event),
+            Found::Trouble(reason) if self.trouble.as_ref() == Some(&reason) => false,
             Found::Trouble(reason) => {
-                let reason = Some(reason);
-                let changed = self.trouble != reason;
-                self.trouble = reason;
-                changed
+                tracing::warn!("what policies refer to cannot be read: {reason}");
+                self.trouble = Some(reason);
+                true
             }
         }
     }
 
+    fn take_event(&mut self, event: Event<DynamicObject>) -> bool {
+        // What is listed anew may be told again.
+        let is_listed = matches!(event, Event::InitDone) && self.trouble.take().is_some();
+        if matches!(event, Event::Init) {
+            self.arriving = 0;
+        }
+        let (selection, arriving) = (&self.selection, &mut self.arriving);
+        let changed = self.objects.take(event, |object| {
+            let kept = kept(object, selection);
+            *arriving += kept.memory();
+            kept
+        });
+        // What changes counts as if it came on top, until it is time to count anew.
+        if self.arriving > MAX_BYTES {
+            self.arriving = self.bytes();
+            self.overfull = self.arriving > MAX_BYTES || self.objects.version().is_none();
+        }
+        if self.overfull {
+            self.objects = Mirror::default();
+        }
+        changed || is_listed || self.overfull
+    }
+
+    fn bytes(&self) -> usize {
+        self.objects.objects().map(Tree::memory).sum()
+    }
+
     /// Whether it is known what the reference means, or that this cannot be known.
     pub(super) fn is_settled(&self) -> bool {
-        self.objects.version().is_some() || self.trouble.is_some()
+        self.objects.version().is_some() || self.trouble.is_some() || self.overfull
     }
 
     /// Why they cannot be told, if they cannot.
     pub(super) fn trouble(&self, reference: &Reference) -> Option<String> {
+        if self.overfull {
+            let (named, limit) = (named(reference), MAX_BYTES >> 20);
+            return Some(format!(
+                "what policies read of {named} is more than {limit} MiB: narrow it by a namespace or labels"
+            ));
+        }
         let unread = || format!("{} is not read yet", named(reference));
         self.trouble.clone().or_else(|| self.objects.version().is_none().then(unread))
     }
@@ -79,17 +127,25 @@ impl Params {
         }
         match self.trouble(reference) {
             Some(reason) => facts.withhold(reference.clone(), reason),
+            None if reference.is_metadata_only() => {
+                self.objects.objects().for_each(|object| facts.add_part(object.clone()));
+            }
             None => self.objects.objects().for_each(|object| facts.add(object.clone())),
         }
     }
 }
 
+/// What is kept of an object.
+fn kept(mut object: DynamicObject, selection: &Selection) -> Tree {
+    object.managed_fields_mut().clear();
+    keep(serde_json::to_value(object).unwrap_or_default(), selection)
+}
+
 /// Follows a reference for ever, through the coming and going of its kind.
-pub(super) async fn follow_params(client: Client, reference: Reference, tell: impl Fn(Found)) {
+pub(super) async fn follow_reference(client: Client, reference: Reference, tell: impl Fn(Found)) {
     if let Some(reason) = unread(&reference) {
         return tell(Found::Trouble(reason));
     }
-    let mut logged = None;
     loop {
         let trouble = match discover(&client, &reference).await {
             Ok((resource, namespaced)) => {
@@ -103,21 +159,22 @@ pub(super) async fn follow_params(client: Client, reference: Reference, tell: im
                     Some(404 | 405) => true,
                     _ => false,
                 };
-                let api = api(&client, &reference, &resource, namespaced);
-                let typed = |mut event| {
-                    give_type(&mut event, &resource);
-                    tell(Found::Event(Box::new(event)));
-                };
-                follow_until(api, narrowed(&reference), typed, broken).await;
+                let tell_event = |event| tell(Found::Event(Box::new(event)));
+                if reference.is_metadata_only() {
+                    let api: Api<PartialObjectMeta<DynamicObject>> =
+                        api(&client, &reference, &resource, namespaced);
+                    let typed = |event| tell_event(map(event, |object| of_metadata(object, &resource)));
+                    follow_until(api, narrowed(&reference), typed, broken).await;
+                } else {
+                    let api: Api<DynamicObject> = api(&client, &reference, &resource, namespaced);
+                    let typed = |event| tell_event(map(event, |object| of_type(object, &resource)));
+                    follow_until(api, narrowed(&reference), typed, broken).await;
+                }
                 absent(&reference)
             }
             Err(Some(trouble)) => trouble,
             Err(None) => absent(&reference),
         };
-        if logged.as_ref() != Some(&trouble) {
-            tracing::warn!("params cannot be read: {trouble}");
-            logged = Some(trouble.clone());
-        }
         tell(Found::Trouble(trouble));
         tokio::time::sleep(PAUSE).await;
     }
@@ -125,8 +182,8 @@ pub(super) async fn follow_params(client: Client, reference: Reference, tell: im
 
 /// Why a reference is not read, if it is not: whoever may list Secrets reads all of them.
 pub(super) fn unread(reference: &Reference) -> Option<String> {
-    let is_secret = reference.kind == "Secret" && reference.api_version == "v1";
-    (is_secret && !is_one(reference)).then(|| {
+    let is_secret = is_secret(&reference.api_version, &reference.kind);
+    (is_secret && !reference.is_metadata_only() && !is_one(reference)).then(|| {
         "a Secret is read as a param only where `paramRef` has both its `name` and its `namespace`".to_owned()
     })
 }
@@ -147,12 +204,10 @@ pub(super) async fn discover(
     }
 }
 
-fn api(
-    client: &Client,
-    reference: &Reference,
-    resource: &ApiResource,
-    namespaced: bool,
-) -> Api<DynamicObject> {
+fn api<K>(client: &Client, reference: &Reference, resource: &ApiResource, namespaced: bool) -> Api<K>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+{
     match &reference.namespace {
         Some(namespace) if namespaced => Api::namespaced_with(client.clone(), namespace, resource),
         _ => Api::all_with(client.clone(), resource),
@@ -160,9 +215,13 @@ fn api(
 }
 
 fn narrowed(reference: &Reference) -> watcher::Config {
+    let config = match reference.selector.as_str() {
+        "" => config(),
+        selector => config().labels(selector),
+    };
     match &reference.name {
-        Some(name) => config().fields(&format!("metadata.name={name}")),
-        None => config(),
+        Some(name) => config.fields(&format!("metadata.name={name}")),
+        None => config,
     }
 }
 
@@ -170,13 +229,28 @@ fn is_one(reference: &Reference) -> bool {
     reference.name.is_some() && reference.namespace.is_some()
 }
 
-/// Objects in a list do not say of what type they are.
-fn give_type(event: &mut Event<DynamicObject>, resource: &ApiResource) {
-    if let Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) = event {
-        let types = object.types.get_or_insert_default();
-        types.api_version.clone_from(&resource.api_version);
-        types.kind.clone_from(&resource.kind);
+fn map<K>(event: Event<K>, object: impl FnOnce(K) -> DynamicObject) -> Event<DynamicObject> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitApply(it) => Event::InitApply(object(it)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(it) => Event::Apply(object(it)),
+        Event::Delete(it) => Event::Delete(object(it)),
     }
+}
+
+/// Objects in a list do not say of what type they are.
+pub(super) fn of_type(mut object: DynamicObject, resource: &ApiResource) -> DynamicObject {
+    let types = object.types.get_or_insert_default();
+    types.api_version.clone_from(&resource.api_version);
+    types.kind.clone_from(&resource.kind);
+    object
+}
+
+/// An object of which nothing but the metadata is known.
+pub(super) fn of_metadata(part: PartialObjectMeta<DynamicObject>, resource: &ApiResource) -> DynamicObject {
+    let object = DynamicObject { types: None, metadata: part.metadata, data: serde_json::Value::Null };
+    of_type(object, resource)
 }
 
 fn named(reference: &Reference) -> String {
@@ -185,7 +259,11 @@ fn named(reference: &Reference) -> String {
 
 /// Why what no kind is there for cannot be told.
 pub(super) fn absent(reference: &Reference) -> String {
-    format!("the cluster has no {}, of which `paramKind` is", named(reference))
+    let what = match reference.purpose {
+        Purpose::Params => "of which `paramKind` is",
+        Purpose::Lookup => "which a policy looks up",
+    };
+    format!("the cluster has no {}, {what}", named(reference))
 }
 
 fn forbidden(resource: &ApiResource, reference: &Reference, namespaced: bool) -> String {
@@ -195,8 +273,12 @@ fn forbidden(resource: &ApiResource, reference: &Reference, namespaced: bool) ->
         _ => String::new(),
     };
     let name = reference.name.as_ref().map(|name| format!(" with the name `{name}`")).unwrap_or_default();
+    let rules = match reference.purpose {
+        Purpose::Params => "params.rules",
+        Purpose::Lookup => "lookups.rules",
+    };
     format!(
-        "the controller may not read `{}{dot}{}`{name}{place}: grant it `list` and `watch`, as `params.rules` of \
+        "the controller may not read `{}{dot}{}`{name}{place}: grant it `list` and `watch`, as `{rules}` of \
          the chart does",
         resource.plural, resource.group
     )
@@ -217,7 +299,7 @@ fn code(error: &watcher::Error) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_core::Purpose;
+    use portcullis_core::{Extent, Projection};
     use serde_json::{Value as Json, json};
 
     fn reference(namespace: Option<&str>, name: Option<&str>) -> Reference {
@@ -237,15 +319,7 @@ mod tests {
 
     fn event(event: Event<Json>) -> Found {
         let object = |json: Json| serde_json::from_value(json).unwrap();
-        let mut event = match event {
-            Event::Init => Event::Init,
-            Event::InitApply(json) => Event::InitApply(object(json)),
-            Event::InitDone => Event::InitDone,
-            Event::Apply(json) => Event::Apply(object(json)),
-            Event::Delete(json) => Event::Delete(object(json)),
-        };
-        give_type(&mut event, &resource());
-        Found::Event(Box::new(event))
+        Found::Event(Box::new(map(event, |json| of_type(object(json), &resource()))))
     }
 
     #[test]
@@ -253,9 +327,9 @@ mod tests {
         let limit = json!({"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "data": {"n": 1}});
         let listed = [Event::Init, Event::InitApply(limit), Event::InitDone];
         let forbidden = || Found::Trouble("forbidden".to_owned());
-        let mut params = Params::default();
+        let mut params = Referred::new(Selection::of(&Projection::new(Extent::Whole)));
         let unread = "`Limit` of `example.com/v1` is not read yet";
-        let check = |params: &Params, objects: usize, trouble: Option<&str>| {
+        let check = |params: &Referred, objects: usize, trouble: Option<&str>| {
             let reference = reference(None, None);
             let mut facts = Facts::new(true);
             params.tell(&reference, &mut facts);
@@ -304,7 +378,8 @@ mod tests {
         };
         let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let found = std::cell::RefCell::new(Vec::new());
-        follow_params(Client::try_from(config).unwrap(), reference, |one| found.borrow_mut().push(one)).await;
+        follow_reference(Client::try_from(config).unwrap(), reference, |one| found.borrow_mut().push(one))
+            .await;
         let [Found::Trouble(trouble)] = &found.into_inner()[..] else { panic!("asked for Secrets") };
         assert!(trouble.starts_with("a Secret is read as a param only where"), "{trouble}");
     }
