@@ -16,3 +16,4 @@ mod operations;
 mod protocol;
 mod reload;
 mod shutdown;
+mod trust;

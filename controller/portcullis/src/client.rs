@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::net::SocketAddr;
@@ -30,8 +30,8 @@ pub struct Client {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The CA certificate cannot be used.
-    #[error("the CA certificate cannot be used: {0}")]
+    /// The CA certificate, or our own, cannot be used.
+    #[error("the certificate cannot be used: {0}")]
     Ca(String),
     /// No connection, or no TLS on it.
     #[error("cannot connect to {address}: {cause}")]
@@ -58,6 +58,18 @@ impl Client {
     /// # Errors
     /// `ca` holds no certificate that can be trusted.
     pub fn https(address: SocketAddr, ca: &[u8]) -> Result<Self, ClientError> {
+        Self::https_as(address, ca, None)
+    }
+
+    /// The same with a certificate of our own and its key (PEM), if the other side asks for one.
+    ///
+    /// # Errors
+    /// `ca` holds no certificate that can be trusted, or ours cannot be used.
+    pub fn https_as(
+        address: SocketAddr,
+        ca: &[u8],
+        own: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, ClientError> {
         let unusable = |error: &dyn ToString| ClientError::Ca(error.to_string());
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(ca) {
@@ -71,8 +83,16 @@ impl Client {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>();
+                let chain = chain.map_err(|error| unusable(&error))?;
+                let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(&error))?;
+                config.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?
+            }
+        };
         let name = ServerName::IpAddress(address.ip().into());
         Ok(Self { address, tls: Some((TlsConnector::from(Arc::new(config)), name)) })
     }

@@ -65,18 +65,18 @@ pub(crate) struct Running {
     stood: watch::Receiver<bool>,
 }
 
-/// Starts looking after a cluster. `ca` is whom the API server has to trust as long as the certificate is in
-/// files.
+/// Starts looking after a cluster. `tell_ca` tells whom the API server has to trust: somebody else
+/// does, where the certificate is in files.
 pub(crate) fn start(
     cluster: &Arc<Cluster>,
     upkeep: Upkeep,
     live: Arc<Live>,
     serving: Arc<Serving>,
-    ca: Vec<u8>,
+    tell_ca: watch::Sender<Vec<u8>>,
 ) -> Running {
     let Upkeep { configuration, target, critical_namespaces, certificate, identity } = upkeep;
     let names = target.names(&cluster.namespace);
-    let (tell_ca, ca) = watch::channel(ca);
+    let ca = tell_ca.subscribe();
     let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
     let (candidate, leading) = Candidate::new(client.clone(), &namespace, LEASE, &identity);
     let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };

@@ -38,6 +38,9 @@ pub struct ServeArgs {
     /// Where `tls.crt` and `tls.key` are; made there if neither exists [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
+    /// A file with the CA of those who may ask, read again when it changes [default: anybody may]
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
     /// Where to answer reviews; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -138,6 +141,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     let running = Server::start(Config {
         source,
         cert_dir: args.cert_dir,
+        client_ca: args.client_ca,
         listen: args.listen,
         ops_listen: args.ops_listen,
         namespace: args.namespace,

@@ -2,7 +2,7 @@
 //!
 //! Compiling takes its time and is not done where requests are answered.
 
-use super::tls::CertificateFiles;
+use super::followed::Followed;
 use crate::live::{Generation, Live};
 use crate::metrics::{Metrics, VerdictCounters};
 use crate::source::watch::{Stopper, Wake, Watch};
@@ -25,8 +25,8 @@ const STACK: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Loader {
     pub(super) source: Box<dyn Source>,
-    /// None where somebody else sees to the certificate.
-    pub(super) certificate: Option<CertificateFiles>,
+    /// Certificates and CAs in files.
+    pub(super) files: Vec<Box<dyn Followed>>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -74,9 +74,7 @@ impl Loader {
         }
         loop {
             let mut points = self.source.points();
-            if let Some(certificate) = &self.certificate {
-                points.extend(certificate.points());
-            }
+            self.files.iter().for_each(|files| points.extend(files.points()));
             watch.set(points);
             // What changed before it was watched makes no event: look once more before waiting.
             let mut wake = Wake::Look;
@@ -92,14 +90,17 @@ impl Loader {
     /// Reads what changed. True if there may be other directories to watch.
     fn refresh(&mut self, wake: Wake) -> bool {
         let refreshed = catch_unwind(AssertUnwindSafe(|| {
-            let certificate = self.certificate.as_mut().is_some_and(CertificateFiles::refresh);
+            let mut refreshed = false;
+            for files in &mut self.files {
+                refreshed |= files.refresh();
+            }
             let reading = self.source.read(wake).unwrap_or_else(|error| {
                 tracing::error!("what is in force stays: {error:#}");
                 Reading::default()
             });
             let looked = reading.looked;
             self.put_in_force(reading);
-            certificate || looked
+            refreshed || looked
         }));
         refreshed.unwrap_or_else(|_| {
             self.metrics.panics.inc();

@@ -7,6 +7,7 @@
 mod body;
 pub mod certificate;
 mod deadline;
+mod followed;
 mod gate;
 mod handover;
 mod listener;
@@ -17,6 +18,7 @@ mod pending;
 mod policies;
 pub mod review;
 pub(crate) mod tls;
+mod trust;
 
 use crate::cluster::{Cluster, ClusterSource, Options, Outside, Upkeep, control};
 use crate::live::Live;
@@ -26,6 +28,7 @@ use crate::source::Source;
 use crate::source::directories::Directories;
 use crate::source::watch::{Bell, Watch};
 use anyhow::Context;
+use followed::Followed;
 use gate::Gate;
 use handover::{Busy, Handover};
 use listener::Listener;
@@ -44,6 +47,7 @@ use tls::{CertificateFiles, Serving};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
+use trust::{ClientCa, OwnCa};
 
 /// Stack of the threads that decide: reviews nest up to 1,000 levels. Only what is used takes memory.
 const STACK: usize = 8 << 20;
@@ -98,6 +102,8 @@ pub struct Config {
     pub source: SourceConfig,
     /// Where `tls.crt` and `tls.key` are, or are to be made; `None` for a temporary directory.
     pub cert_dir: Option<PathBuf>,
+    /// A file with the CA of those who may ask; anybody may where there is none.
+    pub client_ca: Option<PathBuf>,
     /// Where reviews are answered. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where metrics and health are told. Port 0 takes a free one.
@@ -118,6 +124,7 @@ impl Config {
         Self {
             source,
             cert_dir: None,
+            client_ca: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
             ops_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             namespace: "portcullis".to_owned(),
@@ -169,12 +176,21 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
         let serving = Serving::new(Arc::clone(&metrics));
-        let tls = serving.server_config()?;
+        let (tell_ca, _) = watch::channel(Vec::new());
+        let mut files: Vec<Box<dyn Followed>> = Vec::new();
+        let mut clients = None;
+        if let Some(file) = &config.client_ca {
+            let (client_ca, found) = ClientCa::open(file)?;
+            files.push(Box::new(client_ca));
+            clients = Some(found);
+        }
+        let tls = serving.server_config(clients)?;
         let from_secret = upkeep.as_ref().is_some_and(|upkeep| upkeep.certificate.is_some());
-        let (mut cert_dir, mut temporary, mut certificate) = (None, None, None);
+        let (mut cert_dir, mut temporary) = (None, None);
         if !from_secret {
             let (directory, made) = certificate_directory(&config)?;
-            certificate = Some(CertificateFiles::open(&directory, Arc::clone(&serving))?);
+            files.push(Box::new(CertificateFiles::open(&directory, Arc::clone(&serving))?));
+            files.push(Box::new(OwnCa::open(&directory, tell_ca.clone())));
             live.certify();
             (cert_dir, temporary) = (Some(directory), made);
         }
@@ -209,12 +225,10 @@ impl Server {
         let directory = cert_dir.as_ref().map(|directory| directory.display().to_string());
         tracing::info!(%address, ops = %ops_address, certificate = directory, "listening");
 
-        let loading =
-            Loader { source, certificate, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
+        let loading = Loader { source, files, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
         let control = cluster.zip(upkeep).map(|(cluster, upkeep)| {
-            let ca = cert_dir.as_ref().and_then(|dir| std::fs::read(dir.join(certificate::CA)).ok());
             let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
-            control::start(&cluster, upkeep, live, serving, ca.unwrap_or_default())
+            control::start(&cluster, upkeep, live, serving, tell_ca)
         });
         let _temporary = temporary;
         Ok(Running {

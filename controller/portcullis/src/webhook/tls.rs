@@ -1,16 +1,18 @@
 //! TLS: which certificate is served, and its replacement while connections go on.
 
 use super::certificate::{CERTIFICATE, Certificate, KEY};
+use super::followed::{Change, Files, Followed};
+use super::trust::Clients;
 use crate::metrics::Metrics;
-use crate::source::tree::{Snapshot, Survey};
+use crate::source::tree::Snapshot;
 use crate::source::watch::Points;
 use anyhow::{Context, bail};
 use arc_swap::ArcSwapOption;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The certificate of new handshakes; none can be made before there is one.
@@ -48,12 +50,24 @@ impl Serving {
         }
     }
 
-    /// What handshakes follow: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-    pub(super) fn server_config(self: &Arc<Self>) -> anyhow::Result<ServerConfig> {
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+    /// What handshakes follow: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1; with `clients` only theirs.
+    pub(super) fn server_config(
+        self: &Arc<Self>,
+        clients: Option<Arc<Clients>>,
+    ) -> anyhow::Result<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?;
+        let certain = clients.is_some();
+        let builder = match clients {
+            Some(clients) => builder.with_client_cert_verifier(clients),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        if certain {
+            // Who resumes a session is not looked at again, though the CA may be another by then.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -62,9 +76,7 @@ impl Serving {
 /// The certificate's files, read again whenever they change.
 #[derive(Debug)]
 pub(super) struct CertificateFiles {
-    roots: [PathBuf; 2],
-    survey: Survey,
-    texts: Vec<(String, String)>,
+    files: Files,
     serving: Arc<Serving>,
 }
 
@@ -74,41 +86,33 @@ impl CertificateFiles {
     /// # Errors
     /// What is wrong with them: at the start there is no older one to go on with.
     pub(super) fn open(directory: &Path, serving: Arc<Serving>) -> anyhow::Result<Self> {
-        let roots = [directory.join(CERTIFICATE), directory.join(KEY)];
-        let snapshot = Snapshot::take(&roots);
-        let certificate = read(&snapshot, &serving.provider)
+        let files = Files::read(vec![directory.join(CERTIFICATE), directory.join(KEY)]);
+        let certificate = read(files.snapshot(), &serving.provider)
             .with_context(|| format!("the certificate in `{}` cannot be used", directory.display()))?;
         serving.serve(certificate);
-        let Snapshot { texts, survey, .. } = snapshot;
-        Ok(Self { roots, survey, texts, serving })
+        Ok(Self { files, serving })
+    }
+}
+
+impl Followed for CertificateFiles {
+    fn points(&self) -> &Points {
+        self.files.points()
     }
 
-    /// Where changes would show.
-    pub(super) fn points(&self) -> &Points {
-        self.survey.points()
-    }
-
-    /// Serves what the files hold now, if it changed and is fit; else goes on with what there is. True if
-    /// the files were read.
-    pub(super) fn refresh(&mut self) -> bool {
-        if Survey::take(&self.roots) == self.survey {
-            return false;
-        }
-        let snapshot = Snapshot::take(&self.roots);
-        self.survey = snapshot.survey.clone();
-        if snapshot.problems.is_empty() && snapshot.texts == self.texts {
-            return true;
-        }
-        match read(&snapshot, &self.serving.provider) {
-            Ok(certificate) => self.serving.serve(certificate),
-            Err(error) => {
-                let [_, failed] = &self.serving.metrics.certificate_reloads;
-                failed.inc();
-                tracing::error!("keeping the certificate, as its replacement cannot be used: {error:#}");
+    /// What is not fit to be served is not: what is served stays.
+    fn refresh(&mut self) -> bool {
+        let change = self.files.refresh();
+        if change == Change::Content {
+            match read(self.files.snapshot(), &self.serving.provider) {
+                Ok(certificate) => self.serving.serve(certificate),
+                Err(error) => {
+                    let [_, failed] = &self.serving.metrics.certificate_reloads;
+                    failed.inc();
+                    tracing::error!("keeping the certificate, as its replacement cannot be used: {error:#}");
+                }
             }
         }
-        self.texts = snapshot.texts;
-        true
+        change != Change::None
     }
 }
 

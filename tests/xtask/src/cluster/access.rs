@@ -43,6 +43,7 @@ impl Access {
             "rules": [{"level": "Metadata"}],
         });
         access.write("audit-policy.yaml", &audit.to_string())?;
+        access.write_client()?;
         Ok(access)
     }
 
@@ -87,6 +88,35 @@ impl Access {
         Ok(path)
     }
 
+    /// By which webhooks know the API server: a certificate, and where the API server finds it.
+    fn write_client(&self) -> Result<()> {
+        let (ca, certificate, key) = client_certificate()?;
+        for (name, text) in [("clients.crt", &ca), ("client.crt", &certificate), ("client.key", &key)] {
+            self.write(name, text)?;
+        }
+        // One for every webhook, whatever its address.
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "users": [{"name": "*", "user": {
+                "client-certificate": self.path("client.crt"),
+                "client-key": self.path("client.key"),
+            }}],
+        });
+        self.write("webhooks.kubeconfig", &kubeconfig.to_string())?;
+        let version = "apiserver.config.k8s.io/v1";
+        let configuration = json!({
+            "apiVersion": version,
+            "kind": "AdmissionConfiguration",
+            "plugins": [{"name": "ValidatingAdmissionWebhook", "configuration": {
+                "apiVersion": version,
+                "kind": "WebhookAdmissionConfiguration",
+                "kubeConfigFile": self.path("webhooks.kubeconfig"),
+            }}],
+        });
+        self.write("admission.yaml", &configuration.to_string())
+    }
+
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.path(name);
         fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
@@ -95,15 +125,25 @@ impl Access {
 
 /// A CA, and a certificate and key of an API server on this machine.
 fn certificate() -> Result<(String, String, String)> {
+    let names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+    issue(&names, ExtendedKeyUsagePurpose::ServerAuth)
+}
+
+/// A CA, and a certificate and key of a client.
+pub(super) fn client_certificate() -> Result<(String, String, String)> {
+    issue(&["kube-apiserver"], ExtendedKeyUsagePurpose::ClientAuth)
+}
+
+/// A CA, and a certificate and key of it.
+pub(super) fn issue(names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<(String, String, String)> {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate()?;
     let ca = authority.self_signed(&key)?.pem();
     let issuer = Issuer::new(authority, key);
-    let names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
-    let mut leaf = CertificateParams::new(names.map(str::to_owned).to_vec())?;
-    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let mut leaf = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    leaf.extended_key_usages = vec![usage];
     let leaf_key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&leaf_key, &issuer)?.pem();
     Ok((ca, certificate, leaf_key.serialize_pem()))

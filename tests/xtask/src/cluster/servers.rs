@@ -274,6 +274,7 @@ fn api_server(access: &Access, etcd: SocketAddr, own: SocketAddr, audit: &Path) 
         ("--service-account-signing-key-file", "service-accounts.key"),
         ("--token-auth-file", "tokens.csv"),
         ("--audit-policy-file", "audit-policy.yaml"),
+        ("--admission-control-config-file", "admission.yaml"),
         ("--cert-dir", "made"),
     ] {
         args.push(flag(name, access.path(file)));

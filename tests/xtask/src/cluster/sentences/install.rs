@@ -22,7 +22,7 @@ fn the_chart_is_sound_and_the_api_server_takes_every_manifest(world: &mut World<
     ensure!(said.stdout.contains("1 chart(s) linted, 0 chart(s) failed"), "{said:?}");
     let namespace = world.namespace("dry")?;
     let library = "--set-json policies={\"isolation/no-host-access\":{\"validationActions\":[\"Audit\"]},\"isolation/no-root\":{}}";
-    let options = "--set networkPolicy.enabled=true --set auditOnly=true --set extraArgs={--max-requests=99}";
+    let options = "--set networkPolicy.enabled=true --set auditOnly=true --set webhook.clientCa.configMap=clients --set extraArgs={--max-requests=99}";
     let manifests =
         world.helm(&format!("template portcullis {CHART} -n {namespace} {library} {options}"))?.stdout;
     let kinds = manifests.lines().filter(|line| line.starts_with("kind: ")).count();

@@ -1,0 +1,186 @@
+//! CAs in files: whose clients may ask, and whom the API server is to trust.
+
+use super::certificate::CA;
+use super::followed::{Change, Files, Followed};
+use crate::source::watch::Points;
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Whose clients may ask, as it is now: handshakes are held against it.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    current: ArcSwap<Verifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+#[derive(Debug)]
+struct Verifier(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Clients {
+    /// None are named: they may be others by the time of the answer.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.current.load().0.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.current.load().0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.current.load().0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The file with the CA of clients.
+#[derive(Debug)]
+pub(super) struct ClientCa {
+    files: Files,
+    clients: Arc<Clients>,
+}
+
+impl ClientCa {
+    /// Reads the file. Only clients with a certificate of that CA may ask from then on.
+    ///
+    /// # Errors
+    /// What is wrong with it: at the start there is no older one to go on with.
+    pub(super) fn open(file: &Path) -> anyhow::Result<(Self, Arc<Clients>)> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let files = Files::read(vec![file.to_owned()]);
+        let verifier = verifier(&files, &provider)
+            .with_context(|| format!("the CA of clients in `{}` cannot be used", file.display()))?;
+        let clients = Arc::new(Clients { current: ArcSwap::from_pointee(verifier), provider });
+        Ok((Self { files, clients: Arc::clone(&clients) }, clients))
+    }
+}
+
+impl Followed for ClientCa {
+    fn points(&self) -> &Points {
+        self.files.points()
+    }
+
+    fn refresh(&mut self) -> bool {
+        let change = self.files.refresh();
+        if change == Change::Content {
+            match verifier(&self.files, &self.clients.provider) {
+                Ok(verifier) => {
+                    self.clients.current.store(Arc::new(verifier));
+                    tracing::info!("the CA of clients was replaced");
+                }
+                Err(error) => {
+                    tracing::error!(
+                        "keeping the CA of clients, as its replacement cannot be used: {error:#}"
+                    );
+                }
+            }
+        }
+        change != Change::None
+    }
+}
+
+fn verifier(files: &Files, provider: &Arc<CryptoProvider>) -> anyhow::Result<Verifier> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(files)? {
+        roots.add(certificate).context("a certificate in it is none of a CA")?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    Ok(Verifier(builder.build()?))
+}
+
+/// The certificates in the one file that was read.
+fn certificates(files: &Files) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let snapshot = files.snapshot();
+    if let Some(problem) = snapshot.problems.first() {
+        bail!("{}", problem.message);
+    }
+    let [(_, text)] = snapshot.texts.as_slice() else { bail!("it is no file") };
+    let certificates: Vec<_> =
+        CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().context("it is not PEM")?;
+    if certificates.is_empty() {
+        bail!("it holds no certificate");
+    }
+    Ok(certificates)
+}
+
+/// `ca.crt` beside the certificate: whom the API server is to trust.
+#[derive(Debug)]
+pub(super) struct OwnCa {
+    files: Files,
+    tell: watch::Sender<Vec<u8>>,
+}
+
+impl OwnCa {
+    /// Reads `ca.crt`, if it is there yet, and tells it.
+    pub(super) fn open(directory: &Path, tell: watch::Sender<Vec<u8>>) -> Self {
+        let own = Self { files: Files::read(vec![directory.join(CA)]), tell };
+        if let Some(text) = own.text() {
+            own.tell.send_replace(text.into_bytes());
+        }
+        own
+    }
+
+    fn text(&self) -> Option<String> {
+        match certificates(&self.files) {
+            Ok(_) => self.files.snapshot().texts.first().map(|(_, text)| text.clone()),
+            Err(error) => {
+                tracing::debug!("`{CA}` cannot be used: {error:#}");
+                None
+            }
+        }
+    }
+}
+
+impl Followed for OwnCa {
+    fn points(&self) -> &Points {
+        self.files.points()
+    }
+
+    /// The CA before stays in the bundle until the next one comes: replicas do not see new files at the same moment.
+    fn refresh(&mut self) -> bool {
+        let before = self.files.snapshot().texts.first().map(|(_, text)| text.clone());
+        let change = self.files.refresh();
+        if change == Change::Content {
+            match self.text() {
+                Some(text) => {
+                    let before = before.filter(|before| *before != text).unwrap_or_default();
+                    self.tell.send_replace(format!("{}\n{before}", text.trim_end()).into_bytes());
+                    tracing::info!("the CA that the API server trusts was replaced");
+                }
+                None => tracing::error!("keeping the CA, as `{CA}` holds none that can be used"),
+            }
+        }
+        change != Change::None
+    }
+}
