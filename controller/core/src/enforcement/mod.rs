@@ -287,6 +287,9 @@ fn annotations(decision: &Decision, recorded: Vec<Json>) -> Vec<(String, String)
 /// Repeats dropped, control characters replaced. If they are too long together, each warning is cut to 256
 /// characters and all of them to 4,096, as the API server would, and a last one says how many did not fit.
 pub fn within_limits(warnings: Vec<String>) -> Vec<String> {
+    if warnings.is_empty() {
+        return warnings;
+    }
     let mut seen = BTreeSet::new();
     let warnings = warnings.into_iter().map(|warning| warning.replace(char::is_control, " "));
     let warnings: Vec<String> = warnings.filter(|warning| seen.insert(warning.clone())).collect();

@@ -12,9 +12,9 @@ use crate::policy::{CompiledBinding, CompiledPolicy, Input, Reads, Unsure};
 use crate::request::{GroupVersionKind, GroupVersionResource, Request, UserInfo};
 use portcullis_cel::tree::{Builder, Root};
 use portcullis_cel::{AccessReview, Authorizer, Node, Tree, Value};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// One request under decision.
 pub(crate) struct Context<'a> {
@@ -27,9 +27,9 @@ pub(crate) struct Context<'a> {
     pub(crate) is_mirror_pod: bool,
     /// What policies may still spend on the request, in CEL's units of cost.
     pub(super) left: Cell<u64>,
-    request_tree: OnceLock<Tree>,
-    objects: OnceLock<Objects<'a>>,
-    authorizer: OnceLock<Arc<Asked>>,
+    request_tree: OnceCell<Tree>,
+    objects: OnceCell<Objects<'a>>,
+    authorizer: OnceCell<Arc<Asked>>,
     /// What was looked up by name in vain.
     sought: RefCell<BTreeSet<Sought>>,
 }
@@ -38,15 +38,15 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Objects<'a> {
     pub(crate) object: &'a Tree,
     pub(crate) old_object: &'a Tree,
-    pub(crate) pod: Option<Pod<'a>>,
-    pub(crate) old_pod_spec: Option<Node<'a>>,
+    kind: &'a GroupVersionKind,
+    pod: OnceCell<Option<Pod<'a>>>,
 }
 
 /// A Pod or Pod template with its lists.
 pub(crate) struct Pod<'a> {
     pub(crate) view: PodView<'a>,
     object: &'a Tree,
-    lists: OnceLock<Lists>,
+    lists: OnceCell<Lists>,
 }
 
 impl<'a> Context<'a> {
@@ -65,9 +65,9 @@ impl<'a> Context<'a> {
             now,
             is_mirror_pod: pod::is_mirror_pod_of_requester(request),
             left: Cell::new(REQUEST_BUDGET),
-            request_tree: OnceLock::new(),
-            objects: OnceLock::new(),
-            authorizer: OnceLock::new(),
+            request_tree: OnceCell::new(),
+            objects: OnceCell::new(),
+            authorizer: OnceCell::new(),
             sought: RefCell::default(),
         }
     }
@@ -214,10 +214,13 @@ pub(super) fn named<'p>(name: &str, paths: impl ExactSizeIterator<Item = &'p str
 impl<'a> Objects<'a> {
     fn of(request: &'a Request) -> Self {
         let (object, old_object) = (&request.object, &request.old_object);
-        let pod =
-            PodView::new(&request.kind, object).map(|view| Pod { view, object, lists: OnceLock::new() });
-        let old_pod_spec = PodView::new(&request.kind, old_object).map(|view| view.spec);
-        Self { object, old_object, pod, old_pod_spec }
+        Self { object, old_object, kind: &request.kind, pod: OnceCell::new() }
+    }
+
+    /// The Pod or the Pod template inside the object; none in other kinds.
+    pub(crate) fn pod(&self) -> Option<&Pod<'a>> {
+        let pod = |view| Pod { view, object: self.object, lists: OnceCell::new() };
+        self.pod.get_or_init(|| PodView::new(self.kind, self.object).map(pod)).as_ref()
     }
 
     /// Binds what of the objects and their views is read.
@@ -229,10 +232,13 @@ impl<'a> Objects<'a> {
         };
         bind_read(Input::Object, &|| Value::from_json(self.object.root()));
         bind_read(Input::OldObject, &|| Value::from_json(self.old_object.root()));
-        if let Some(pod) = &self.pod {
+        if reads.reads_pod()
+            && let Some(pod) = self.pod()
+        {
+            let old_spec = || PodView::new(self.kind, self.old_object).map(|view| view.spec);
             bind_read(Input::PodSpec, &|| Value::from_json(pod.view.spec));
             bind_read(Input::PodMetadata, &|| Value::from_json(pod.view.metadata));
-            bind_read(Input::OldPodSpec, &|| Value::from_json(self.old_pod_spec.unwrap_or_default()));
+            bind_read(Input::OldPodSpec, &|| Value::from_json(old_spec().unwrap_or_default()));
             bind_read(Input::Containers, &|| Value::from_json(pod.lists().containers.root()));
             bind_read(Input::Images, &|| Value::from_json(pod.lists().images.root()));
         }

@@ -59,16 +59,12 @@ pub(super) struct Kept<'a> {
 
 impl<'a> WithoutExcepted<'a> {
     pub(super) fn of(excepted: &Excepted<'_>, objects: &'a Objects<'a>) -> Option<Self> {
-        match (excepted, &objects.pod) {
-            (Excepted::Images(prefixes), Some(pod)) => {
-                let Lists { containers, images } = pod.lists();
-                Some(Self {
-                    containers: without_images(containers.root(), "image", prefixes),
-                    images: without_images(images.root(), "reference", prefixes),
-                })
-            }
-            _ => None,
-        }
+        let Excepted::Images(prefixes) = excepted else { return None };
+        let Lists { containers, images } = objects.pod()?.lists();
+        Some(Self {
+            containers: without_images(containers.root(), "image", prefixes),
+            images: without_images(images.root(), "reference", prefixes),
+        })
     }
 }
 

@@ -25,9 +25,9 @@ impl Path {
 
 /// The path of each element of a validation's `forEach` list, where it is known: `containers`, `images` and
 /// plain selections such as `object.spec.rules`.
-pub(super) enum ElementPaths<'a> {
+pub(super) enum ElementPaths<'p, 'a> {
     /// A list of the Pod, perhaps with only these places of it.
-    Listed { pod: &'a Pod<'a>, list: List, kept: Option<&'a [usize]> },
+    Listed { pod: &'p Pod<'a>, list: List, kept: Option<&'p [usize]> },
     /// A list at this path: element `i` is `path[i]`.
     Indexed(String),
     /// Not known.
@@ -40,16 +40,16 @@ pub(super) enum List {
     Images,
 }
 
-impl<'a> ElementPaths<'a> {
+impl<'p, 'a> ElementPaths<'p, 'a> {
     pub(super) fn of(
         list: Option<&Path>,
-        objects: &'a Objects<'a>,
-        without_excepted: Option<&'a WithoutExcepted<'a>>,
+        objects: &'p Objects<'a>,
+        without_excepted: Option<&'p WithoutExcepted<'_>>,
     ) -> Self {
         let Some(path) = list else {
             return Self::Unknown;
         };
-        match (&*path.root, &objects.pod, path.segments.is_empty()) {
+        match (&*path.root, objects.pod(), path.segments.is_empty()) {
             ("containers", Some(pod), true) => {
                 let kept = without_excepted.map(|kept| kept.containers.places.as_slice());
                 Self::Listed { pod, list: List::Containers, kept }
@@ -126,9 +126,9 @@ fn locate(path: &Path, objects: &Objects<'_>) -> Option<String> {
 fn segments_of(path: &Path, objects: &Objects<'_>) -> Option<Vec<String>> {
     let base = match &*path.root {
         "object" => return Some(path.segments.clone()),
-        "podSpec" | "containers" | "images" => objects.pod.as_ref()?.view.spec_path.to_owned(),
+        "podSpec" | "containers" | "images" => objects.pod()?.view.spec_path.to_owned(),
         "podMetadata" => {
-            let spec_path = objects.pod.as_ref()?.view.spec_path;
+            let spec_path = objects.pod()?.view.spec_path;
             format!("{}metadata", spec_path.strip_suffix("spec").unwrap_or(spec_path))
         }
         _ => return None,

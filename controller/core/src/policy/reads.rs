@@ -204,6 +204,13 @@ impl Reads {
         self.inputs & 1 << input as u16 != 0
     }
 
+    /// Whether a view of the Pod inside the object is among it.
+    pub(crate) fn reads_pod(&self) -> bool {
+        const VIEWS: [Input; 5] =
+            [Input::PodSpec, Input::PodMetadata, Input::OldPodSpec, Input::Containers, Input::Images];
+        VIEWS.into_iter().any(|view| self.reads(view))
+    }
+
     /// The paths by which something is read that may be unknown; none if it is not read.
     pub(crate) fn unsure(&self, what: Unsure) -> &[String] {
         self.unsure.get(&what).map_or(&[], Vec::as_slice)

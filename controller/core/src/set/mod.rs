@@ -210,9 +210,15 @@ impl PolicySet {
         }
         let context = Context::new(request, facts, answers, &self.exceptions, now);
         let plan = Sort::of(request).map(|sort| self.plan(sort));
-        let unplanned = if plan.is_none() { self.index.candidates(request) } else { Vec::new() };
-        let unplanned: Vec<_> = unplanned.into_iter().map(|id| Candidate { id, always: false }).collect();
-        let candidates = plan.as_ref().map_or(&unplanned, |plan| &plan.candidates);
+        let unplanned: Vec<Candidate>;
+        let candidates = match &plan {
+            Some(plan) => &plan.candidates,
+            None => {
+                let all = self.index.candidates(request).into_iter();
+                unplanned = all.map(|id| Candidate { id, always: false }).collect();
+                &unplanned
+            }
+        };
         let mut outcomes = Vec::with_capacity(candidates.len());
         for &Candidate { id, always } in candidates {
             let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };

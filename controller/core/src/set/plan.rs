@@ -5,9 +5,10 @@ use crate::matching::RuleIndex;
 use crate::matching::rules::Target;
 use crate::needs::Needs;
 use crate::request::{GroupVersionKind, GroupVersionResource, Operation, Request};
+use foldhash::fast::FixedState;
 use portcullis_cel::tree::Selection;
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// More sorts of requests than a cluster has resources and operations are not kept.
@@ -58,9 +59,16 @@ pub(super) struct Candidate {
     pub(super) always: bool,
 }
 
-/// The plans of a set, by the hash of their sort.
+/// The plans of a set.
 #[derive(Debug, Default)]
-pub(super) struct Plans(RwLock<HashMap<u64, Vec<Arc<Plan>>>>);
+pub(super) struct Plans(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By the hash of their sort.
+    by_hash: HashMap<u64, Vec<Arc<Plan>>, FixedState>,
+    count: usize,
+}
 
 impl<'a> Sort<'a> {
     /// The sort of a request; none if its resource is not known.
@@ -139,19 +147,18 @@ impl Plans {
     /// The plan for a sort of requests, made now if it is the first.
     pub(super) fn get(&self, sort: Sort<'_>, make: impl FnOnce() -> Plan) -> Arc<Plan> {
         let key = sort.key();
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = FixedState::default().hash_one(key);
         let is_it = |plan: &&Arc<Plan>| plan.key.iter().zip(key).all(|(known, part)| **known == *part);
-        let plans = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = plans.get(&hash).and_then(|alike| alike.iter().find(is_it)) {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = known.by_hash.get(&hash).and_then(|alike| alike.iter().find(is_it)) {
             return Arc::clone(plan);
         }
-        drop(plans);
+        drop(known);
         let plan = Arc::new(make());
-        let mut plans = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() < MAX_PLANS {
-            plans.entry(hash).or_default().push(Arc::clone(&plan));
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.count < MAX_PLANS {
+            known.count += 1;
+            known.by_hash.entry(hash).or_default().push(Arc::clone(&plan));
         }
         plan
     }
