@@ -16,6 +16,7 @@ pub mod ops;
 pub mod report;
 mod schemas;
 pub mod source;
+pub mod status;
 pub mod suite;
 pub mod terminal;
 pub mod verbs;

@@ -41,7 +41,16 @@ pub struct Live {
     begin: Instant,
     /// When a thread that decides last had nothing better to do, in milliseconds since `begin`.
     beat: AtomicU64,
+    /// When the API server last answered, in milliseconds since `begin`; `NEVER` where none is asked.
+    heard: AtomicU64,
+    /// Whether it did not when it was last asked.
+    missed: AtomicBool,
 }
+
+/// No time.
+const NEVER: u64 = u64::MAX;
+/// So long it may say nothing until that is worth a word.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Without a beat for so long, every thread that decides is stuck: only a restart helps.
 const STUCK: Duration = Duration::from_secs(30);
@@ -55,6 +64,8 @@ impl Default for Live {
             draining: AtomicBool::new(false),
             begin: Instant::now(),
             beat: AtomicU64::new(0),
+            heard: AtomicU64::new(NEVER),
+            missed: AtomicBool::new(false),
         }
     }
 }
@@ -95,6 +106,31 @@ impl Live {
     /// Tells the number of each generation once it is in force; 0 before the first. Some may be left out.
     pub fn numbers(&self) -> watch::Receiver<u64> {
         self.number.subscribe()
+    }
+
+    /// The API server answered.
+    pub fn hear(&self) {
+        self.heard.store(self.millis(Instant::now()), Ordering::Relaxed);
+        self.missed.store(false, Ordering::Relaxed);
+    }
+
+    /// It did not.
+    pub fn miss(&self) {
+        // From now on it counts.
+        let now = self.millis(Instant::now());
+        let _ = self.heard.compare_exchange(NEVER, now, Ordering::Relaxed, Ordering::Relaxed);
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// How long ago the API server last answered; `None` where nobody asks it.
+    pub fn last_heard(&self) -> Option<Duration> {
+        let heard = Some(self.heard.load(Ordering::Relaxed)).filter(|heard| *heard != NEVER)?;
+        Some(Duration::from_millis(self.millis(Instant::now()).saturating_sub(heard)))
+    }
+
+    /// The same if it is long ago: what is in force may be out of date.
+    pub fn unheard(&self) -> Option<Duration> {
+        self.last_heard().filter(|silence| self.missed.load(Ordering::Relaxed) && *silence > SILENCE)
     }
 
     /// There is a certificate to serve.

@@ -4,9 +4,10 @@
 //! outcomes are closed sets, policies are those that are loaded.
 
 use crate::entry::Entry;
+use crate::status::State;
 use portcullis_core::decision::Verdict;
 use portcullis_core::facts::Held;
-use portcullis_core::set::{PolicySet, State};
+use portcullis_core::set::PolicySet;
 use portcullis_core::{Decision, Facts};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +26,7 @@ pub struct Metrics {
     entries: [EntryMetrics; Entry::ALL.len()],
     verdicts: Family<VerdictLabels, Counter>,
     policies: [Gauge; STATES.len()],
+    states: Family<PolicyState, Gauge>,
     /// Requests that did not reach any entry: unknown path or wrong method.
     pub strays: Counter,
     /// Requests that are being answered.
@@ -35,6 +37,10 @@ pub struct Metrics {
     pub failed_handshakes: Counter,
     /// Decisions that panicked.
     pub panics: Counter,
+    /// Events that were not published.
+    pub events_dropped: Counter,
+    /// Seconds since the API server last answered.
+    pub cluster_silence: Gauge<f64, AtomicU64>,
     /// The number of the set in force; 0 before the first.
     pub generation: Gauge,
     /// Problems in what was read last.
@@ -105,7 +111,7 @@ impl Outcome {
     }
 }
 
-const STATES: [State; 3] = [State::Loaded, State::KeptOld, State::Broken];
+const STATES: [State; 4] = [State::Loaded, State::KeptOld, State::Broken, State::Shadowed];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -140,12 +146,20 @@ struct VerdictLabels {
     verdict: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PolicyState {
+    policy: String,
+    state: &'static str,
+}
+
 const VERDICTS: [&str; 5] = ["allow", "deny", "error", "skip", "undecidable"];
 
 /// Counters of the verdicts of the policies of one set.
 #[derive(Debug, Default)]
 pub struct VerdictCounters {
     by_policy: HashMap<String, [Counter; VERDICTS.len()]>,
+    /// What is told of the policies' states.
+    states: HashMap<PolicyState, i64>,
 }
 
 impl VerdictCounters {
@@ -166,15 +180,6 @@ impl VerdictCounters {
     }
 }
 
-/// The name of a state in metrics and in `/policies`.
-pub(super) fn name_of_state(state: &State) -> &'static str {
-    match state {
-        State::Loaded => "loaded",
-        State::KeptOld => "kept-old",
-        State::Broken => "broken",
-    }
-}
-
 impl Metrics {
     /// Metrics that say nothing has happened yet.
     pub fn new() -> Self {
@@ -185,6 +190,7 @@ impl Metrics {
         });
         let verdicts = Family::<VerdictLabels, Counter>::default();
         let policies = Family::<StateLabel, Gauge>::default();
+        let states = Family::<PolicyState, Gauge>::default();
         let reloads = Family::<ResultLabel, Counter>::default();
         let reloaded_at = Family::<ResultLabel, Gauge<f64, AtomicU64>>::default();
         let certificate_reloads = Family::<ResultLabel, Counter>::default();
@@ -197,12 +203,14 @@ impl Metrics {
                 }),
                 duration: duration.get_or_create_owned(&PathLabel { path: entry.path() }),
             }),
-            policies: STATES
-                .map(|state| policies.get_or_create_owned(&StateLabel { state: name_of_state(&state) })),
+            policies: STATES.map(|state| policies.get_or_create_owned(&StateLabel { state: state.as_str() })),
             reloads: results.clone().map(|label| reloads.get_or_create_owned(&label)),
             reloaded_at: results.clone().map(|label| reloaded_at.get_or_create_owned(&label)),
             certificate_reloads: results.map(|label| certificate_reloads.get_or_create_owned(&label)),
             verdicts: verdicts.clone(),
+            states: states.clone(),
+            events_dropped: Counter::default(),
+            cluster_silence: Gauge::default(),
             strays: Counter::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -223,8 +231,15 @@ impl Metrics {
         registry.register("policy_verdicts", "Verdicts of policies before enforcement", verdicts);
         registry.register(
             "policies",
-            "Policies by state: what was read is in force, the version before is, or none is",
+            "Policies by state: what was read is in force, the version before is, none is, or another has the name",
             policies,
+        );
+        registry.register("policy_state", "How many documents of a policy's name are in this state", states);
+        registry.register("events_dropped", "Events not published", metrics.events_dropped.clone());
+        registry.register(
+            "api_server_silence_seconds",
+            "How long ago the API server last answered",
+            metrics.cluster_silence.clone(),
         );
         registry.register("reloads", "Readings of policies and resources", reloads);
         registry.register(
@@ -285,10 +300,7 @@ impl Metrics {
     /// Takes over a new set: counts its policies, and makes counters for their verdicts. Those of policies
     /// that are gone go too, so that there are never more than policies.
     pub fn load(&self, set: &PolicySet, previous: &VerdictCounters) -> VerdictCounters {
-        for (state, gauge) in STATES.iter().zip(&self.policies) {
-            let count = set.entries().iter().filter(|entry| entry.state == *state).count();
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
+        let states = self.load_states(set, &previous.states);
         let names: HashSet<&str> = set.entries().iter().map(|entry| entry.info.name.as_str()).collect();
         let labels =
             |policy: &str| VERDICTS.map(|verdict| VerdictLabels { policy: policy.to_owned(), verdict });
@@ -300,6 +312,7 @@ impl Metrics {
         let counters = |name: &str| labels(name).map(|label| self.verdicts.get_or_create_owned(&label));
         VerdictCounters {
             by_policy: names.into_iter().map(|name| (name.to_owned(), counters(name))).collect(),
+            states,
         }
     }
 
@@ -312,6 +325,35 @@ impl Metrics {
                 family.get_or_create_owned(&label).set(i64::try_from(amount).unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// Counts policies by state, all and each by its name.
+    fn load_states(
+        &self,
+        set: &PolicySet,
+        previous: &HashMap<PolicyState, i64>,
+    ) -> HashMap<PolicyState, i64> {
+        let in_force = set.entries().iter().map(|entry| (&entry.info.name, State::from(entry.state)));
+        let waiting = set.shadowed().iter().map(|shadowed| (&shadowed.name, State::Shadowed));
+        let mut totals = STATES.map(|_| 0);
+        let mut states = HashMap::<PolicyState, i64>::new();
+        for (name, state) in in_force.chain(waiting) {
+            if let Some(total) = STATES.iter().zip(&mut totals).find(|(of, _)| **of == state) {
+                *total.1 += 1;
+            }
+            let labels = PolicyState { policy: name.clone(), state: state.as_str() };
+            *states.entry(labels).or_default() += 1;
+        }
+        self.policies.iter().zip(totals).for_each(|(gauge, total)| {
+            gauge.set(total);
+        });
+        for gone in previous.keys().filter(|labels| !states.contains_key(labels)) {
+            self.states.remove(gone);
+        }
+        for (labels, count) in &states {
+            self.states.get_or_create_owned(labels).set(*count);
+        }
+        states
     }
 
     /// Everything, as `application/openmetrics-text` has it.

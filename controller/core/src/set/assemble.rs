@@ -223,6 +223,8 @@ impl Assembly {
             bound.push((State::Broken, Bound { policy: Arc::new(policy), bindings }));
         }
         self.attach_bindings(&mut bound);
+        let kept = self.units.iter().filter(|unit| self.kept.contains(&unit.identity));
+        let kept = kept.map(|unit| unit.origin.clone()).collect();
         self.check_exceptions(&bound);
         bound.sort_by(|(_, a), (_, b)| {
             let key = |bound: &Bound| (bound.policy.info.name.clone(), bound.policy.info.origin.clone());
@@ -242,6 +244,7 @@ impl Assembly {
             plans: Plans::default(),
             problems: self.problems,
             shadowed: self.shadowed,
+            kept,
             policies,
             units: self.units,
         }

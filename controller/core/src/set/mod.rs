@@ -10,7 +10,7 @@ pub use names::Shadowed;
 pub use plan::{Plan, Sort};
 
 use crate::decision::{Decision, Outcome};
-use crate::document::{ConfigMap, DocumentError, ReadDocument, ResourceRule};
+use crate::document::{ConfigMap, DocumentError, Origin, ReadDocument, ResourceRule};
 use crate::evaluation::explain::{Explanation, Observed};
 use crate::evaluation::{self, Context};
 use crate::exception::Exception;
@@ -59,6 +59,8 @@ pub struct PolicySet {
     entries: Vec<Entry>,
     problems: Vec<DocumentError>,
     shadowed: Vec<Shadowed>,
+    /// Where what is kept as it was stood.
+    kept: Vec<Origin>,
     /// In the order of `entries`.
     policies: Vec<Bound>,
     index: RuleIndex,
@@ -130,6 +132,11 @@ impl PolicySet {
     /// What is not in force because another document of the cluster has its name.
     pub fn shadowed(&self) -> &[Shadowed] {
         &self.shadowed
+    }
+
+    /// Whether anything of a ConfigMap is in force as it was before.
+    pub fn keeps_old(&self, namespace: &str, config_map: &str) -> bool {
+        self.kept.iter().any(|origin| origin.namespace == namespace && origin.config_map == config_map)
     }
 
     /// What may be read of a request, told by everything but its objects and options: the union over the

@@ -4,9 +4,11 @@ use super::accepted;
 use super::certificates::{CertificateSecret, Keeper};
 use super::connect::Cluster;
 use super::leader::Candidate;
+use super::status;
 use super::switch;
 use super::webhooks::{Settings, Target, reconcile};
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::webhook::tls::Serving;
 use kube::Client;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The Lease's name.
-const LEASE: &str = "portcullis";
+pub(super) const LEASE: &str = "portcullis";
 
 /// What is looked after, and how.
 #[derive(Debug, Clone)]
@@ -49,12 +51,17 @@ pub(super) struct Control {
     /// The controller's.
     pub(super) namespace: String,
     pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
+    /// What tells this replica from others.
+    pub(super) identity: String,
     /// Whether this replica is to do what one does for all.
     pub(super) leading: watch::Receiver<bool>,
     /// Whether the durable switch is there; `None` as long as that is not known.
     pub(super) disarmed: watch::Receiver<Option<bool>>,
     /// Which CA signs what we serve (PEM); empty as long as that is not known.
     pub(super) ca: watch::Receiver<Vec<u8>>,
+    /// The number of the generation with which the webhook configuration was last in step.
+    pub(super) configured: watch::Sender<u64>,
 }
 
 /// The running tasks.
@@ -71,6 +78,7 @@ pub(crate) fn start(
     cluster: &Arc<Cluster>,
     upkeep: Upkeep,
     live: Arc<Live>,
+    metrics: Arc<Metrics>,
     serving: Arc<Serving>,
     tell_ca: watch::Sender<Vec<u8>>,
 ) -> Running {
@@ -78,11 +86,13 @@ pub(crate) fn start(
     let names = target.names(&cluster.namespace);
     let ca = tell_ca.subscribe();
     let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
-    let (candidate, leading) = Candidate::new(client.clone(), &namespace, LEASE, &identity);
+    let (candidate, leading) =
+        Candidate::new(client.clone(), &namespace, LEASE, &identity, Arc::clone(&live));
     let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };
     let (tell_disarmed, disarmed) = watch::channel(None);
     cluster.worker.spawn(switch::watch(client.clone(), namespace.clone(), tell_disarmed));
-    let control = Control { client, namespace, live, leading, disarmed, ca };
+    let configured = watch::Sender::new(0);
+    let control = Control { client, namespace, live, metrics, identity, leading, disarmed, ca, configured };
     let (stop, stopped) = watch::channel(false);
     let (has_stood, stood) = watch::channel(false);
     cluster.worker.spawn(async move {
@@ -95,6 +105,7 @@ pub(crate) fn start(
         cluster.worker.spawn(keeper.keep());
     }
     cluster.worker.spawn(accepted::keep(control.clone(), configuration.clone()));
+    cluster.worker.spawn(status::keep(control.clone(), configuration.clone()));
     cluster.worker.spawn(reconcile(control, configuration, settings));
     Running { cluster: Arc::clone(cluster), stop, stood }
 }

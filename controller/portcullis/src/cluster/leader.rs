@@ -2,11 +2,13 @@
 //! with the holder's, so that clocks may differ.
 
 use super::describe;
+use crate::live::Live;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -25,6 +27,10 @@ pub(super) struct Candidate {
     name: String,
     identity: String,
     leading: watch::Sender<bool>,
+    /// Is told when the API server answers.
+    live: Arc<Live>,
+    /// Whether it was said that it does not.
+    complained: bool,
     seen: Option<Seen>,
     renewed: Instant,
 }
@@ -43,6 +49,7 @@ impl Candidate {
         namespace: &str,
         name: &str,
         identity: &str,
+        live: Arc<Live>,
     ) -> (Self, watch::Receiver<bool>) {
         let (leading, led) = watch::channel(false);
         let candidate = Self {
@@ -50,6 +57,8 @@ impl Candidate {
             name: name.to_owned(),
             identity: identity.to_owned(),
             leading,
+            live,
+            complained: false,
             seen: None,
             renewed: Instant::now(),
         };
@@ -61,12 +70,12 @@ impl Candidate {
         loop {
             // A call that hangs must not keep us in office.
             match timeout(GIVES_UP / 2, self.round(false)).await {
-                Ok(Ok(holds)) => self.lead(holds),
-                Ok(Err(error)) => {
-                    tracing::debug!("no news of the Lease: {}", describe(&error));
-                    self.doubt();
+                Ok(Ok(holds)) => {
+                    self.hear();
+                    self.lead(holds);
                 }
-                Err(_) => self.doubt(),
+                Ok(Err(error)) => self.doubt(&describe(&error)),
+                Err(_) => self.doubt("no answer"),
             }
             tokio::select! {
                 () = sleep(ROUND) => {}
@@ -126,7 +135,19 @@ impl Candidate {
         }
     }
 
-    fn doubt(&mut self) {
+    /// The API server answered.
+    fn hear(&mut self) {
+        self.live.hear();
+        if std::mem::take(&mut self.complained) {
+            tracing::info!("the API server answers again");
+        }
+    }
+
+    fn doubt(&mut self, why: &str) {
+        self.live.miss();
+        if self.live.unheard().is_some() && !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!("what is in force stays, as the API server cannot be reached: {why}");
+        }
         if *self.leading.borrow() && self.renewed.elapsed() > GIVES_UP {
             self.lead(false);
         }

@@ -4,8 +4,9 @@
 //! watch going, `mirror` holds what the watch shows, `references` what policies take their params from and look up, and
 //! `source` hands it on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader`
 //! says which replica does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate,
-//! `accepted` what is in force for those who start later (in ConfigMaps, which `kept` writes), and `switch` tells whether
-//! everything is called off, which `disarming` does for a person. `audit` reads what is there, for one run.
+//! `accepted` what is in force for those who start later (in ConfigMaps, which `kept` writes), `status` what became of
+//! policies, and `switch` tells whether everything is called off, which `disarming` does for a person. `audit` reads what
+//! is there, for one run.
 
 mod accepted;
 mod answers;
@@ -21,6 +22,7 @@ mod mirror;
 mod policies;
 mod references;
 mod source;
+pub mod status;
 pub(crate) mod switch;
 mod webhooks;
 mod worker;

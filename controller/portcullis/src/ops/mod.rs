@@ -103,11 +103,11 @@ async fn accept(socket: TcpListener, router: Router) -> anyhow::Result<()> {
 }
 
 fn router(live: Arc<Live>, metrics: Arc<Metrics>) -> Router {
-    let (for_health, for_ready) = (Arc::clone(&live), Arc::clone(&live));
+    let (for_health, for_ready, for_metrics) = (Arc::clone(&live), Arc::clone(&live), Arc::clone(&live));
     Router::new()
         .route("/healthz", get(async move || healthy(&for_health)))
         .route("/readyz", get(async move || ready(&for_ready)))
-        .route("/metrics", get(async move || typed(OPEN_METRICS, metrics.encode())))
+        .route("/metrics", get(async move || measured(&for_metrics, &metrics)))
         .route("/policies", get(async move || typed("application/json", policies::report(&live))))
         .fallback(async || {
             (StatusCode::NOT_FOUND, "no such path; there are /healthz, /readyz, /metrics and /policies\n")
@@ -124,9 +124,26 @@ fn healthy(live: &Live) -> Response<Body> {
 
 fn ready(live: &Live) -> Response<Body> {
     match live.unready() {
-        None => "ok\n".into_response(),
+        None => {
+            match live.unheard() {
+                None => "ok\n".into_response(),
+                // Whoever takes us out of service for that would enforce nothing.
+                Some(silence) => {
+                    let seconds = silence.as_secs();
+                    format!("ok, but the API server has not answered for {seconds} s: what is in force is from then\n")
+                    .into_response()
+                }
+            }
+        }
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
     }
+}
+
+fn measured(live: &Live, metrics: &Metrics) -> Response<Body> {
+    if let Some(silence) = live.last_heard() {
+        metrics.cluster_silence.set(silence.as_secs_f64());
+    }
+    typed(OPEN_METRICS, metrics.encode())
 }
 
 fn typed(content_type: &'static str, body: String) -> Response<Body> {

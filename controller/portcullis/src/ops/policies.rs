@@ -1,10 +1,10 @@
 //! `/policies`: what is in force, and what is wrong with what was read, as JSON.
 
 use crate::live::Live;
-use crate::metrics::name_of_state;
+use crate::status::State;
 use portcullis_core::document::{DocumentError, Origin};
 use portcullis_core::policy::Class;
-use portcullis_core::set::Entry;
+use portcullis_core::set::{Entry, Shadowed};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -16,6 +16,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     policies: Vec<PolicyReport<'a>>,
+    /// What is not in force because another one has its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadowed: Vec<ShadowReport<'a>>,
     problems: Vec<ProblemReport<'a>>,
     resource_problems: &'a [String],
 }
@@ -36,6 +39,15 @@ struct PolicyReport<'a> {
     /// Why what was read of it is not in force.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ShadowReport<'a> {
+    name: &'a str,
+    kind: &'static str,
+    state: &'static str,
+    origin: OriginReport<'a>,
+    by: OriginReport<'a>,
 }
 
 #[derive(Serialize)]
@@ -86,13 +98,17 @@ pub(super) fn report(live: &Live) -> String {
             generation: 0,
             since: None,
             policies: Vec::new(),
+            shadowed: Vec::new(),
             problems: Vec::new(),
             resource_problems: &[],
         },
         Some(generation) => {
             let problems = generation.set.problems();
             let mut errors = HashMap::<_, Vec<_>>::new();
-            for problem in problems {
+            let waiting = generation.set.shadowed();
+            let is_waiting =
+                |problem: &&DocumentError| waiting.iter().any(|shadowed| shadowed.origin == problem.origin);
+            for problem in problems.iter().filter(|problem| !is_waiting(problem)) {
                 errors.entry(problem.name.as_deref()).or_default().push(problem.message.as_str());
             }
             let policies = generation.set.entries().iter();
@@ -100,6 +116,7 @@ pub(super) fn report(live: &Live) -> String {
                 generation: generation.number,
                 since: Some(generation.since.to_string()),
                 policies: policies.map(|entry| policy(entry, &errors)).collect(),
+                shadowed: waiting.iter().map(shadow).collect(),
                 problems: problems.iter().map(problem).collect(),
                 resource_problems: &generation.resource_problems,
             }
@@ -122,7 +139,7 @@ fn policy<'a>(entry: &'a Entry, errors: &HashMap<Option<&str>, Vec<&'a str>>) ->
     PolicyReport {
         name: &info.name,
         kind: info.dialect.kind(),
-        state: name_of_state(&entry.state),
+        state: State::from(entry.state).as_str(),
         title: info.title.as_deref(),
         severity: info.severity.as_deref(),
         category: info.category.as_deref(),
@@ -130,6 +147,10 @@ fn policy<'a>(entry: &'a Entry, errors: &HashMap<Option<&str>, Vec<&'a str>>) ->
         origin: origin(&info.origin),
         errors: errors.get(&Some(info.name.as_str())).cloned().unwrap_or_default(),
     }
+}
+
+fn shadow(Shadowed { kind, name, origin: at, by }: &Shadowed) -> ShadowReport<'_> {
+    ShadowReport { name, kind, state: State::Shadowed.as_str(), origin: origin(at), by: origin(by) }
 }
 
 fn problem(problem: &DocumentError) -> ProblemReport<'_> {

@@ -24,7 +24,7 @@ Whoever does it needs the verb `disarm` on policies.portcullis.dev where the cha
 
 /// Which controller is meant.
 #[derive(Debug, Args)]
-struct ControllerArgs {
+pub(super) struct ControllerArgs {
     /// The kubeconfig to connect with [default: as kubectl has it]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -91,7 +91,13 @@ fn tell(switch: &str, configurations: &[(String, usize)], entries: &str) -> io::
 }
 
 impl ControllerArgs {
-    fn find(&self) -> anyhow::Result<Arc<Cluster>> {
+    /// The controller's namespace.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its cluster.
+    pub(super) fn find(&self) -> anyhow::Result<Arc<Cluster>> {
         let options = Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
         Cluster::find(&options, &self.namespace)
     }

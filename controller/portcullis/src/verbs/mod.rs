@@ -8,6 +8,7 @@ pub mod explain;
 pub mod inputs;
 pub mod lint;
 pub mod serve;
+pub mod status;
 pub mod test;
 
 use crate::exit::Exit;
@@ -29,6 +30,8 @@ pub enum Verb {
     Lint(lint::LintArgs),
     /// Report who would be denied, among the objects of a cluster or of a dump
     Audit(audit::AuditArgs),
+    /// Show what is in force in a cluster, and what is not as it was written
+    Status(status::StatusArgs),
     /// Call everything off: the API server asks nobody until `arm`
     Disarm(disarm::DisarmArgs),
     /// End what `disarm` began, and wait until it is in force
@@ -41,7 +44,9 @@ impl Verb {
     /// How much a verb logs unless it is told: the demo prints what it is about itself.
     pub fn log_level(&self) -> LogLevel {
         match self {
-            Self::Audit(_) | Self::Demo(_) | Self::Disarm(_) | Self::Arm(_) => LogLevel::Warn,
+            Self::Audit(_) | Self::Demo(_) | Self::Status(_) | Self::Disarm(_) | Self::Arm(_) => {
+                LogLevel::Warn
+            }
             Self::Serve(_) | Self::Check(_) | Self::Explain(_) | Self::Test(_) | Self::Lint(_) => {
                 LogLevel::Info
             }
@@ -66,6 +71,7 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Test(args) => test::run(&args, global),
         Verb::Lint(args) => lint::run(&args, global),
         Verb::Audit(args) => audit::run(&args, global),
+        Verb::Status(args) => status::run(&args, global),
         Verb::Disarm(args) => disarm::disarm(&args, global),
         Verb::Arm(args) => disarm::arm(&args),
         Verb::Demo(args) => demo::run(&args, global),

@@ -225,10 +225,11 @@ impl Server {
         let directory = cert_dir.as_ref().map(|directory| directory.display().to_string());
         tracing::info!(%address, ops = %ops_address, certificate = directory, "listening");
 
+        let for_control = Arc::clone(&metrics);
         let loading = Loader { source, files, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
         let control = cluster.zip(upkeep).map(|(cluster, upkeep)| {
             let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
-            control::start(&cluster, upkeep, live, serving, tell_ca)
+            control::start(&cluster, upkeep, live, for_control, serving, tell_ca)
         });
         let _temporary = temporary;
         Ok(Running {

@@ -56,6 +56,7 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
         let mut disarmed = control.disarmed.clone();
         let mut put_back = None;
         loop {
+            let number = *numbers.borrow_and_update();
             let observed = {
                 let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 seen.version().map(|_| seen.objects().next().cloned())
@@ -67,7 +68,12 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
                         Some(true) => Some(Vec::new()),
                         Some(false) => wanted(&control, &settings, &ca.borrow_and_update()),
                     };
-                    write(&control, &api, &name, observed, webhooks, &mut put_back).await
+                    let is_known = webhooks.is_some();
+                    let pause = write(&control, &api, &name, observed, webhooks, &mut put_back).await;
+                    if pause.is_none() && is_known {
+                        control.configured.send_replace(number);
+                    }
+                    pause
                 }
                 _ => None,
             };

@@ -14,6 +14,7 @@ mod lookups;
 mod names;
 mod params;
 mod rights;
+mod status;
 mod writing;
 
 use super::Sentence;
@@ -41,6 +42,7 @@ pub(super) fn all() -> Vec<Sentence> {
         writing::all(),
         names::all(),
         documents::all(),
+        status::all(),
         configuration::all(),
         certificates::all(),
         params::all(),
