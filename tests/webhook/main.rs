@@ -5,6 +5,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "tests end by panicking"
 )]
@@ -12,6 +13,7 @@
 mod client;
 mod gate;
 mod limits;
+mod modules;
 mod operations;
 mod protocol;
 mod reload;

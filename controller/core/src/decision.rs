@@ -38,6 +38,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// How many violations beyond [`MAX_FINDINGS`] there were.
     pub omitted: usize,
+    /// What a module asked to be told to the requester.
+    pub warnings: Vec<String>,
     /// Audit annotations that the policy asked for: key (without prefix) and value.
     pub audit_annotations: Vec<(String, String)>,
 }
@@ -90,6 +92,8 @@ pub struct Finding {
     pub message: String,
     /// Where in the object, such as `spec.containers[0].image`; empty if not known.
     pub field_path: String,
+    /// What to do about it, if that is not what the policy says of all its violations.
+    pub remedy: Option<String>,
     /// The status reason that the policy asks for.
     pub reason: Reason,
     /// Which of the policy's validations, from 0; `None` for errors outside them.

@@ -15,6 +15,7 @@ pub mod exception;
 pub mod facts;
 pub mod lint;
 pub mod matching;
+pub mod module;
 pub mod needs;
 pub mod pod;
 pub mod policy;

@@ -18,6 +18,7 @@ pub(crate) fn config_map(name: &str, documents: &str) -> ConfigMap {
         name: name.to_owned(),
         exceptions_only: false,
         data: vec![("policy.yaml".to_owned(), text)],
+        modules: Vec::new(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod live;
 mod logs;
 pub mod manifests;
 pub mod metrics;
+mod modules;
 pub mod ops;
 pub mod report;
 mod schemas;

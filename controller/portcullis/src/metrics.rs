@@ -111,7 +111,7 @@ impl Outcome {
     }
 }
 
-const STATES: [State; 4] = [State::Loaded, State::KeptOld, State::Broken, State::Shadowed];
+const STATES: [State; 5] = [State::Loaded, State::KeptOld, State::Broken, State::Shadowed, State::Pending];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {

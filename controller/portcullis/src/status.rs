@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Messages are cut to so many characters: an Event takes 1,024 bytes.
 const MESSAGE: usize = 400;
+/// What is said of a policy that waits for its module.
+const PENDING: &str = "its module is being compiled";
 /// A list takes at most so many bytes; a ConfigMap takes 1 MiB.
 const LIST: usize = 400_000;
 
@@ -21,6 +23,8 @@ pub enum State {
     Loaded,
     /// It is not: another one has its name.
     Shadowed,
+    /// Its module is still being compiled; until then the version before is, if there is one.
+    Pending,
     /// What was written is broken; the version before is.
     KeptOld,
     /// What was written is broken, and there is no version before.
@@ -33,6 +37,7 @@ impl State {
         match self {
             Self::Loaded => "loaded",
             Self::Shadowed => "shadowed",
+            Self::Pending => "pending",
             Self::KeptOld => "kept-old",
             Self::Broken => "broken",
         }
@@ -45,6 +50,7 @@ impl From<set::State> for State {
             set::State::Loaded => Self::Loaded,
             set::State::KeptOld => Self::KeptOld,
             set::State::Broken => Self::Broken,
+            set::State::Pending => Self::Pending,
         }
     }
 }
@@ -120,7 +126,11 @@ impl Standing {
             let state = State::from(entry.state);
             held.entry(place(origin)).or_default().add(name, state);
             let problems = of_names.get(name).map(Vec::as_slice).unwrap_or_default();
-            let message = if state == State::Loaded { String::new() } else { message(problems) };
+            let message = match state {
+                State::Loaded => String::new(),
+                State::Pending => PENDING.to_owned(),
+                _ => message(problems),
+            };
             policies.push(PolicyStatus { name: name.to_owned(), state, config_map: shown(origin), message });
         }
         for shadowed in set.shadowed() {
@@ -187,6 +197,7 @@ fn config_map(
             cut(&format!("in force: {}", held.names.join(", ")))
         }
         (State::Loaded, None) if problems.is_empty() => "in force".to_owned(),
+        (State::Pending, _) => PENDING.to_owned(),
         _ if grave.is_empty() => message(problems),
         _ => message(&grave),
     };
@@ -277,7 +288,7 @@ mod tests {
         let labels = BTreeMap::from([("portcullis.dev/policy".to_owned(), "true".to_owned())]);
         for (name, text) in config_maps {
             let data = BTreeMap::from([("p.yaml".to_owned(), text.clone())]);
-            let manifest = read_live_config_map("portcullis", name, &labels, data, false);
+            let manifest = read_live_config_map("portcullis", name, &labels, data, BTreeMap::new());
             sources.config_maps.extend(manifest.config_maps);
             versions.push(Version {
                 namespace: "portcullis".to_owned(),

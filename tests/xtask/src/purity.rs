@@ -41,10 +41,11 @@ const IMPURE: [&str; 27] = [
 ];
 
 /// Who may depend on whom inside the workspace, tests aside.
-const EDGES: [(&str, &[&str]); 4] = [
+const EDGES: [(&str, &[&str]); 5] = [
     ("portcullis-cel", &[]),
     ("portcullis-core", &["portcullis-cel"]),
-    ("portcullis", &["portcullis-core"]),
+    ("portcullis-wasm", &["portcullis-core"]),
+    ("portcullis", &["portcullis-core", "portcullis-wasm"]),
     ("xtask", &["portcullis", "portcullis-cel", "portcullis-core"]),
 ];
 

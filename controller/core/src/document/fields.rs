@@ -213,13 +213,6 @@ impl<'a> Fields<'a> {
         self.parent.problems.add(place, message, None);
     }
 
-    /// Refuses a field by name.
-    pub(super) fn unsupported(&self, name: &'static str) {
-        if let Some(field) = self.optional(name) {
-            field.refuse(format!("`{name}` is not supported yet"));
-        }
-    }
-
     /// Lets fields pass that are of no interest here.
     pub(super) fn ignore(&self, names: &[&'static str]) {
         self.known.borrow_mut().extend_from_slice(names);

@@ -4,15 +4,15 @@ use super::manifest::{NO_DATA, NO_MODULES, key_problem};
 use super::{Code, ConfigMap, DocumentError, EXCEPTIONS_LABEL, Manifest, Origin, POLICY_LABEL};
 use crate::yaml::{self, Text, TextPlace};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// Reads a ConfigMap that carries our label, whatever the label's value. `has_modules` says whether it has
-/// `binaryData`.
+/// Reads a ConfigMap that carries our label, whatever the label's value.
 pub fn read_live_config_map(
     namespace: &str,
     name: &str,
     labels: &BTreeMap<String, String>,
     data: BTreeMap<String, String>,
-    has_modules: bool,
+    modules: BTreeMap<String, Arc<[u8]>>,
 ) -> Manifest {
     let mut manifest = Manifest::default();
     let mut fail = |field: &str, message: &str, hint: Option<String>| {
@@ -41,9 +41,12 @@ pub fn read_live_config_map(
         fail("metadata.labels", &format!("`{POLICY_LABEL}` must be `\"true\"`, found `{label}`"), Some(hint));
         return manifest;
     }
-    if has_modules {
+    let exceptions_only = labels.contains_key(EXCEPTIONS_LABEL);
+    let mut modules: Vec<_> = modules.into_iter().collect();
+    if exceptions_only && !modules.is_empty() {
         fail("binaryData", NO_MODULES, None);
-    } else if data.is_empty() {
+        modules.clear();
+    } else if data.is_empty() && modules.is_empty() {
         fail("data", NO_DATA, None);
     }
     let mut texts = Vec::new();
@@ -55,10 +58,10 @@ pub fn read_live_config_map(
             }
         }
     }
-    if !texts.is_empty() {
+    if !texts.is_empty() || !modules.is_empty() {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let exceptions_only = labels.contains_key(EXCEPTIONS_LABEL);
-        manifest.config_maps.push(ConfigMap { file: None, namespace, name, exceptions_only, data: texts });
+        let config_map = ConfigMap { file: None, namespace, name, exceptions_only, data: texts, modules };
+        manifest.config_maps.push(config_map);
     }
     manifest
 }
@@ -69,11 +72,22 @@ mod tests {
 
     #[test]
     fn what_would_not_be_in_force_is_said() {
-        let labels = |label: &str| BTreeMap::from([(POLICY_LABEL.to_owned(), label.to_owned())]);
+        let labels = |label: &str| {
+            let exceptions = label == "exceptions";
+            let value = if exceptions { "true" } else { label };
+            let mut labels = BTreeMap::from([(POLICY_LABEL.to_owned(), value.to_owned())]);
+            labels.extend(exceptions.then(|| (EXCEPTIONS_LABEL.to_owned(), String::new())));
+            labels
+        };
         let check = |label: &str, keys: &[&str], has_modules: bool, held: &[&str], failures: &[&str]| {
+            let module = has_modules.then(|| ("a.wasm".to_owned(), Arc::from([0_u8])));
             let data = keys.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect();
-            let manifest = read_live_config_map("gate", "a", &labels(label), data, has_modules);
-            let keys = manifest.config_maps.iter().flat_map(|it| it.data.iter().map(|(key, _)| key.as_str()));
+            let manifest =
+                read_live_config_map("gate", "a", &labels(label), data, module.into_iter().collect());
+            let keys = manifest.config_maps.iter().flat_map(|it| {
+                let modules = it.modules.iter().map(|(key, _)| key.as_str());
+                it.data.iter().map(|(key, _)| key.as_str()).chain(modules)
+            });
             assert_eq!(keys.collect::<Vec<_>>(), held);
             let messages = manifest.failures.iter().map(ToString::to_string);
             assert_eq!(messages.collect::<Vec<_>>(), failures);
@@ -96,12 +110,15 @@ mod tests {
             ],
         );
         check("true", &[], false, &[], &["ConfigMap gate/a: `data`: a policy ConfigMap must have `data`"]);
+        check("true", &[], true, &["a.wasm"], &[]);
+        check("true", &["a.yaml"], true, &["a.yaml", "a.wasm"], &[]);
         check(
-            "true",
-            &[],
+            "exceptions",
+            &["a.yaml"],
             true,
-            &[],
-            &["ConfigMap gate/a: `binaryData`: WASM modules are not supported yet"],
+            &["a.yaml"],
+            &["ConfigMap gate/a: `binaryData`: a ConfigMap that holds PolicyExceptions only must not have \
+                 `binaryData`"],
         );
     }
 }

@@ -5,6 +5,9 @@ use super::config_map::{ReadDocument, is_ours, read_document};
 use super::fields::{child_path, what};
 use super::{Code, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, names};
 use crate::yaml::{self, Entry, Node, Text, TextPlace, Value, YamlError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
 
 /// The label that makes a ConfigMap a policy, with the value `true`.
 pub const POLICY_LABEL: &str = "portcullis.dev/policy";
@@ -13,8 +16,10 @@ pub const POLICY_LABEL: &str = "portcullis.dev/policy";
 /// write those need not be allowed to write policies.
 pub const EXCEPTIONS_LABEL: &str = "portcullis.dev/exceptions";
 
+pub(super) const NO_KEY: &str = "a ConfigMap's keys are letters, digits, `-`, `_` and `.`";
 pub(super) const NO_DATA: &str = "a policy ConfigMap must have `data`";
-pub(super) const NO_MODULES: &str = "WASM modules are not supported yet";
+/// Who may write exceptions need not be allowed to write programs.
+pub(super) const NO_MODULES: &str = "a ConfigMap that holds PolicyExceptions only must not have `binaryData`";
 
 /// A ConfigMap that holds policies, from a file or from a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +34,8 @@ pub struct ConfigMap {
     pub exceptions_only: bool,
     /// `data`: key and text, sorted by key.
     pub data: Vec<(String, Text)>,
+    /// `binaryData`: modules of WASM policies, or parts of them, sorted by key.
+    pub modules: Vec<(String, Arc<[u8]>)>,
 }
 
 /// What a file, or a ConfigMap of a cluster, holds for us.
@@ -186,14 +193,17 @@ impl Reading<'_> {
 
     fn labelled(&mut self, node: &Node, owner: Owner<'_>, exceptions_only: bool) {
         let before = self.manifest.failures.len();
-        if filled(node, "binaryData") {
-            self.fail(owner, place_in(node, "binaryData"), NO_MODULES, None);
-        }
         let data = self.data(node, owner);
-        if !data.is_empty() {
+        let mut modules = self.modules(node, owner);
+        if exceptions_only && !modules.is_empty() {
+            self.fail(owner, place_in(node, "binaryData"), NO_MODULES, None);
+            modules.clear();
+        }
+        if !data.is_empty() || !modules.is_empty() {
             let file = self.file.map(str::to_owned);
             let (namespace, name) = (owner.namespace.to_owned(), owner.name.to_owned());
-            self.manifest.config_maps.push(ConfigMap { file, namespace, name, exceptions_only, data });
+            let config_map = ConfigMap { file, namespace, name, exceptions_only, data, modules };
+            self.manifest.config_maps.push(config_map);
         } else if self.manifest.failures.len() == before {
             self.fail(owner, place_in(node, "data"), NO_DATA, None);
         }
@@ -221,6 +231,37 @@ impl Reading<'_> {
                     let message = format!("must be a string, found {}", what(other));
                     let hint = "quote the value, or begin it with `|`".to_owned();
                     self.fail(owner, place, message, Some(hint));
+                }
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    /// `binaryData`, decoded as the API server does it.
+    fn modules(&mut self, node: &Node, owner: Owner<'_>) -> Vec<(String, Arc<[u8]>)> {
+        let entries: &[Entry] = match node.get("binaryData").map(|data| &data.value) {
+            Some(Value::Mapping(entries)) => entries,
+            None | Some(Value::Null) => &[],
+            Some(other) => {
+                let message = format!("must be a mapping, found {}", what(other));
+                self.fail(owner, place_in(node, "binaryData"), message, None);
+                &[]
+            }
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let place = Place { field: child_path("binaryData", &entry.key), position: entry.key_at };
+            if !names::is_config_map_key(&entry.key) {
+                self.fail(owner, place, NO_KEY, None);
+                continue;
+            }
+            let text = entry.value.as_str().map(|text| text.replace(['\r', '\n'], ""));
+            match text.and_then(|text| STANDARD.decode(text).ok()) {
+                Some(module) => found.push((entry.key.clone(), Arc::from(module))),
+                None => {
+                    let hint = "`portcullis wrap` writes it".to_owned();
+                    self.fail(owner, place, "must be base64", Some(hint));
                 }
             }
         }
@@ -276,7 +317,7 @@ impl Reading<'_> {
 /// Why a key of `data` holds no policies: what is wrong, and what to do.
 pub(super) fn key_problem(key: &str) -> Option<(&'static str, Option<&'static str>)> {
     if !names::is_config_map_key(key) {
-        return Some(("a ConfigMap's keys are letters, digits, `-`, `_` and `.`", None));
+        return Some((NO_KEY, None));
     }
     let is_text = [".yaml", ".yml", ".json"].iter().any(|end| key.ends_with(end));
     (!is_text).then_some((
@@ -295,13 +336,4 @@ pub(super) fn place_in(node: &Node, field: &str) -> Place {
 
 fn place_of(entry: &Entry) -> Place {
     Place { field: child_path("data", &entry.key), position: entry.key_at }
-}
-
-/// Whether a field is there and neither null nor an empty mapping.
-fn filled(node: &Node, key: &str) -> bool {
-    node.get(key).is_some_and(|value| match &value.value {
-        Value::Null => false,
-        Value::Mapping(entries) => !entries.is_empty(),
-        _ => true,
-    })
 }

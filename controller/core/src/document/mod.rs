@@ -22,6 +22,7 @@ mod policy;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod wasm;
 
 pub use code::Code;
 pub use config_map::{Identity, Outcome, ReadDocument, Salvage, read_config_map};
@@ -36,6 +37,7 @@ pub use shape::{
     MatchPods, MatchResources, Matching, NamedExpression, OnUpdate, ParamKind, ParamRef, ParamSelect, Params,
     Place, PolicyDocument, Requirement, ResourceRule, Scope, SelectorOperator, Subject, Validation,
 };
+pub use wasm::{ModuleReads, Wasm};
 
 /// API group of our own documents.
 const GROUP: &str = "portcullis.dev";

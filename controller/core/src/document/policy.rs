@@ -5,7 +5,7 @@ use super::metadata::Metadata;
 use super::params_schema::ParamsSchema;
 use super::{
     BindingDocument, Dialect, Matching, OnUpdate, ParamKind, Params, PolicyDocument, binding, expressions,
-    lookups, match_resources, params,
+    lookups, match_resources, params, wasm,
 };
 use crate::policy::{Actions, FailurePolicy};
 use crate::yaml::Value;
@@ -55,11 +55,11 @@ pub(super) fn read(
     let validations =
         validations.map(|field| expressions::validations(field.list(), dialect)).unwrap_or_default();
     let audit_annotations = expressions::audit_annotations(&spec);
+    let wasm = if ours { wasm::read(&spec) } else { None };
     refuse_nothing_to_do(&spec);
     let mut on_update = OnUpdate::Always;
     let mut audit_validations = None;
     if ours {
-        spec.unsupported("wasm");
         let words = [("Changed", OnUpdate::Changed), ("Always", OnUpdate::Always)];
         on_update = spec.optional("onUpdate").and_then(|field| field.one_of(&words)).unwrap_or_default();
         audit_validations = audit(&spec);
@@ -78,6 +78,7 @@ pub(super) fn read(
         lookups,
         variables,
         validations,
+        wasm,
         audit_annotations,
         param_kind,
         params_schema: schema,
@@ -171,7 +172,7 @@ fn refuse_nothing_to_do(spec: &Fields<'_>) {
         Some(_) => false,
     };
     if empty(spec.optional("validations")) && empty(spec.optional("auditAnnotations")) {
-        // `wasm` stands in place of validations, and is refused by its own name.
+        // `wasm` stands in place of validations.
         if spec.parent().node().get("wasm").is_none() {
             spec.missing("validations", "`validations` or `auditAnnotations` must have at least one entry");
         }

@@ -1,6 +1,6 @@
 //! What documents say, as written: checked for shape, not yet compiled.
 
-use super::ParamsSchema;
+use super::{ParamsSchema, Wasm};
 use crate::decision::Reason;
 use crate::policy::{Actions, FailurePolicy};
 use crate::yaml::{Position, TextPlace};
@@ -74,6 +74,8 @@ pub struct PolicyDocument {
     pub variables: Vec<NamedExpression>,
     /// `validations`.
     pub validations: Vec<Validation>,
+    /// `wasm`: what judges in place of validations.
+    pub wasm: Option<Wasm>,
     /// `auditAnnotations`: key and valueExpression.
     pub audit_annotations: Vec<NamedExpression>,
     /// `paramKind`.

@@ -334,7 +334,7 @@ fn errors_within_expressions_are_placed() {
 #[test]
 fn config_maps_are_found_and_checked() {
     let labelled = "metadata: {name: c, labels: {portcullis.dev/policy: 'true'}}";
-    let table: [(String, &[&str]); 17] = [
+    let table: [(String, &[&str]); 19] = [
         ("kind: Pod\napiVersion: v1\n---\n[1, 2]\n---\nkind: Suite\napiVersion: portcullis.dev/v1\n".into(), &[]),
         ("kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\ndata: {a: 'x: portcullis.dev'}\n".into(), &[]),
         (vap("{}"), &[]),
@@ -377,8 +377,21 @@ fn config_maps_are_found_and_checked() {
             &["f.yaml:1:1: ConfigMap portcullis/c, data: a policy ConfigMap must have `data`"],
         ),
         (
-            format!("kind: ConfigMap\napiVersion: v1\n{labelled}\nbinaryData: {{m.wasm: aGk=}}\n"),
-            &["f.yaml:4:1: ConfigMap portcullis/c, binaryData: WASM modules are not supported yet"],
+            format!("kind: ConfigMap\napiVersion: v1\n{labelled}\nbinaryData: {{m.wasm: 'aG k=', a b: aGk=}}\n"),
+            &[
+                "f.yaml:4:14: ConfigMap portcullis/c, binaryData['m.wasm']: must be base64 (hint: `portcullis wrap` \
+                 writes it)",
+                "f.yaml:4:31: ConfigMap portcullis/c, binaryData['a b']: a ConfigMap's keys are letters, digits, `-`, \
+                 `_` and `.`",
+            ],
+        ),
+        (
+            format!("kind: ConfigMap\napiVersion: v1\n{labelled}\nbinaryData: [aGk=]\n"),
+            &["f.yaml:4:1: ConfigMap portcullis/c, binaryData: must be a mapping, found a list"],
+        ),
+        (
+            format!("kind: ConfigMap\napiVersion: v1\n{labelled}\nbinaryData: {{m.wasm: \"aG\\nk=\"}}\n"),
+            &[],
         ),
         (
             format!("kind: ConfigMap\napiVersion: v1\n{labelled}\ndata: {{README.md: x, a.yaml: yes}}\n"),
@@ -1021,4 +1034,46 @@ fn who_may_write_exceptions_only_writes_no_policies() {
     let exception = "apiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {name: x}\n\
                      spec: {policies: [a], match: {namespaces: [b]}, reason: because}";
     assert_eq!(file_errors(&text(label, exception)), [] as [&str; 0]);
+}
+
+#[test]
+fn what_a_module_is_given_is_declared() {
+    let check_wasm = |wasm: &str, expect: &[&str]| {
+        let document = format!(
+            "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: p}}\nspec:\n  validationActions: [Deny]\n  \
+             matchPods: {{}}\n  wasm: {wasm}\n"
+        );
+        check(&document, expect);
+    };
+    check_wasm("{module: m.wasm}", &[]);
+    check_wasm("{module: m.wasm, settings: {}, reads: []}", &[]);
+    check_wasm(
+        "{module: m.wasm, reads: [oldObject, operation, subResource, userInfo, options, dryRun, namespaceObject]}",
+        &[],
+    );
+    check_wasm("{}", &["spec.wasm.module: is required"]);
+    check_wasm(
+        "{module: a/b}",
+        &[
+            "spec.wasm.module: must be letters, digits, `-`, `_` and `.` (it is a key of `binaryData`, or the beginning of \
+           up to 8 keys that end in `.1-of-N` and so on)",
+        ],
+    );
+    check_wasm(
+        "{module: m, sha256: abc}",
+        &["spec.wasm.sha256: must be 64 hexadecimal digits (`sha256sum` prints them)"],
+    );
+    check_wasm("{module: m, settings: [1]}", &["spec.wasm.settings: must be a mapping, found a list"]);
+    check_wasm(
+        "{module: m, reads: [user, oldObject, oldObject]}",
+        &[
+            "spec.wasm.reads[0]: must be `oldObject`, `operation`, `subResource`, `userInfo`, `options`, `dryRun` or \
+             `namespaceObject`, found `user`",
+            "spec.wasm.reads[2]: `oldObject` is given twice",
+        ],
+    );
+    check_wasm(
+        "{module: m}\n  validations: [{expression: 'true'}]",
+        &["spec.validations: must not be given together with `wasm`"],
+    );
 }

@@ -97,6 +97,9 @@ pub fn enforce(decision: &Decision, door: Door, audit_only: bool) -> Answer {
         }
     }
     note_omitted(decision, &mut denials);
+    if !audit_only {
+        warnings.extend(decision.outcomes.iter().flat_map(warnings_of_module));
+    }
     Answer {
         allowed: denials.is_empty(),
         denials,
@@ -150,6 +153,7 @@ fn findings(outcome: &Outcome, door: Door) -> Vec<Finding> {
             kind: FindingKind::Error,
             message: format!("cannot be decided: {} is not known", missing.join(" and ")),
             field_path: String::new(),
+            remedy: None,
             reason: Reason::Invalid,
             validation: None,
         });
@@ -202,6 +206,13 @@ fn warning(outcome: &Outcome, finding: &Finding) -> String {
     }
 }
 
+/// What a module has to say besides, unless all that its policy does is record.
+fn warnings_of_module(outcome: &Outcome) -> impl Iterator<Item = String> {
+    let told = outcome.actions.deny || outcome.actions.warn;
+    let warnings = outcome.warnings.iter().filter(move |_| told);
+    warnings.map(|warning| format!("policy `{}`: {warning}", outcome.policy.name))
+}
+
 /// Policy and binding as the API server names them; without a binding it is the policy that cannot be applied.
 fn pair(outcome: &Outcome) -> String {
     let policy = format!("ValidatingAdmissionPolicy '{}'", outcome.policy.name);
@@ -226,7 +237,8 @@ fn line(outcome: &Outcome, finding: &Finding) -> String {
         line.push_str(&format!("`{}`: ", finding.field_path));
     }
     line.push_str(&finding.message);
-    if let (FindingKind::Violation, Some(remedy)) = (finding.kind, &outcome.policy.remediation) {
+    let remedy = finding.remedy.as_ref().or(outcome.policy.remediation.as_ref());
+    if let (FindingKind::Violation, Some(remedy)) = (finding.kind, remedy) {
         line.push_str("; ");
         line.push_str(remedy);
     }

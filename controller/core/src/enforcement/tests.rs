@@ -35,6 +35,7 @@ fn finding(kind: FindingKind, message: &str, field_path: &str) -> Finding {
         kind,
         message: message.to_owned(),
         field_path: field_path.to_owned(),
+        remedy: None,
         reason: Reason::Invalid,
         validation: Some(0),
     }
@@ -50,6 +51,7 @@ fn outcome(actions: Actions, findings: Vec<Finding>) -> Outcome {
         verdict: if findings.is_empty() { Verdict::Allow } else { Verdict::Deny },
         findings,
         omitted: 0,
+        warnings: Vec::new(),
         audit_annotations: Vec::new(),
     }
 }

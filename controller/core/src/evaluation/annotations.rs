@@ -9,7 +9,7 @@ use crate::document::Dialect;
 use portcullis_cel::{FailureKind, Value};
 
 /// `maxAuditAnnotationValueLength` of `dispatcher.go` there.
-const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
+pub(super) const MAX_ANNOTATION_BYTES: usize = 10 * 1024;
 
 impl Judge<'_, '_> {
     /// Evaluates each annotation that can be.

@@ -89,6 +89,7 @@ impl Judge<'_, '_> {
             kind: FindingKind::Error,
             message,
             field_path: String::new(),
+            remedy: None,
             reason: Reason::Invalid,
             validation: Some(index),
         };
@@ -100,6 +101,7 @@ impl Judge<'_, '_> {
                 kind: FindingKind::Violation,
                 message: message.unwrap_or_else(|| fall_back(validation)),
                 field_path: field_path::common(validation, self.context.objects()),
+                remedy: None,
                 reason: validation.reason,
                 validation: Some(index),
             }),

@@ -12,6 +12,7 @@ mod judge;
 mod kubernetes;
 mod lookups;
 pub(crate) mod masking;
+mod module;
 mod params;
 mod phase;
 mod unchanged;
@@ -187,6 +188,7 @@ impl<'a> Blank<'a> {
             verdict,
             findings: Vec::new(),
             omitted: 0,
+            warnings: Vec::new(),
             audit_annotations: Vec::new(),
         }
     }
@@ -223,12 +225,15 @@ fn not_found(name: &str) -> String {
 
 /// A finding that belongs to no validation.
 fn plain_finding(kind: FindingKind, message: String) -> Finding {
-    Finding { kind, message, field_path: String::new(), reason: Reason::Invalid, validation: None }
+    let field_path = String::new();
+    Finding { kind, message, field_path, remedy: None, reason: Reason::Invalid, validation: None }
 }
 
 #[cfg(test)]
 mod kubernetes_tests;
 #[cfg(test)]
 mod lookups_tests;
+#[cfg(test)]
+mod module_tests;
 #[cfg(test)]
 mod tests;

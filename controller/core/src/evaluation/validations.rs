@@ -19,10 +19,16 @@ struct Violation<'a> {
 }
 
 impl<'a> Judge<'a, '_> {
-    /// Judges by every validation, no short-circuit between them, words what does not hold, and annotates.
+    /// Judges by every validation, no short-circuit between them, and words what does not hold; or by a module.
+    /// Then annotates.
     pub(super) fn validate(&mut self) {
-        let violations = self.violations();
-        self.word(&violations);
+        match &self.programs.module {
+            Some(module) if !self.validations.given.is_empty() => self.call(module.as_ref()),
+            _ => {
+                let violations = self.violations();
+                self.word(&violations);
+            }
+        }
         self.annotate();
     }
 
@@ -143,6 +149,7 @@ impl<'a> Judge<'a, '_> {
                 kind: FindingKind::Violation,
                 message: message(&mut phase, validation, each),
                 field_path: self.field_path(&mut phase, violation, each),
+                remedy: None,
                 reason: validation.reason,
                 validation: Some(violation.index),
             };

@@ -1,6 +1,7 @@
 //! From a policy document to programs.
 
 use super::expression::{Expected, ExpressionCompiler};
+use super::given::{self, Given};
 use super::lookups::{self, CompiledLookup};
 use super::{Actions, Class, CompiledExpression, FailurePolicy, Origins, Places, PolicyInfo, Reads};
 use crate::decision::Reason;
@@ -9,6 +10,7 @@ use crate::document::{
     Origin, ParamKind, Params, ParamsSchema, PolicyDocument, Validation,
 };
 use crate::matching::{Matcher, covers_only_excluded};
+use crate::module::Module;
 use portcullis_cel::{Environment, Tree, Type};
 use std::sync::Arc;
 
@@ -44,10 +46,22 @@ impl CompiledPolicy {
             body: Err(BROKEN.to_owned()),
         }
     }
+
+    /// Whether judging runs a module.
+    pub(crate) fn calls_a_module(&self) -> bool {
+        self.body.as_ref().is_ok_and(|programs| programs.module.is_some())
+    }
+
+    /// The same, whose module is not there yet.
+    pub(crate) fn pending(self) -> Self {
+        Self { body: Err(PENDING.to_owned()), ..self }
+    }
 }
 
 /// Why a request that a broken policy matches cannot be judged.
 const BROKEN: &str = "the policy is broken and there is no earlier version of it";
+/// Why a request cannot be judged yet.
+const PENDING: &str = "the policy's module is still being compiled and there is no earlier version of it";
 
 /// A binding, ready to use.
 #[derive(Debug)]
@@ -93,6 +107,8 @@ pub(crate) struct Programs {
     /// Where their values come from.
     pub(crate) origins: Origins,
     pub(crate) validations: Validations,
+    /// What judges in place of validations.
+    pub(crate) module: Option<Arc<dyn Module>>,
     /// `audit.validations`: used where the full ones are undecidable.
     pub(crate) audit_validations: Option<Validations>,
     pub(crate) audit_annotations: Vec<(String, CompiledExpression)>,
@@ -112,6 +128,8 @@ pub(crate) struct Validations {
     pub(crate) reads: Reads,
     /// What wording them reads: messages and field paths, and the lists that these are about.
     pub(crate) wording_reads: Reads,
+    /// What a module is given that judges in place of the list, which is empty then; else nothing.
+    pub(crate) given: Vec<Given>,
 }
 
 /// One validation.
@@ -127,16 +145,17 @@ pub(crate) struct CompiledValidation {
     pub(crate) reads: Reads,
 }
 
-/// Compiles a policy, or says everything that is wrong with its expressions.
+/// Compiles a policy, or says everything that is wrong with its expressions. One that has `wasm` comes with its module.
 ///
 /// Must run inside [`portcullis_cel::with_large_stack`] where many policies are compiled, for speed alone.
 pub(crate) fn compile(
     origin: &Origin,
     policy: &PolicyDocument,
+    module: Option<Arc<dyn Module>>,
 ) -> Result<CompiledPolicy, Vec<DocumentError>> {
     match check(origin, policy) {
         Checked { programs: Some(programs), errors, .. } if errors.is_empty() => {
-            Ok(CompiledPolicy { body: Ok(programs), ..frame(origin, policy) })
+            Ok(CompiledPolicy { body: Ok(Programs { module, ..programs }), ..frame(origin, policy) })
         }
         Checked { errors, .. } => Err(errors),
     }
@@ -267,7 +286,11 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         None => None,
         Some(compiled) => Some(compiled?),
     };
-    let (match_conditions, validations) = (match_conditions?, validations?);
+    let given = given::compile(compiler, policy, &origins);
+    let (match_conditions, mut validations) = (match_conditions?, validations?);
+    let (given, given_reads) = given?;
+    validations.reads = Reads::union([&validations.reads, &given_reads]);
+    validations.given = given;
     let audit_annotations = audit_annotations?;
     let of_each = |list: &[(String, CompiledExpression)]| {
         Reads::union(&list.iter().map(|(_, each)| Reads::of(each, &origins)).collect::<Vec<_>>())
@@ -288,6 +311,7 @@ fn programs(compiler: &mut ExpressionCompiler<'_>, policy: &PolicyDocument) -> O
         variables: variables?,
         reads,
         validations,
+        module: None,
         audit_validations,
         audit_annotations,
         condition_reads,
@@ -321,7 +345,7 @@ fn validations(
     });
     let wording_reads = Reads::union(&wording.collect::<Vec<_>>());
     let reads = Reads::union(list.iter().map(|validation| &validation.reads));
-    Some(Validations { list, reads, wording_reads })
+    Some(Validations { list, reads, wording_reads, given: Vec::new() })
 }
 
 fn compile_validation(

@@ -205,7 +205,8 @@ impl Programs {
         let named =
             self.match_conditions.iter().chain(&self.audit_annotations).map(|(_, expression)| expression);
         let audit = self.audit_validations.iter().flat_map(|validations| &validations.list);
-        named.chain(self.validations.list.iter().chain(audit).flat_map(|validation| {
+        let given = self.validations.given.iter().map(|given| &given.expression);
+        named.chain(given).chain(self.validations.list.iter().chain(audit).flat_map(|validation| {
             let parts = [&validation.for_each, &validation.field_path, &validation.message_expression];
             std::iter::once(&validation.expression).chain(parts.into_iter().flatten())
         }))

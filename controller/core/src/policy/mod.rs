@@ -3,6 +3,7 @@
 mod compile;
 mod declarations;
 mod expression;
+mod given;
 mod lint;
 mod lookups;
 mod matches_nothing;

@@ -62,6 +62,7 @@ fn units(accepted: &Accepted) -> Vec<Arc<Unit>> {
         name: config_map.clone(),
         exceptions_only: false,
         data: vec![(key.clone(), data)],
+        modules: Vec::new(),
     };
     let read = read_config_map(&config_map).into_iter();
     let wanted = read.filter(|read| documents.contains(&read.origin.document));

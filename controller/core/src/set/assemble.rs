@@ -1,17 +1,18 @@
 //! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
 //! kept as it was.
 
+use super::modules::{self, Unusable};
 use super::names::{self, Shadowed};
 use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
-    self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, PolicyDocument,
-    ReadDocument, Salvage,
+    self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, ReadDocument,
+    Salvage,
 };
 use crate::exception::Exception;
 use crate::matching::RuleIndex;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
-use crate::yaml::Text;
+use crate::yaml::{Node, Text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,10 +27,10 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// A document that was in force before; `None` if it is none any more.
+    /// A document that was in force before; `None` if it is none any more, or needs a module.
     pub(super) fn of(read: ReadDocument, source: &Arc<str>) -> Option<Self> {
         let document::Outcome::Document(document) = read.outcome else { return None };
-        let (identity, content) = content(&read.origin, document).ok()?;
+        let (identity, content) = content(&read.origin, document, &Sources::default(), None).ok()?;
         Some(Self { origin: read.origin, identity, source: Arc::clone(source), content })
     }
 }
@@ -61,8 +62,9 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     found.extend(sources.plain.iter().map(|read| Found { read: read.clone(), source: "" }));
     let shadowed = names::settle(&mut found, &sources.failures, previous);
     for Found { read, source } in found {
-        assembly.take(read, source, previous);
+        assembly.take(read, source, sources, previous);
     }
+    sources.modules.iter().for_each(|modules| modules.settle());
     assembly.refuse_clashes();
     assembly.keep_last_good(&sources.config_maps, previous);
     // Only now: that another one has its name says nothing against what stands beside it.
@@ -98,12 +100,14 @@ struct Assembly {
     problems: Vec<DocumentError>,
     kept: BTreeSet<Identity>,
     shadowed: Vec<Shadowed>,
+    /// Policies that wait for their module.
+    pending: BTreeSet<Identity>,
 }
 
 impl Assembly {
     /// Takes in one document: as a unit if it is sound, else as problems.
-    fn take(&mut self, read: ReadDocument, source: &str, previous: &[Arc<Unit>]) {
-        let ReadDocument { origin, identity, outcome, .. } = read;
+    fn take(&mut self, read: ReadDocument, source: &str, sources: &Sources, previous: &[Arc<Unit>]) {
+        let ReadDocument { origin, identity, node, outcome } = read;
         if let Some(document::Identity { kind, name, place }) = identity {
             let identity = identity_of(kind, name);
             if matches!(outcome, document::Outcome::Broken { .. }) {
@@ -130,17 +134,23 @@ impl Assembly {
             }
         };
         let unchanged = previous.iter().find(|unit| unit.origin == origin && &*unit.source == source);
-        if let Some(unit) = unchanged {
+        // Its module may be another one, and is not compiled again if not.
+        if let Some(unit) = unchanged.filter(|_| !modules::is_used_by(&document)) {
             self.units.push(Arc::clone(unit));
             return;
         }
-        match content(&origin, document) {
+        match content(&origin, document, sources, node.as_ref()) {
             Ok((identity, content)) => {
                 self.units.push(Arc::new(Unit { origin, identity, source: Arc::from(source), content }));
             }
-            Err((policy, errors)) => {
+            Err(Unusable::Broken(policy, errors)) => {
                 self.problems.extend(errors);
                 self.broken.push(((POLICY, policy.name.clone()), policy::frame(&origin, &policy)));
+            }
+            Err(Unusable::Pending(policy)) => {
+                let identity = (POLICY, policy.name.clone());
+                self.pending.insert(identity.clone());
+                self.broken.push((identity, policy::frame(&origin, &policy).pending()));
             }
         }
     }
@@ -214,13 +224,15 @@ impl Assembly {
         let mut bound: Vec<(State, Bound)> = Vec::new();
         for unit in &self.units {
             if let Content::Policy(policy) = &unit.content {
-                let state = if self.kept.contains(&unit.identity) { State::KeptOld } else { State::Loaded };
+                let is_in = |identities: &BTreeSet<Identity>| identities.contains(&unit.identity);
+                let state = modules::state(is_in(&self.kept), is_in(&self.pending));
                 bound.push((state, Bound { policy: Arc::clone(policy), bindings: policy.bindings.clone() }));
             }
         }
-        for (_, policy) in std::mem::take(&mut self.broken) {
+        for (identity, policy) in std::mem::take(&mut self.broken) {
             let bindings = policy.bindings.clone();
-            bound.push((State::Broken, Bound { policy: Arc::new(policy), bindings }));
+            let state = if self.pending.contains(&identity) { State::Pending } else { State::Broken };
+            bound.push((state, Bound { policy: Arc::new(policy), bindings }));
         }
         self.attach_bindings(&mut bound);
         let kept = self.units.iter().filter(|unit| self.kept.contains(&unit.identity));
@@ -304,12 +316,14 @@ pub(super) fn identity_of(kind: &'static str, name: String) -> Identity {
 fn content(
     origin: &Origin,
     document: Document,
-) -> Result<(Identity, Content), (Box<PolicyDocument>, Vec<DocumentError>)> {
+    sources: &Sources,
+    node: Option<&Node>,
+) -> Result<(Identity, Content), Unusable> {
     Ok(match document {
-        Document::Policy(policy) => match policy::compile(origin, &policy) {
-            Ok(compiled) => ((POLICY, policy.name.clone()), Content::Policy(Arc::new(compiled))),
-            Err(errors) => return Err((policy, errors)),
-        },
+        Document::Policy(policy) => {
+            let compiled = modules::compile(sources, origin, policy, node)?;
+            ((POLICY, compiled.info.name.clone()), Content::Policy(Arc::new(compiled)))
+        }
         Document::Binding(binding) => {
             let compiled = policy::compile_binding(&binding, None);
             let BindingDocument { name, policy_name: policy, place, .. } = *binding;

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod assemble;
+mod modules;
 mod names;
 mod plan;
 
@@ -16,6 +17,7 @@ use crate::evaluation::{self, Context};
 use crate::exception::Exception;
 use crate::facts::{self, Facts, Reference};
 use crate::matching::{Match, RuleIndex, is_excluded};
+use crate::module::Modules;
 use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
@@ -40,6 +42,8 @@ pub struct Sources {
     pub failures: Vec<DocumentError>,
     /// The controller's namespace, whose objects are never judged.
     pub controller_namespace: String,
+    /// Who runs modules; without, policies that have one are pending.
+    pub modules: Option<Arc<dyn Modules>>,
 }
 
 impl Default for Sources {
@@ -49,6 +53,7 @@ impl Default for Sources {
             plain: Vec::new(),
             failures: Vec::new(),
             controller_namespace: DEFAULT_NAMESPACE.to_owned(),
+            modules: None,
         }
     }
 }
@@ -99,6 +104,9 @@ pub enum State {
     /// What was read is broken and there is no earlier version: matching requests are errors under the
     /// failure policy.
     Broken,
+    /// What was read has a module that is still being compiled; the version before stays in force, or there is none
+    /// and matching requests are errors under the failure policy.
+    Pending,
 }
 
 /// Which pairs (policy, binding) a request is decided by.
@@ -122,6 +130,11 @@ impl PolicySet {
     /// What is in force, sorted by name.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Whether some policy waits for its module.
+    pub fn is_pending(&self) -> bool {
+        self.entries.iter().any(|entry| entry.state == State::Pending)
     }
 
     /// What was wrong with the sources, in their order.
@@ -194,6 +207,16 @@ impl PolicySet {
             }
         }
         references
+    }
+
+    /// Whether deciding a request may run a module, which takes longer than expressions do.
+    pub fn calls_modules(&self, request: &Request) -> bool {
+        let calls_modules =
+            |id: usize| self.policies.get(id).is_some_and(|bound| bound.policy.calls_a_module());
+        match Sort::of(request) {
+            Some(sort) => self.plan(sort).candidates.iter().any(|candidate| calls_modules(candidate.id)),
+            None => self.index.candidates(request).into_iter().any(calls_modules),
+        }
     }
 
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.

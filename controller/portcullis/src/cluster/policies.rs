@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use portcullis_core::document::{Manifest, read_live_config_map};
 use portcullis_core::set::Sources;
+use std::sync::Arc;
 
 /// A policy ConfigMap.
 #[derive(Debug, PartialEq)]
@@ -27,9 +28,10 @@ impl PolicyConfigMap {
         };
         let created = config_map.creation_timestamp().map_or(Timestamp::MAX, |time| time.0);
         let labels = config_map.labels().clone();
-        let has_modules = config_map.binary_data.is_some_and(|modules| !modules.is_empty());
+        let modules = config_map.binary_data.unwrap_or_default().into_iter();
+        let modules = modules.map(|(key, module)| (key, Arc::from(module.0))).collect();
         let data = config_map.data.unwrap_or_default();
-        let manifest = read_live_config_map(&version.namespace, &version.name, &labels, data, has_modules);
+        let manifest = read_live_config_map(&version.namespace, &version.name, &labels, data, modules);
         Self { created, version, manifest }
     }
 }

@@ -43,9 +43,11 @@ fn judgement(places: Places<'_>, outcome: &Outcome) -> Judgement {
     }
 }
 
-/// The policy's remedy, if it can help: it mends a violation, not what cannot be judged.
+/// The policy's remedy, if it can help: it mends a violation that has none of its own, not what cannot be judged.
 fn remedy(outcome: &Outcome) -> Option<String> {
-    let violated = outcome.findings.iter().any(|finding| finding.kind == FindingKind::Violation);
+    let mends =
+        |finding: &decision::Finding| finding.kind == FindingKind::Violation && finding.remedy.is_none();
+    let violated = outcome.findings.iter().any(mends);
     outcome.policy.remediation.clone().filter(|_| violated)
 }
 
@@ -88,7 +90,10 @@ fn without_repetitions(judgements: Vec<Judgement>) -> Vec<Judgement> {
 fn finding(places: Places<'_>, finding: &decision::Finding) -> Finding {
     Finding {
         error: finding.kind != FindingKind::Violation,
-        message: finding.message.clone(),
+        message: match &finding.remedy {
+            Some(remedy) => format!("{}; {remedy}", finding.message),
+            None => finding.message.clone(),
+        },
         field_path: finding.field_path.clone(),
         place: places(&finding.field_path),
     }

@@ -2,6 +2,7 @@
 
 use crate::excerpt::Excerpt;
 use crate::manifests::{self, Exclusions, Manifest, Manifests, STDIN};
+use crate::modules;
 use crate::report::judge::{Places, judge};
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
@@ -75,7 +76,7 @@ pub fn read_policies(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Sourc
         )
         .into());
     }
-    Ok(sources)
+    Ok(Sources { modules: Some(modules::waiting()?), ..sources })
 }
 
 /// Policies and facts, ready to judge objects.

@@ -3,6 +3,7 @@
 use super::inputs::{CONTROLLER_NAMESPACE, Output, complain_of_objects, one_stdin};
 use crate::exit::Exit;
 use crate::manifests::{self, STDIN, files_under};
+use crate::modules;
 use crate::report::lint::LintReport;
 use crate::report::model::Problem;
 use crate::report::table::Paint;
@@ -65,6 +66,7 @@ pub fn run(args: &LintArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         return Err(Hinted::new(message, hint).into());
     }
     let typing = schemas::typing(args.kubernetes)?;
+    let sources = Sources { modules: Some(modules::waiting()?), ..sources };
     let report = LintReport::new(&lint(&sources, Some(&typing)), unreadable, args.strict);
     complain_of_objects(global, &report.unreadable);
     let text = match args.output {

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod check;
+pub mod compile_module;
 pub mod demo;
 pub mod disarm;
 pub mod explain;
@@ -38,6 +39,9 @@ pub enum Verb {
     Arm(disarm::ArmArgs),
     /// Show the webhook at work on the policy library, over real HTTPS
     Demo(demo::DemoArgs),
+    /// Compile a module from standard input to standard output
+    #[command(hide = true)]
+    CompileModule,
 }
 
 impl Verb {
@@ -47,9 +51,12 @@ impl Verb {
             Self::Audit(_) | Self::Demo(_) | Self::Status(_) | Self::Disarm(_) | Self::Arm(_) => {
                 LogLevel::Warn
             }
-            Self::Serve(_) | Self::Check(_) | Self::Explain(_) | Self::Test(_) | Self::Lint(_) => {
-                LogLevel::Info
-            }
+            Self::Serve(_)
+            | Self::Check(_)
+            | Self::Explain(_)
+            | Self::Test(_)
+            | Self::Lint(_)
+            | Self::CompileModule => LogLevel::Info,
         }
     }
 
@@ -75,5 +82,6 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Disarm(args) => disarm::disarm(&args, global),
         Verb::Arm(args) => disarm::arm(&args),
         Verb::Demo(args) => demo::run(&args, global),
+        Verb::CompileModule => Ok(compile_module::run()),
     }
 }

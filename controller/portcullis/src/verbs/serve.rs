@@ -59,6 +59,9 @@ pub struct ServeArgs {
     /// Requests that are decided at once; more are answered without a decision, by their class
     #[arg(long, value_name = "COUNT", default_value_t = 512)]
     max_requests: usize,
+    /// Where compiled WASM modules are kept for the next start, with mode 0700 [default: ~/.cache/portcullis/modules]
+    #[arg(long, value_name = "DIR")]
+    module_cache: Option<PathBuf>,
     /// How long to go on serving after SIGTERM, not ready any more; then requests have 20 s to end
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     shutdown_delay: Duration,
@@ -148,6 +151,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         audit_only: args.audit_only,
         threads: args.threads,
         max_requests: args.max_requests,
+        module_cache: args.module_cache,
     })?;
     running.serve_until(async move {
         if told_to_stop().await == SignalKind::terminate() { args.shutdown_delay } else { Duration::ZERO }

@@ -25,6 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// A review nests at most so deep: serde and evaluation recurse.
@@ -61,10 +62,12 @@ pub(super) struct Gate {
     pub(super) requests: AtomicUsize,
     pub(super) bodies: body::Together,
     pub(super) busy: Arc<Busy>,
+    /// Those of modules.
+    pub(super) instances: Arc<Semaphore>,
 }
 
 /// An answer on its way: HTTP status and body, and what to count.
-struct Answered {
+pub(super) struct Answered {
     status: StatusCode,
     json: Vec<u8>,
     outcome: Outcome,
@@ -72,8 +75,10 @@ struct Answered {
 }
 
 /// How far a request has come.
-enum Step {
+pub(super) enum Step {
     Answered(Answered),
+    /// It has been read.
+    Read(Box<Pending>),
     /// Somebody else has to be asked first.
     Asked(Box<Pending>),
 }
@@ -108,7 +113,7 @@ pub(super) fn router(gate: &Arc<Gate>) -> Router {
 }
 
 impl Gate {
-    async fn answer(&self, entry: Entry, request: HttpRequest) -> Response<Body> {
+    async fn answer(self: &Arc<Self>, entry: Entry, request: HttpRequest) -> Response<Body> {
         let deadline = Instant::now() + deadline::of_query(request.uri().query());
         let (head, body) = request.into_parts();
         let _in_flight = InFlight::count(&self.metrics);
@@ -140,7 +145,12 @@ impl Gate {
         respond(status, status_json(status.as_u16(), reason, message))
     }
 
-    async fn answer_body(&self, entry: Entry, arrived: &mut Arrived<'_>, deadline: Instant) -> Answered {
+    async fn answer_body(
+        self: &Arc<Self>,
+        entry: Entry,
+        arrived: &mut Arrived<'_>,
+        deadline: Instant,
+    ) -> Answered {
         let bytes = arrived.bytes.as_slice();
         match arrived.cut {
             None => match String::from_utf8(std::mem::take(&mut arrived.bytes)).map(Arc::new) {
@@ -149,10 +159,12 @@ impl Gate {
                     loop {
                         match step {
                             Step::Answered(answered) => return answered,
+                            Step::Read(pending) => {
+                                step = self.decide_somewhere(entry, &body, *pending, deadline).await;
+                            }
                             Step::Asked(pending) => {
                                 let pending = pending.learn(deadline).await;
-                                let decide = || self.decide(entry, pending);
-                                step = self.guarded(entry, body.as_bytes(), decide);
+                                step = self.decide_somewhere(entry, &body, pending, deadline).await;
                             }
                         }
                     }
@@ -167,7 +179,7 @@ impl Gate {
     }
 
     /// Judges, and answers by class if that panics: a defect of ours must not become a bare 500.
-    fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Step) -> Step {
+    pub(super) fn guarded(&self, entry: Entry, body: &[u8], judge: impl FnOnce() -> Step) -> Step {
         let begin = Instant::now();
         let result = self.busy.during(|| catch_unwind(AssertUnwindSafe(judge)));
         let mut step = result.unwrap_or_else(|_| {
@@ -179,6 +191,11 @@ impl Gate {
             answered.judging = Some(begin.elapsed());
         }
         step
+    }
+
+    /// Answers by class what there is no room for.
+    pub(super) fn shed(&self, entry: Entry, body: &[u8]) -> Step {
+        by_class(entry, body, &OVERLOADED, Outcome::Shed).into()
     }
 
     fn judge(&self, entry: Entry, text: &Arc<String>) -> Step {
@@ -208,11 +225,14 @@ impl Gate {
         };
         match generation.as_ref() {
             None => by_class(entry, body, &NOT_READY, Outcome::Failed).into(),
-            Some(generation) => self.decide(entry, Pending::new(pairs, review, Arc::clone(generation))),
+            Some(generation) => {
+                let pending = Pending::new(pairs, review, Arc::clone(generation));
+                if pending.calls_modules() { Step::Read(pending.into()) } else { self.decide(entry, pending) }
+            }
         }
     }
 
-    fn decide(&self, entry: Entry, pending: Pending) -> Step {
+    pub(super) fn decide(&self, entry: Entry, pending: Pending) -> Step {
         let begin = Instant::now();
         let Review { uid, request } = &pending.review;
         if is_excluded(request, &self.controller_namespace) {
@@ -394,6 +414,7 @@ mod tests {
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
             busy: Arc::default(),
+            instances: Arc::new(Semaphore::new(1)),
         }
     }
 

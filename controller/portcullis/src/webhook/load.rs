@@ -6,11 +6,12 @@ use super::followed::Followed;
 use crate::live::{Generation, Live};
 use crate::metrics::{Metrics, VerdictCounters};
 use crate::source::watch::{Stopper, Wake, Watch};
-use crate::source::{ReadFacts, Reading, Source};
+use crate::source::{ReadFacts, Reading, Source, Version};
 use anyhow::Context;
 use jiff::Timestamp;
 use portcullis_core::document::DocumentError;
-use portcullis_core::set::State;
+use portcullis_core::module::Modules;
+use portcullis_core::set::{Sources, State};
 use portcullis_core::{Facts, PolicySet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,6 +30,10 @@ pub(super) struct Loader {
     pub(super) files: Vec<Box<dyn Followed>>,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
+    /// Who runs modules, and rings the bell when one is loaded.
+    pub(super) modules: Arc<dyn Modules>,
+    /// What was read last, as long as some of it waits for a module.
+    pub(super) waiting: Option<(Sources, Vec<Version>)>,
 }
 
 /// The running thread. It ends when this is dropped.
@@ -112,6 +117,10 @@ impl Loader {
     /// Compiles what was read; what was not keeps its version. Then the new generation is in force. Nothing is
     /// before the first policies were read.
     fn put_in_force(&mut self, Reading { policies, versions, accepted, facts, .. }: Reading) {
+        let (policies, versions) = match policies {
+            None => self.waiting.take().unzip(),
+            policies => (policies, Some(versions)),
+        };
         if policies.is_none() && facts.is_none() {
             return;
         }
@@ -123,8 +132,11 @@ impl Loader {
             (Some(sources), old) => {
                 let before = old.is_none().then(|| PolicySet::restore(&accepted));
                 let before = old.map(|old| old.set.as_ref()).or(before.as_ref());
+                let sources = Sources { modules: Some(Arc::clone(&self.modules)), ..sources };
                 let set = PolicySet::compile(&sources, before);
                 facts = self.source.prepare(&set).or(facts);
+                let versions = versions.unwrap_or_default();
+                self.waiting = set.is_pending().then(|| (sources, versions.clone()));
                 (Arc::new(set), versions.into())
             }
             (None, Some(old)) => (Arc::clone(&old.set), Arc::clone(&old.versions)),
@@ -175,6 +187,7 @@ impl Loader {
             loaded = count(State::Loaded),
             kept_old = count(State::KeptOld),
             broken = count(State::Broken),
+            pending = count(State::Pending),
             shadowed = set.shadowed().len(),
             problems,
             millis = begin.elapsed().as_millis(),

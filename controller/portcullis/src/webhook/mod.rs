@@ -4,6 +4,7 @@
 //! AdmissionReview, `load` keeps what is [`live`](crate::live) up to date on a thread of its own, `handover` keeps a long
 //! decision from delaying the others.
 
+mod apart;
 mod body;
 pub mod certificate;
 mod deadline;
@@ -23,6 +24,7 @@ mod trust;
 use crate::cluster::{Cluster, ClusterSource, Options, Outside, Upkeep, control};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::modules;
 use crate::ops;
 use crate::source::Source;
 use crate::source::directories::Directories;
@@ -33,6 +35,7 @@ use gate::Gate;
 use handover::{Busy, Handover};
 use listener::Listener;
 use load::{Loader, Loading};
+use portcullis_wasm::INSTANCES;
 use std::fs::Permissions;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -116,6 +119,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Requests that are being decided, beyond which others are answered by class.
     pub max_requests: usize,
+    /// Where compiled modules are kept, for nobody else to enter; `None` for the user's cache directory.
+    pub module_cache: Option<PathBuf>,
 }
 
 impl Config {
@@ -131,6 +136,7 @@ impl Config {
             audit_only: false,
             threads: None,
             max_requests: 512,
+            module_cache: None,
         }
     }
 }
@@ -172,6 +178,7 @@ impl Server {
     pub fn start(config: Config) -> anyhow::Result<Running> {
         memory::give_back();
         let (watch, stopper) = Watch::new();
+        let modules = modules::serving(config.module_cache.clone(), stopper.bell())?;
         let (source, cluster, upkeep) = config.source.clone().open(&config.namespace, stopper.bell())?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
@@ -209,6 +216,7 @@ impl Server {
             requests: AtomicUsize::new(0),
             bodies: body::Together::default(),
             busy: Arc::clone(&busy),
+            instances: Arc::new(Semaphore::new(INSTANCES)),
         });
         let listener = Listener::new(gate::router(&gate), tls, Arc::clone(&metrics));
         let connections = listener.places();
@@ -226,7 +234,8 @@ impl Server {
         tracing::info!(%address, ops = %ops_address, certificate = directory, "listening");
 
         let for_control = Arc::clone(&metrics);
-        let loading = Loader { source, files, live: Arc::clone(&live), metrics }.start(watch, stopper)?;
+        let loading = Loader { source, files, live: Arc::clone(&live), metrics, modules, waiting: None }
+            .start(watch, stopper)?;
         let control = cluster.zip(upkeep).map(|(cluster, upkeep)| {
             let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
             control::start(&cluster, upkeep, live, for_control, serving, tell_ca)

@@ -39,6 +39,11 @@ impl Pending {
         set.decide_by_answers(self.pairs, request, facts, Some(&answers), now)
     }
 
+    /// Whether deciding may run a module.
+    pub(super) fn calls_modules(&self) -> bool {
+        self.generation.set.calls_modules(&self.review.request)
+    }
+
     /// What a decision has to know and does not, if it may be asked for.
     pub(super) fn question(&self, decision: &Decision) -> Option<Question> {
         let request = &self.review.request;

@@ -11,6 +11,7 @@ use portcullis_core::lint::lint;
 use portcullis_core::set::Sources;
 use portcullis_core::tree::Node;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is to be said of a ConfigMap that is created or changed. What has no label of ours, or has it no longer,
 /// is none of our business: nothing is kept from being deleted or called off.
@@ -21,9 +22,10 @@ pub(super) fn judge(review: &Review, generation: Option<&Generation>, controller
     if !labels.contains_key(POLICY_LABEL) {
         return answer(Vec::new(), Vec::new());
     }
-    let (data, has_modules) = (texts("/data"), !texts("/binaryData").is_empty());
-    let manifest =
-        read_live_config_map(&request.namespace, &request.name, &labels, data.clone(), has_modules);
+    let data = texts("/data");
+    // What modules hold is looked at when they are loaded, which takes longer than anybody waits here.
+    let modules = texts("/binaryData").into_keys().map(|key| (key, Arc::from([]))).collect();
+    let manifest = read_live_config_map(&request.namespace, &request.name, &labels, data.clone(), modules);
     let mut warnings = Vec::new();
     if let Some(generation) = generation {
         warnings.extend(twins(&manifest, generation));
@@ -58,6 +60,7 @@ fn by_key(manifest: Manifest, controller_namespace: &str) -> Sources {
             name: name.clone(),
             exceptions_only,
             data: vec![(key, text)],
+            modules: Vec::new(),
         })
     });
     Sources {

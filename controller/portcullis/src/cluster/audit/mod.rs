@@ -12,11 +12,13 @@ pub use listing::{Failed, Listing};
 use super::mirror::Mirror;
 use super::policies::{PolicyConfigMap, sources};
 use super::{Cluster, accepted};
+use crate::modules;
 use crate::report::model::Problem;
 use crate::terminal::Hinted;
 use anyhow::anyhow;
 use kube::runtime::watcher::Event;
 use portcullis_core::document::POLICY_LABEL;
+use portcullis_core::set::Sources;
 use portcullis_core::{Facts, PolicySet};
 use std::sync::Arc;
 
@@ -60,6 +62,7 @@ impl Inventory {
         let (sources, _) = sources(&policies, namespace);
         let (client, of) = (self.0.client.clone(), namespace.clone());
         let accepted = self.0.worker.run(async move { accepted::read(&client, &of).await })?;
+        let sources = Sources { modules: Some(modules::waiting()?), ..sources };
         Ok(PolicySet::compile(&sources, Some(&PolicySet::restore(&accepted))))
     }
 

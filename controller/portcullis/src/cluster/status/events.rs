@@ -72,11 +72,12 @@ fn event(status: &ConfigMapStatus, identity: &str, now: Timestamp) -> Event {
     let (reason, kind) = match state {
         State::Loaded => ("PolicyLoaded", "Normal"),
         State::Shadowed => ("PolicyShadowed", "Warning"),
+        State::Pending => ("PolicyPending", "Normal"),
         State::KeptOld => ("PolicyKeptOld", "Warning"),
         State::Broken => ("PolicyRefused", "Warning"),
     };
     let note = match state {
-        State::Loaded | State::Shadowed => message.clone(),
+        State::Loaded | State::Shadowed | State::Pending => message.clone(),
         State::KeptOld => format!("the version before stays in force: {message}"),
         State::Broken => format!("nothing of it is in force that is broken: {message}"),
     };

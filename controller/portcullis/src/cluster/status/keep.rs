@@ -122,8 +122,8 @@ fn told(kept: &Kept) -> BTreeMap<Key, ConfigMapStatus> {
 fn data(standing: &Standing, generation: &Generation, in_step: bool, off: bool) -> BTreeMap<String, String> {
     let counts = standing.counts();
     let count = |state: State| counts.get(&state).copied().unwrap_or_default();
-    let [loaded, shadowed, kept_old, broken] =
-        [State::Loaded, State::Shadowed, State::KeptOld, State::Broken].map(count);
+    let [loaded, shadowed, pending, kept_old, broken] =
+        [State::Loaded, State::Shadowed, State::Pending, State::KeptOld, State::Broken].map(count);
     let problems = generation.set.problems().len() + generation.resource_problems.len();
     let refused = standing.config_maps.iter().filter(|it| it.state != State::Loaded);
     let refused: Vec<&ConfigMapStatus> = refused.collect();
@@ -146,10 +146,11 @@ fn data(standing: &Standing, generation: &Generation, in_step: bool, off: bool) 
     let texts = [
         ("ready", ready.to_string()),
         ("summary", summary),
-        ("policies", (loaded + kept_old + broken).to_string()),
+        ("policies", (loaded + pending + kept_old + broken).to_string()),
         ("loaded", loaded.to_string()),
         ("keptOld", kept_old.to_string()),
         ("broken", broken.to_string()),
+        ("pending", pending.to_string()),
         ("shadowed", shadowed.to_string()),
         ("problems", problems.to_string()),
         ("configured", in_step.to_string()),

@@ -35,6 +35,7 @@ fn odd_set() -> PolicySet {
         name: "odd".to_owned(),
         exceptions_only: false,
         data,
+        modules: Vec::new(),
     };
     let set = PolicySet::compile(&Sources { config_maps: vec![config_map], ..Sources::default() }, None);
     assert_eq!(set.problems(), []);

@@ -1,0 +1,268 @@
+//! Loads modules and keeps them: each is compiled once, however many policies use it.
+
+use crate::abi::{self, refusal};
+use crate::cache::Cache;
+use crate::compiler::Compiler;
+use crate::delivery::{self, Digest};
+use crate::engine;
+use crate::instance::{Linked, Policy};
+use crate::reply::SettingsError;
+use portcullis_core::module::{Loading, Modules, Refusal, Source};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::Builder;
+use wasmtime::{Engine, Module};
+
+/// Stack of the thread that loads: settings are validated on it.
+const STACK: usize = 4 << 20;
+
+/// What whoever loads a module does until it is loaded.
+pub enum Waiting {
+    /// It waits.
+    Blocks,
+    /// It goes on without. A thread loads one module after the other, and calls this after each.
+    Calls(Box<dyn Fn() + Send + Sync>),
+}
+
+/// Loads modules, and runs them.
+pub struct Host {
+    loader: Arc<Loader>,
+    /// To the thread that loads, if there is one. It ends when this is dropped.
+    queue: Option<Sender<Job>>,
+}
+
+/// What makes programs of modules.
+struct Loader {
+    compiler: Compiler,
+    cache_directory: Option<PathBuf>,
+    /// Made when the first module comes: it reserves memory for instances.
+    runtime: Mutex<Option<Result<Arc<Runtime>, Refusal>>>,
+    /// Compiled modules, as long as somebody uses them. Locked while one is compiled: one at a time.
+    modules: Mutex<HashMap<Digest, Weak<Module>>>,
+    programs: Mutex<HashMap<Key, Slot>>,
+}
+
+struct Runtime {
+    engine: Engine,
+    cache: Option<Cache>,
+}
+
+/// What tells programs apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    policy: String,
+    delivered: Digest,
+    sha256: Option<String>,
+    settings: String,
+}
+
+/// A module to be loaded.
+struct Job {
+    key: Key,
+    parts: Vec<Arc<[u8]>>,
+}
+
+struct Slot {
+    /// What came of it; `None` as long as nothing has.
+    loaded: Option<Result<Loaded, Vec<Refusal>>>,
+    /// Whether it was asked for since the last set was complete.
+    wanted: bool,
+}
+
+#[derive(Clone)]
+struct Loaded {
+    program: Arc<Policy>,
+    /// Kept, so that it is there for others.
+    _module: Arc<Module>,
+}
+
+impl Host {
+    /// A host whose modules are compiled by this program and, if there is a directory for them, kept there.
+    ///
+    /// # Errors
+    /// The thread that loads cannot be started.
+    pub fn new(
+        compiler: Compiler,
+        cache_directory: Option<PathBuf>,
+        waiting: Waiting,
+    ) -> std::io::Result<Self> {
+        let loader = Arc::new(Loader {
+            compiler,
+            cache_directory,
+            runtime: Mutex::default(),
+            modules: Mutex::default(),
+            programs: Mutex::default(),
+        });
+        let queue = match waiting {
+            Waiting::Blocks => None,
+            Waiting::Calls(call) => {
+                let (queue, jobs) = channel();
+                let at_work = Arc::clone(&loader);
+                let work = move || at_work.work(&jobs, &call);
+                Builder::new().name("modules".to_owned()).stack_size(STACK).spawn(work)?;
+                Some(queue)
+            }
+        };
+        Ok(Self { loader, queue })
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("programs", &lock(&self.loader.programs).len()).finish_non_exhaustive()
+    }
+}
+
+/// What is in a poisoned lock is whole: it is changed by single insertions.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Modules for Host {
+    fn load(&self, source: &Source<'_>) -> Loading {
+        let key = Key {
+            policy: source.policy.to_owned(),
+            delivered: delivery::fingerprint(source.parts),
+            sha256: source.sha256.map(str::to_owned),
+            settings: source.settings.to_string(),
+        };
+        if let Some(slot) = lock(&self.loader.programs).get_mut(&key) {
+            slot.wanted = true;
+            return match &slot.loaded {
+                None => Loading::Pending,
+                Some(loaded) => loading(loaded.clone()),
+            };
+        }
+        let parts = source.parts.to_vec();
+        lock(&self.loader.programs).insert(key.clone(), Slot { loaded: None, wanted: true });
+        match &self.queue {
+            None => {
+                let loaded = self.loader.load(&key, &parts);
+                self.loader.put(&key, loaded.clone());
+                loading(loaded)
+            }
+            Some(queue) => match queue.send(Job { key, parts }) {
+                Ok(()) => Loading::Pending,
+                Err(_) => Loading::Refused(vec![refusal("the thread that loads modules has ended", None)]),
+            },
+        }
+    }
+
+    fn settle(&self) {
+        lock(&self.loader.programs).retain(|_, slot| std::mem::replace(&mut slot.wanted, false));
+        lock(&self.loader.modules).retain(|_, module| module.strong_count() > 0);
+    }
+}
+
+fn loading(loaded: Result<Loaded, Vec<Refusal>>) -> Loading {
+    match loaded {
+        Ok(loaded) => Loading::Ready(loaded.program),
+        Err(refusals) => Loading::Refused(refusals),
+    }
+}
+
+impl Loader {
+    fn work(&self, jobs: &Receiver<Job>, call: &(dyn Fn() + Send + Sync)) {
+        while let Ok(Job { key, parts }) = jobs.recv() {
+            // Nobody may want it any more.
+            if lock(&self.programs).contains_key(&key) {
+                let loaded = self.load(&key, &parts);
+                self.put(&key, loaded);
+                call();
+            }
+        }
+    }
+
+    fn put(&self, key: &Key, loaded: Result<Loaded, Vec<Refusal>>) {
+        if let Some(slot) = lock(&self.programs).get_mut(key) {
+            slot.loaded = Some(loaded);
+        }
+    }
+
+    fn load(&self, key: &Key, parts: &[Arc<[u8]>]) -> Result<Loaded, Vec<Refusal>> {
+        let alone = |refusal| vec![refusal];
+        let runtime = self.runtime().map_err(alone)?;
+        let module = delivery::unpack(parts).map_err(alone)?;
+        let digest = delivery::sha256(&module);
+        delivery::compare(&digest, key.sha256.as_deref()).map_err(alone)?;
+        abi::check_header(&module).map_err(alone)?;
+        let module = self.module(&runtime, &module, &digest).map_err(alone)?;
+        abi::check(&module).map_err(alone)?;
+        let linked = Linked::new(&runtime.engine, &module).map_err(|error| vec![unusable(&error)])?;
+        let program = Policy::new(&key.policy, linked, key.settings.clone());
+        let errors = program.check_settings().map_err(|message| vec![refusal(message, None)])?;
+        if !errors.is_empty() {
+            return Err(errors.into_iter().map(of_settings).collect());
+        }
+        Ok(Loaded { program: Arc::new(program), _module: module })
+    }
+
+    fn runtime(&self) -> Result<Arc<Runtime>, Refusal> {
+        let make = || {
+            let engine = engine::running().map_err(|error| {
+                let hint = "is there a limit on address space? instances reserve 4 GiB each";
+                refusal(format!("modules cannot be run here: {error}"), Some(hint))
+            })?;
+            let open = |directory: &PathBuf| match Cache::open(directory, engine::compatibility(&engine)) {
+                Ok(cache) => Some(cache),
+                Err(error) => {
+                    let directory = directory.display();
+                    tracing::warn!(%directory, "compiled modules are not kept: {error}");
+                    None
+                }
+            };
+            let cache = self.cache_directory.as_ref().and_then(open);
+            Ok(Arc::new(Runtime { engine, cache }))
+        };
+        lock(&self.runtime).get_or_insert_with(make).clone()
+    }
+
+    /// A module that was compiled before, or is now.
+    fn module(&self, runtime: &Runtime, bytes: &[u8], digest: &Digest) -> Result<Arc<Module>, Refusal> {
+        let mut modules = lock(&self.modules);
+        if let Some(module) = modules.get(digest).and_then(Weak::upgrade) {
+            return Ok(module);
+        }
+        let kept = runtime.cache.as_ref().and_then(|cache| cache.get(digest));
+        let kept = kept.and_then(|compiled| deserialize(&runtime.engine, &compiled).ok());
+        let module = match kept {
+            Some(module) => module,
+            None => {
+                let compiled = self.compiler.compile(bytes)?;
+                let module = deserialize(&runtime.engine, &compiled).map_err(|error| unusable(&error))?;
+                if let Some(Err(error)) = runtime.cache.as_ref().map(|cache| cache.put(digest, &compiled)) {
+                    tracing::warn!("a compiled module is not kept: {error}");
+                }
+                module
+            }
+        };
+        let module = Arc::new(module);
+        modules.insert(*digest, Arc::downgrade(&module));
+        Ok(module)
+    }
+}
+
+#[expect(unsafe_code, reason = "wasmtime cannot tell whether machine code is what its compiler wrote")]
+pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Module> {
+    // SAFETY: these bytes are what the same program wrote when it compiled: to a pipe that nobody else has an end of,
+    // or to a file in a directory that only the same user may enter, whose digest was compared. Never what a ConfigMap
+    // holds.
+    unsafe { Module::deserialize(engine, compiled) }
+}
+
+/// Something that no other check has found.
+fn unusable(error: &wasmtime::Error) -> Refusal {
+    refusal(format!("the module cannot be used: {error}"), None)
+}
+
+fn of_settings(SettingsError { path, message }: SettingsError) -> Refusal {
+    let field = match path.as_str() {
+        "" => "settings".to_owned(),
+        path if path.starts_with('[') => format!("settings{path}"),
+        path => format!("settings.{path}"),
+    };
+    Refusal { field, message: crate::reply::line(&message), hint: None }
+}
