@@ -44,6 +44,7 @@ enum Command {
     Oracle(oracle::Args),
     Swap(swap::Args),
     ClusterTest(cluster::Args),
+    Manifests(cluster::manifests::Args),
     Vap(vap::Args),
     Schemas(schemas::Args),
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Oracle(args) => oracle::run(&args),
         Command::Swap(args) => swap::run(&args),
         Command::ClusterTest(args) => cluster::run(&args),
+        Command::Manifests(args) => cluster::manifests::run(&args),
         Command::Vap(args) => vap::run(&args),
         Command::Schemas(args) => schemas::run(&args),
         Command::PodSecurity => podsecurity::run(),

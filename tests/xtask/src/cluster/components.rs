@@ -25,44 +25,78 @@ struct Module {
     path: &'static str,
 }
 
-const KUBERNETES: Module = Module { folder: "kubernetes", path: "k8s.io/kubernetes" };
+const NEWEST: Module = Module { folder: "kubernetes", path: "k8s.io/kubernetes" };
+const OLDEST: Module = Module { folder: "kubernetes-oldest", path: "k8s.io/kubernetes" };
 const ETCD: Module = Module { folder: "etcd", path: "go.etcd.io/etcd/server/v3" };
 const HELM: Module = Module { folder: "helm", path: "helm.sh/helm/v4" };
+
+/// A minor version of Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Minor {
+    /// The newest that there is, or what `KUBEBUILDER_ASSETS` holds.
+    Newest,
+    /// The oldest that the chart supports.
+    Oldest,
+}
+
+impl Minor {
+    fn module(self) -> &'static Module {
+        match self {
+            Self::Newest => &NEWEST,
+            Self::Oldest => &OLDEST,
+        }
+    }
+}
 
 impl Components {
     /// Finds all of them, and builds those that nobody has. The first time takes minutes.
     ///
     /// # Errors
     /// Go is missing, or a program does not build.
-    pub(super) fn find() -> Result<Self> {
+    pub(super) fn find(minor: Minor) -> Result<Self> {
+        let module = minor.module();
+        let of_kubernetes = |name: &str| {
+            let package = format!("k8s.io/kubernetes/cmd/{name}");
+            match asset(name).filter(|_| minor == Minor::Newest) {
+                Some(asset) => Ok(asset),
+                None => cached(name, module, &package),
+            }
+        };
         Ok(Self {
-            etcd: component("etcd", &ETCD, "go.etcd.io/etcd/server/v3")?,
-            api_server: component("kube-apiserver", &KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver")?,
-            controller_manager: component(
-                "kube-controller-manager",
-                &KUBERNETES,
-                "k8s.io/kubernetes/cmd/kube-controller-manager",
-            )?,
-            kubectl: match installed_kubectl()? {
+            etcd: match asset("etcd") {
+                Some(etcd) => etcd,
+                None => cached("etcd", &ETCD, "go.etcd.io/etcd/server/v3")?,
+            },
+            api_server: of_kubernetes("kube-apiserver")?,
+            controller_manager: of_kubernetes("kube-controller-manager")?,
+            kubectl: match installed_kubectl(module)? {
                 Some(kubectl) => kubectl,
-                None => component("kubectl", &KUBERNETES, "k8s.io/kubernetes/cmd/kubectl")?,
+                None => of_kubernetes("kubectl")?,
             },
-            helm: match installed_helm() {
-                Some(helm) => helm,
-                None => component("helm", &HELM, "helm.sh/helm/v4/cmd/helm")?,
-            },
+            helm: helm()?,
         })
     }
 }
 
-/// A program out of `KUBEBUILDER_ASSETS` (envtest's convention), else out of the cache, else built into it.
-fn component(name: &str, module: &Module, package: &str) -> Result<PathBuf> {
-    if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from) {
-        let path = assets.join(name);
-        if path.is_file() {
-            return Ok(path);
-        }
+/// Helm from PATH, or built.
+///
+/// # Errors
+/// Go is missing, or it does not build.
+pub(super) fn helm() -> Result<PathBuf> {
+    match installed_helm() {
+        Some(helm) => Ok(helm),
+        None => cached("helm", &HELM, "helm.sh/helm/v4/cmd/helm"),
     }
+}
+
+/// A program out of `KUBEBUILDER_ASSETS` (envtest's convention).
+fn asset(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?).join(name);
+    path.is_file().then_some(path)
+}
+
+/// A program out of the cache, else built into it.
+fn cached(name: &str, module: &Module, package: &str) -> Result<PathBuf> {
     let version = module.version()?;
     let folder = golang::cache()?.join(format!("{}-{version}", module.folder));
     let path = folder.join(name);
@@ -93,7 +127,7 @@ fn build(name: &str, module: &Module, package: &str, version: &str, path: &Path)
 fn linker_flags(module: &Module, version: &str) -> String {
     let (major, minor) = major_minor(version).unwrap_or_default();
     match module.folder {
-        "kubernetes" => {
+        "kubernetes" | "kubernetes-oldest" => {
             let base = "-X k8s.io/component-base/version.git";
             format!("-s -w {base}Version={version} {base}Major={major} {base}Minor={minor}")
         }
@@ -132,13 +166,13 @@ fn major_minor(version: &str) -> Option<(u32, u32)> {
 }
 
 /// kubectl from PATH, if it is at most one minor version from the API server (Kubernetes' version skew policy).
-fn installed_kubectl() -> Result<Option<PathBuf>> {
+fn installed_kubectl(server: &Module) -> Result<Option<PathBuf>> {
     let Ok(output) = Command::new("kubectl").args(["version", "--client", "-o", "json"]).output() else {
         return Ok(None);
     };
     let version: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let own = version["clientVersion"]["gitVersion"].as_str().and_then(major_minor);
-    let wanted = major_minor(&KUBERNETES.version()?);
+    let wanted = major_minor(&server.version()?);
     let near = own.zip(wanted).is_some_and(|((major, minor), (wanted_major, wanted_minor))| {
         major == wanted_major && minor.abs_diff(wanted_minor) <= 1
     });

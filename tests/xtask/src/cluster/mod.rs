@@ -7,6 +7,7 @@
 mod access;
 mod children;
 mod components;
+pub(crate) mod manifests;
 mod sentences;
 mod servers;
 mod world;
@@ -14,6 +15,7 @@ mod world;
 use crate::test::Tally;
 use crate::workspace::build_portcullis;
 use anyhow::{Result, anyhow, ensure};
+pub(crate) use components::Minor;
 use servers::Cluster;
 use std::any::Any;
 use std::fs;
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// Leave the servers running after the tests, until Enter is pressed
     #[arg(long)]
     keep: bool,
+    /// On the oldest Kubernetes that the chart supports
+    #[arg(long)]
+    oldest: bool,
     /// Only list the tests
     #[arg(long)]
     list: bool,
@@ -61,8 +66,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Every test, for `cargo xtask test`.
-pub(crate) fn check_all() -> Result<Tally> {
-    check(&Args { filter: None, keep: false, list: false })
+pub(crate) fn check_all(minor: Minor) -> Result<Tally> {
+    check(&Args { filter: None, keep: false, oldest: minor == Minor::Oldest, list: false })
 }
 
 fn check(args: &Args) -> Result<Tally> {
@@ -81,13 +86,14 @@ fn check(args: &Args) -> Result<Tally> {
         "no test's sentence holds `{}`",
         args.filter.as_deref().unwrap_or_default()
     );
+    let minor = if args.oldest { Minor::Oldest } else { Minor::Newest };
     let program = build_portcullis(false)?;
     let mut tally = Tally::default();
     let mut cluster = None;
     for (number, sentence) in sentences.iter().enumerate() {
         let current = match cluster.take() {
             Some(cluster) => cluster,
-            None => start()?,
+            None => start(minor)?,
         };
         let kept = cluster.insert(current);
         let held = judge(sentence, number, kept, &program)?;
@@ -104,9 +110,9 @@ fn check(args: &Args) -> Result<Tally> {
     Ok(tally)
 }
 
-fn start() -> Result<Cluster> {
+fn start(minor: Minor) -> Result<Cluster> {
     let begin = Instant::now();
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start(minor)?;
     println!("{:>7.1} s  the control plane is up", begin.elapsed().as_secs_f64());
     Ok(cluster)
 }

@@ -2,7 +2,7 @@
 
 use super::access::Access;
 use super::children::{Process, Undertaker, signal, tail};
-use super::components::Components;
+use super::components::{Components, Minor};
 use anyhow::{Context, Result, bail};
 use portcullis::client::Client;
 use std::ffi::OsString;
@@ -50,8 +50,8 @@ impl Cluster {
     ///
     /// # Errors
     /// A program is missing and cannot be built, or a server does not come up; with the end of its log.
-    pub(crate) fn start() -> Result<Self> {
-        let components = Components::find()?;
+    pub(crate) fn start(minor: Minor) -> Result<Self> {
+        let components = Components::find(minor)?;
         let folder = tempfile::Builder::new().prefix("portcullis-cluster-").tempdir()?;
         let undertaker = Undertaker::start(folder.path())?;
         let logs = folder.path().join("logs");

@@ -1,16 +1,19 @@
 //! The chart: what it renders, what it needs, what it leaves behind.
 
 use super::{bad_pod_is_admitted, bad_pod_is_denied, pod, sentences};
-use crate::cluster::Sentence;
 use crate::cluster::world::{CHART, World};
+use crate::cluster::{Sentence, manifests};
+use crate::workspace::root;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::fs;
 
 const MESSAGE: &str = "hostNetwork must not be true";
 
 pub(super) fn all() -> Vec<Sentence> {
     sentences![
         the_chart_is_sound_and_the_api_server_takes_every_manifest,
+        the_plain_manifests_are_what_the_chart_renders_and_the_api_server_takes_them,
         a_wrong_value_is_refused_by_name,
         the_deployments_flags_start_a_replica_that_enforces,
         an_upgrade_changes_policies_and_an_uninstalled_release_leaves_nothing,
@@ -28,6 +31,27 @@ fn the_chart_is_sound_and_the_api_server_takes_every_manifest(world: &mut World<
     let kinds = manifests.lines().filter(|line| line.starts_with("kind: ")).count();
     let applied = world.kubectl("apply --dry-run=server -f -").input(&manifests).ok()?.stdout;
     ensure!(applied.lines().count() == kinds && kinds > 15, "{kinds} manifests, {applied}");
+    Ok(())
+}
+
+fn the_plain_manifests_are_what_the_chart_renders_and_the_api_server_takes_them(
+    world: &mut World<'_>,
+) -> Result<()> {
+    let rendered = manifests::render(&world.cluster.components.helm)?;
+    let path = root()?.join(manifests::FILE);
+    let kept = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    ensure!(
+        kept == rendered,
+        "`{}` is not what the chart renders: run `cargo xtask manifests`",
+        path.display()
+    );
+    // Nothing is created, so that the namespace has to be there already.
+    world.kubectl("create namespace portcullis").ok()?;
+    let applied = world.kubectl("apply --dry-run=server -f -").input(&kept).run();
+    world.kubectl("delete namespace portcullis --wait=false").ok()?;
+    let applied = applied?;
+    let kinds = kept.lines().filter(|line| line.starts_with("kind: ")).count();
+    ensure!(applied.succeeded && applied.stdout.lines().count() == kinds, "{kinds} manifests, {applied:?}");
     Ok(())
 }
 
