@@ -12,6 +12,7 @@ mod deny;
 mod fuzz;
 mod golang;
 mod house;
+mod image;
 mod load;
 mod oracle;
 mod podsecurity;
@@ -45,6 +46,7 @@ enum Command {
     Swap(swap::Args),
     ClusterTest(cluster::Args),
     Manifests(cluster::manifests::Args),
+    Image(image::Args),
     Vap(vap::Args),
     Schemas(schemas::Args),
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Swap(args) => swap::run(&args),
         Command::ClusterTest(args) => cluster::run(&args),
         Command::Manifests(args) => cluster::manifests::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Vap(args) => vap::run(&args),
         Command::Schemas(args) => schemas::run(&args),
         Command::PodSecurity => podsecurity::run(),
