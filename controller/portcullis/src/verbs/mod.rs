@@ -11,6 +11,7 @@ pub mod lint;
 pub mod serve;
 pub mod status;
 pub mod test;
+pub mod wrap;
 
 use crate::exit::Exit;
 use crate::terminal::{GlobalArgs, LogLevel};
@@ -37,6 +38,8 @@ pub enum Verb {
     Disarm(disarm::DisarmArgs),
     /// End what `disarm` began, and wait until it is in force
     Arm(disarm::ArmArgs),
+    /// Put a WASM module into the ConfigMap of its policy
+    Wrap(wrap::WrapArgs),
     /// Show the webhook at work on the policy library, over real HTTPS
     Demo(demo::DemoArgs),
     /// Compile a module from standard input to standard output
@@ -56,6 +59,7 @@ impl Verb {
             | Self::Explain(_)
             | Self::Test(_)
             | Self::Lint(_)
+            | Self::Wrap(_)
             | Self::CompileModule => LogLevel::Info,
         }
     }
@@ -82,6 +86,7 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Disarm(args) => disarm::disarm(&args, global),
         Verb::Arm(args) => disarm::arm(&args),
         Verb::Demo(args) => demo::run(&args, global),
+        Verb::Wrap(args) => wrap::run(&args, global),
         Verb::CompileModule => Ok(compile_module::run()),
     }
 }

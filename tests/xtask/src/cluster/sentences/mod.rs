@@ -11,6 +11,7 @@ mod faults;
 mod guard;
 mod install;
 mod lookups;
+mod modules;
 mod names;
 mod params;
 mod rights;
@@ -47,6 +48,7 @@ pub(super) fn all() -> Vec<Sentence> {
         certificates::all(),
         params::all(),
         lookups::all(),
+        modules::all(),
         answers::all(),
         audit::all(),
         rights::all(),

@@ -1,0 +1,223 @@
+//! `portcullis wrap`: puts a WASM module into the ConfigMap of its policy, so that nobody encodes it by hand.
+
+use super::inputs::{CONTROLLER_NAMESPACE, complain};
+use crate::exit::Exit;
+use crate::manifests::read_text;
+use crate::modules;
+use crate::report::model::Problem;
+use crate::terminal::{GlobalArgs, Hinted, Tone, write_out};
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use portcullis_core::PolicySet;
+use portcullis_core::document::{ConfigMap, Document, Manifest, Outcome, read_config_map, read_manifest};
+use portcullis_core::module::MAX_PARTS;
+use portcullis_core::set::Sources;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// A ConfigMap takes 1 MiB, and its request 1.5 MiB in etcd, in which modules are a third larger than they are.
+const MAX_PART: usize = 900 << 10;
+/// kubectl keeps a copy of what it applies in an annotation, all of which may take so many bytes.
+const MAX_ANNOTATIONS: usize = 256 << 10;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis wrap policy.yaml target/wasm32-unknown-unknown/release/my_policy.wasm > wrapped.yaml
+  portcullis wrap policy.yaml my_policy.wasm -o wrapped.yaml && kubectl apply --server-side -f wrapped.yaml
+
+The module gets the name that the policy gives it under `wasm.module`. It is compressed, and put into several \
+ConfigMaps if one does not hold it; what is written is loaded first, as the controller would.";
+
+/// Flags of `wrap`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct WrapArgs {
+    /// The ConfigMap of the policy, as it is without the module
+    #[arg(value_name = "FILE")]
+    policy: PathBuf,
+    /// The module
+    #[arg(value_name = "MODULE")]
+    module: PathBuf,
+    /// Where to write [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The controller's namespace, in which policies are cluster-wide
+    #[arg(long, value_name = "NAME", default_value = CONTROLLER_NAMESPACE)]
+    namespace: String,
+}
+
+/// Wraps a module.
+///
+/// # Errors
+/// A file cannot be read or written, or the first is no ConfigMap of a policy with `wasm`.
+pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
+    let name = args.policy.display().to_string();
+    let text = read_text(&args.policy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let config_map = only_config_map(&name, read_manifest(Some(&name), &text, &args.namespace))?;
+    let key = module_name(&name, &config_map)?;
+    let module = fs::read(&args.module)
+        .with_context(|| format!("cannot read the module `{}`", args.module.display()))?;
+    let wrapped = wrap(&text, &config_map, &key, &compressed(&module))?;
+
+    let manifest = read_manifest(Some(&name), &wrapped, &args.namespace);
+    let as_it_was = |found: &ConfigMap| found.name == config_map.name && found.data == config_map.data;
+    if !manifest.failures.is_empty() || !manifest.config_maps.iter().any(as_it_was) {
+        let hint = "write its fields one below the other, and leave out `---` and `...` at the end";
+        return Err(
+            Hinted::new(format!("`{name}` is not written so that something can be added"), hint).into()
+        );
+    }
+    let sources = Sources {
+        config_maps: manifest.config_maps,
+        controller_namespace: args.namespace.clone(),
+        modules: Some(modules::waiting()?),
+        ..Sources::default()
+    };
+    let set = PolicySet::compile(&sources, None);
+    if !set.problems().is_empty() {
+        let problems: Vec<Problem> = set.problems().iter().map(Problem::from).collect();
+        complain(global, &problems);
+        return Ok(Exit::InvalidPolicy);
+    }
+    match &args.output {
+        None => write_out(&wrapped)?,
+        Some(path) => {
+            fs::write(path, &wrapped).with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
+    }
+    if wrapped.len() > MAX_ANNOTATIONS {
+        let hint = "apply it with `kubectl apply --server-side`, which keeps no copy";
+        global.say(Tone::Note, "kubectl cannot keep a copy of this in an annotation", None, Some(hint));
+    }
+    Ok(Exit::Clean)
+}
+
+/// The one ConfigMap of a file.
+fn only_config_map(file: &str, manifest: Manifest) -> anyhow::Result<ConfigMap> {
+    if let Some(failure) = manifest.failures.into_iter().next() {
+        return Err(match &failure.hint {
+            Some(hint) => Hinted::new(failure.to_string(), hint.clone()).into(),
+            None => anyhow::anyhow!("{failure}"),
+        });
+    }
+    let mut config_maps = manifest.config_maps.into_iter();
+    let (Some(config_map), None) = (config_maps.next(), config_maps.next()) else {
+        let hint = "it must hold the ConfigMap of the policy and nothing else";
+        return Err(Hinted::new(format!("`{file}` does not hold one policy ConfigMap"), hint).into());
+    };
+    if !config_map.modules.is_empty() {
+        let hint = "wrap the file from which that was made";
+        return Err(Hinted::new(format!("`{file}` has `binaryData` already"), hint).into());
+    }
+    Ok(config_map)
+}
+
+/// The name that the policies of a ConfigMap give their module.
+fn module_name(file: &str, config_map: &ConfigMap) -> anyhow::Result<String> {
+    let of_policies = read_config_map(config_map).into_iter().filter_map(|read| match read.outcome {
+        Outcome::Document(Document::Policy(policy)) => policy.wasm.map(|wasm| wasm.module),
+        _ => None,
+    });
+    let mut names: Vec<String> = of_policies.collect();
+    names.dedup();
+    match <[String; 1]>::try_from(names) {
+        Ok([name]) => Ok(name),
+        Err(names) if names.is_empty() => {
+            let hint = "`portcullis lint` says whether its policies are sound";
+            Err(Hinted::new(format!("`{file}` holds no sound policy with `wasm`"), hint).into())
+        }
+        Err(_) => {
+            let hint = "give each a ConfigMap of its own";
+            Err(Hinted::new(format!("the policies in `{file}` have several modules"), hint).into())
+        }
+    }
+}
+
+/// Compressed if that makes it smaller.
+fn compressed(module: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // A vector takes whatever it is given.
+    let packed = encoder.write_all(module).and_then(|()| encoder.finish());
+    packed.ok().filter(|packed| packed.len() < module.len()).unwrap_or_else(|| module.to_vec())
+}
+
+/// The text of the ConfigMap with the module below it, or its parts in ConfigMaps that follow.
+fn wrap(text: &str, config_map: &ConfigMap, key: &str, module: &[u8]) -> anyhow::Result<String> {
+    let mut wrapped = text.trim_end().to_owned() + "\n";
+    let own: usize = config_map.data.iter().map(|(_, text)| text.text.len()).sum();
+    if own + module.len() <= MAX_PART {
+        write!(wrapped, "binaryData:\n  {key}: {}\n", STANDARD.encode(module))?;
+        return Ok(wrapped);
+    }
+    let parts: Vec<&[u8]> = module.chunks(MAX_PART).collect();
+    let count = parts.len();
+    if count > MAX_PARTS {
+        let megabytes = module.len() as f64 / f64::from(1 << 20);
+        let message = format!(
+            "the module has {megabytes:.1} MiB even if compressed, and fits into {MAX_PARTS} ConfigMaps no more"
+        );
+        return Err(Hinted::new(message, "build it for size, and strip it").into());
+    }
+    for (part, number) in parts.into_iter().zip(1..) {
+        let (name, namespace) = (&config_map.name, &config_map.namespace);
+        write!(
+            wrapped,
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-module-{number}\n  namespace: \
+             {namespace}\n  labels: {{portcullis.dev/policy: \"true\"}}\nbinaryData:\n  {key}.{number}-of-{count}: {}\n",
+            STANDARD.encode(part)
+        )?;
+    }
+    Ok(wrapped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const POLICY: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: p\n  labels: {portcullis.dev/policy: 'true'}\n\
+                          data:\n  policy.yaml: |\n    # a comment\n    kind: Policy";
+
+    fn delivered(module: &[u8]) -> Vec<ConfigMap> {
+        let config_map = |text: &str| read_manifest(None, text, "gate").config_maps;
+        let [own] = <[ConfigMap; 1]>::try_from(config_map(POLICY)).unwrap();
+        let wrapped = wrap(POLICY, &own, "m.wasm", module).unwrap();
+        assert!(wrapped.starts_with(POLICY), "comments stay");
+        let all = read_manifest(None, &wrapped, "gate");
+        assert_eq!(all.failures, []);
+        assert!(all.config_maps.iter().all(|it| it.namespace == "gate"));
+        all.config_maps
+    }
+
+    #[test]
+    fn what_fits_stands_below_the_policy() {
+        let [own] = <[ConfigMap; 1]>::try_from(delivered(b"\0asm")).unwrap();
+        assert_eq!(own.modules, [("m.wasm".to_owned(), Arc::from(*b"\0asm"))]);
+    }
+
+    #[test]
+    fn what_does_not_is_delivered_in_parts() {
+        let module: Vec<u8> = (0..2 * MAX_PART + 1).map(|at| at as u8).collect();
+        let found = delivered(&module);
+        let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["p", "p-module-1", "p-module-2", "p-module-3"]);
+        let parts: Vec<&(String, Arc<[u8]>)> = found.iter().flat_map(|it| &it.modules).collect();
+        let keys: Vec<&str> = parts.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["m.wasm.1-of-3", "m.wasm.2-of-3", "m.wasm.3-of-3"]);
+        assert_eq!(parts.iter().flat_map(|(_, part)| part.iter().copied()).collect::<Vec<u8>>(), module);
+        let [own] = <[ConfigMap; 1]>::try_from(read_manifest(None, POLICY, "gate").config_maps).unwrap();
+        assert!(wrap(POLICY, &own, "m.wasm", &vec![0; MAX_PARTS * MAX_PART + 1]).is_err());
+    }
+
+    #[test]
+    fn it_is_compressed_where_that_helps() {
+        assert!(compressed(&[0; 10_000]).len() < 100);
+        assert_eq!(compressed(b"\0asm"), b"\0asm");
+    }
+}
