@@ -54,6 +54,8 @@ pub struct Reference {
     pub name: Option<String>,
     /// What their labels are, as the API server takes it; empty for any.
     pub selector: String,
+    /// Whether there is nothing wrong where the cluster has no such kind: then there are no such objects.
+    pub optional: bool,
 }
 
 /// What objects are to the policy that refers to them.
@@ -86,7 +88,8 @@ impl Reference {
             ParamSelect::Selector(_) => None,
         };
         let namespace = reference.namespace.clone();
-        Self { purpose: Purpose::Params, api_version, kind, namespace, name, selector: String::new() }
+        let (purpose, selector) = (Purpose::Params, String::new());
+        Self { purpose, api_version, kind, namespace, name, selector, optional: false }
     }
 
     /// Whether nothing but the metadata of the objects is wanted: Secrets that are looked up.

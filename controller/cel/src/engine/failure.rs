@@ -22,6 +22,8 @@ pub enum FailureKind {
     Evaluation,
     /// A function or operator has no meaning for the types it was given. `&&` and `||` can absorb it.
     NoSuchOverload,
+    /// What lies outside the program cannot be told, and the message quotes no value. `&&` and `||` can absorb it.
+    Unavailable,
     /// The authorizer has to be asked first; nothing absorbs this.
     Needs,
     /// The expression has used up its cost or its memory, or its cost cannot be worked out; nothing absorbs this.
@@ -33,6 +35,12 @@ impl Failure {
     #[must_use]
     pub fn new(message: impl Into<Cow<'static, str>>) -> Box<Self> {
         Box::new(Self { kind: FailureKind::Evaluation, message: message.into() })
+    }
+
+    /// What lies outside the program cannot be told. The message must quote no value.
+    #[must_use]
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { kind: FailureKind::Unavailable, message: message.into() })
     }
 
     /// A function or operator was given types it has no meaning for.

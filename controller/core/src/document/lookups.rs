@@ -59,6 +59,8 @@ fn lookup<'a>(fields: Fields<'a>, named: &mut Vec<(&'a str, Field<'a>)>) -> Opti
             }
         }
     }
+    let optional = fields.optional("kindNotFoundAction");
+    let optional = optional.and_then(|field| field.one_of(&[("Allow", true), ("Deny", false)]));
     fields.finish();
     Some(Lookup {
         name: name?,
@@ -68,6 +70,7 @@ fn lookup<'a>(fields: Fields<'a>, named: &mut Vec<(&'a str, Field<'a>)>) -> Opti
         namespace,
         object_name,
         selector,
+        optional: optional.unwrap_or_default(),
     })
 }
 

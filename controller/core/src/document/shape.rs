@@ -106,6 +106,7 @@ pub const EVERY_NAMESPACE: &str = "*";
 /// | `namespace` or `namespaceExpression` | where they are; `*` for everywhere; absent or empty for the namespace of the request |
 /// | `objectName` or `objectNameExpression` | the one of this name; an empty or null result looks up nothing |
 /// | `selector` or `selectorExpression` | those with such labels; the result is a map of labels, all of which must be there |
+/// | `kindNotFoundAction` | `Allow` to find nothing where the cluster has no such kind; `Deny`, the default, for an error |
 ///
 /// Without name and selector it is every object of the kind. Expressions read `object`, `oldObject`, `request`, `params`,
 /// `namespaceObject` and the views of Pods. Of Secrets only `metadata` is to be had.
@@ -125,6 +126,8 @@ pub struct Lookup {
     pub object_name: Option<Given<String>>,
     /// `selector` or `selectorExpression`.
     pub selector: Option<Given<LabelSelector>>,
+    /// `kindNotFoundAction: Allow`.
+    pub optional: bool,
 }
 
 /// What is given as a value or as an expression.

@@ -922,6 +922,11 @@ fn lookups() {
     let wrong = |rest: &str, expected: &[&str]| check(&of(rest), expected);
     wrong("", &[]);
     wrong(", namespace: '*', objectName: web", &[]);
+    wrong(", kindNotFoundAction: Allow", &[]);
+    wrong(
+        ", kindNotFoundAction: Ignore",
+        &["spec.lookups[0].kindNotFoundAction: must be `Allow` or `Deny`, found `Ignore`"],
+    );
     wrong(", namespaceExpression: object.a, selectorExpression: object.b", &[]);
     wrong(", selector: {matchExpressions: [{key: a, operator: Exists}]}", &[]);
     check(

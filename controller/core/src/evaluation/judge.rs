@@ -285,7 +285,8 @@ impl<'a, 'b> Judge<'a, 'b> {
         reads: &Reads,
         failure: &Failure,
     ) -> String {
-        let reason = if self.secrets(reads).next().is_some() {
+        let may_quote = failure.kind != FailureKind::Unavailable;
+        let reason = if may_quote && self.secrets(reads).next().is_some() {
             "an error that is not shown, because it may quote a Secret".into()
         } else if self.dialect() == Dialect::Kubernetes {
             failure.message.to_string()

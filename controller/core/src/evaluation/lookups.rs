@@ -43,16 +43,17 @@ impl<'a> Lookups<'a> {
 
     fn find(&self, lookup: &'a CompiledLookup) -> Found<'a> {
         let failed = |reason: String| Failure::new(format!("look-up `{}`: {reason}", lookup.name));
+        let unavailable = |reason: &str| Failure::unavailable(format!("look-up `{}`: {reason}", lookup.name));
         let CompiledLookup { reference, .. } = lookup;
         let facts = self.context.facts;
-        if let Some(reason) = facts.withheld(reference) {
-            return Err(failed(reason.to_owned()));
-        }
         let (api_version, kind) = (reference.api_version.as_str(), reference.kind.as_str());
         let name = match self.text(lookup.object_name.as_ref(), "objectNameExpression")? {
             Some(name) if name.is_empty() => return Ok(Value::list(Vec::new())),
             name => name,
         };
+        if let Some(reason) = facts.withheld(reference) {
+            return Err(unavailable(reason));
+        }
         let namespace = self.text(lookup.namespace.as_ref(), "namespaceExpression")?;
         let namespaced = facts.is_namespaced(api_version, kind);
         let namespace = match namespace.filter(|namespace| !namespace.is_empty()) {
@@ -85,7 +86,12 @@ impl<'a> Lookups<'a> {
         if let (Some(name), true) = (name, found.is_empty()) {
             let sought = query.sought(name);
             if let Some(reason) = facts.unlearned(&sought) {
-                return Err(failed(reason.to_owned()));
+                // It quotes the name.
+                return Err(if lookup.reads_values {
+                    failed(reason.to_owned())
+                } else {
+                    unavailable(reason)
+                });
             }
             self.missed(lookup, sought)?;
         }

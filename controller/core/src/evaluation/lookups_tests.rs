@@ -154,6 +154,13 @@ fn what_cannot_be_told_is_an_error_and_what_is_not_known_is_undecidable() {
     check(&of(", objectNameExpression: object.data.n"), map(), &whole, type_error);
     let labels = "ERROR `selectorExpression` must be a map of strings";
     check(&of(", selectorExpression: object.data"), map(), &whole, labels);
+    // What looks up nothing needs nobody.
+    let nothing = of(", objectNameExpression: object.data.?x.orValue('')");
+    let mut untold = services(true);
+    let reference =
+        set(&looking_up(&nothing, "size(lookups.found) == 0")).references().into_keys().next().unwrap();
+    untold.withhold(reference, "forbidden".to_owned());
+    check(&nothing, map(), &untold, "p: allow");
     let mut unlearned = services(true);
     let sought = Sought {
         api_version: "v1".to_owned(),
@@ -226,6 +233,33 @@ fn of_secrets_only_the_metadata_is_seen() {
     refused("lookups.found.all(s, s.metadata.name != '' && s.type == 'Opaque')", "`type`");
     refused("lookups.found.all(s, s != object)", "all");
     refused("\"true\"\n  messageExpression: string(lookups.found[0].data.password)", "`data`");
+}
+
+#[test]
+fn why_a_lookup_fails_is_told_though_values_of_secrets_are_read() {
+    let document = policy(
+        "p",
+        "validationActions: [Deny]
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [secrets]}
+lookups:
+- {name: found, apiVersion: v1, kind: Service}
+variables:
+- {name: found, expression: lookups.found}
+validations:
+- expression: size(variables.found) == 0 || object.data.a == ''",
+    );
+    let set = set(&document);
+    let mut facts = services(true);
+    let secret = || object("v1", "Secret", "shop", "s", json!({}));
+    let check = |facts: &Facts, why: &str| {
+        let said = brief(&decide_with(&set, &create(secret()), facts));
+        assert!(said[0].ends_with(why), "{said:?}");
+    };
+    check(&facts, "resulted in error: an error that is not shown, because it may quote a Secret");
+    facts.withhold(set.references().into_keys().next().unwrap(), "forbidden".to_owned());
+    check(&facts, "composited variable \"found\" fails to evaluate: look-up `found`: forbidden");
 }
 
 #[test]

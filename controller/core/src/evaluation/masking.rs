@@ -53,7 +53,7 @@ fn holds_secrets(kind: &GroupVersionKind) -> bool {
 }
 
 /// Whether somebody who reads this of a Secret reads any value that must not be told; keys may be.
-fn reads_values(secret: &Projection) -> bool {
+pub(crate) fn reads_values(secret: &Projection) -> bool {
     let is_read = |name: &str| match secret.field(name) {
         Some(values) => {
             values.extent() > Extent::Type || values.fields().any(|(_, value)| !value.is_presence())

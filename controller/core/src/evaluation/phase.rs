@@ -198,8 +198,13 @@ impl<'a> Variables<'a> {
         let result = self.budget.charge(&meter, &variable.program, &bindings);
         Some(result.map_err(|failure| match failure.kind {
             FailureKind::Needs => failure,
-            _ => {
-                Failure::new(format!("composited variable \"{name}\" fails to evaluate: {}", failure.message))
+            kind => {
+                let message =
+                    format!("composited variable \"{name}\" fails to evaluate: {}", failure.message);
+                match kind {
+                    FailureKind::Unavailable => Failure::unavailable(message),
+                    _ => Failure::new(message),
+                }
             }
         }))
     }

@@ -201,7 +201,8 @@ impl<'a> ExpressionCompiler<'a> {
         let program = Program::compile_expecting_one_of(&environment, &expression.text, allowed)?;
         let found = program.result_type();
         let wanted = match (expected, found) {
-            (_, Type::Dyn)
+            // What may be null is told when it is.
+            (_, Type::Dyn | Type::Nullable(_))
             | (Expected::List, Type::List(_))
             | (Expected::Text, Type::String | Type::Null)
             | (Expected::Labels, Type::Map(_)) => None,

@@ -3,6 +3,7 @@
 use super::expression::{Expected, ExpressionCompiler};
 use super::{CompiledExpression, Reads};
 use crate::document::{EVERY_NAMESPACE, Given, LabelSelector, Lookup, PolicyDocument};
+use crate::evaluation::masking::reads_values;
 use crate::facts::{self, Purpose, Reference};
 use portcullis_cel::{Extent, Footprint, Projection};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct CompiledLookup {
     pub(crate) reference: Reference,
     /// What its own expressions read.
     pub(crate) inputs: Footprint,
+    /// Whether these read anything that must not be told if it is a Secret's.
+    pub(crate) reads_values: bool,
     /// What the policy reads of each object that it finds.
     pub(crate) read: Projection,
 }
@@ -61,6 +64,7 @@ fn compile_one(compiler: &mut ExpressionCompiler<'_>, lookup: &Lookup) -> Option
             Some(Given::Value(selector)) => selector.to_string(),
             _ => String::new(),
         },
+        optional: lookup.optional,
     };
     Some(CompiledLookup {
         name: Arc::from(lookup.name.as_str()),
@@ -68,6 +72,9 @@ fn compile_one(compiler: &mut ExpressionCompiler<'_>, lookup: &Lookup) -> Option
         object_name: object_name?,
         selector: selector?,
         reference,
+        reads_values: ["object", "oldObject", "params"]
+            .iter()
+            .any(|name| inputs.of(name).is_some_and(reads_values)),
         inputs,
         read: Projection::new(Extent::Type),
     })

@@ -36,6 +36,8 @@ pub(super) struct Referred {
     arriving: usize,
     /// Whether there is more than may be kept.
     overfull: bool,
+    /// Whether there are none because there is no such kind.
+    absent: bool,
     /// Why they cannot be told.
     trouble: Option<String>,
 }
@@ -45,6 +47,8 @@ pub(super) enum Found {
     /// The cluster serves its kind.
     Kind(ApiResource, bool),
     Event(Box<Event<DynamicObject>>),
+    /// The cluster does not serve its kind, and need not.
+    Absent,
     /// They cannot be told, and why.
     Trouble(String),
 }
@@ -53,7 +57,7 @@ impl Referred {
     /// Nothing yet of objects of which so much is to be kept.
     pub(super) fn new(selection: Selection) -> Self {
         let (resource, objects, trouble) = (None, Mirror::default(), None);
-        Self { selection, resource, objects, arriving: 0, overfull: false, trouble }
+        Self { selection, resource, objects, arriving: 0, overfull: false, absent: false, trouble }
     }
 
     /// Takes in what was found. True if that changed anything.
@@ -63,7 +67,11 @@ impl Referred {
                 let found = Some((resource.plural, namespaced));
                 let changed = self.resource != found;
                 self.resource = found;
-                changed
+                std::mem::take(&mut self.absent) || changed
+            }
+            Found::Absent => {
+                (self.resource, self.objects) = (None, Mirror::default());
+                !std::mem::replace(&mut self.absent, true)
             }
             Found::Event(_) if self.overfull => false,
             Found::Event(event) => self.take_event(*event),
@@ -105,7 +113,7 @@ impl Referred {
 
     /// Whether it is known what the reference means, or that this cannot be known.
     pub(super) fn is_settled(&self) -> bool {
-        self.objects.version().is_some() || self.trouble.is_some() || self.overfull
+        self.objects.version().is_some() || self.trouble.is_some() || self.overfull || self.absent
     }
 
     /// Why they cannot be told, if they cannot.
@@ -115,6 +123,9 @@ impl Referred {
             return Some(format!(
                 "what policies read of {named} is more than {limit} MiB: narrow it by a namespace or labels"
             ));
+        }
+        if self.absent {
+            return None;
         }
         let unread = || format!("{} is not read yet", named(reference));
         self.trouble.clone().or_else(|| self.objects.version().is_none().then(unread))
@@ -170,12 +181,12 @@ pub(super) async fn follow_reference(client: Client, reference: Reference, tell:
                     let typed = |event| tell_event(map(event, |object| of_type(object, &resource)));
                     follow_until(api, narrowed(&reference), typed, broken).await;
                 }
-                absent(&reference)
+                missing(&reference)
             }
-            Err(Some(trouble)) => trouble,
-            Err(None) => absent(&reference),
+            Err(Some(trouble)) => Found::Trouble(trouble),
+            Err(None) => missing(&reference),
         };
-        tell(Found::Trouble(trouble));
+        tell(trouble);
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -257,6 +268,10 @@ fn named(reference: &Reference) -> String {
     format!("`{}` of `{}`", reference.kind, reference.api_version)
 }
 
+fn missing(reference: &Reference) -> Found {
+    if reference.optional { Found::Absent } else { Found::Trouble(absent(reference)) }
+}
+
 /// Why what no kind is there for cannot be told.
 pub(super) fn absent(reference: &Reference) -> String {
     let what = match reference.purpose {
@@ -310,6 +325,7 @@ mod tests {
             namespace: namespace.map(ToOwned::to_owned),
             name: name.map(ToOwned::to_owned),
             selector: String::new(),
+            optional: false,
         }
     }
 
@@ -338,10 +354,18 @@ mod tests {
             assert_eq!(params.is_settled(), trouble != Some(unread));
         };
         check(&params, 0, Some(unread));
+        assert!(params.take(Found::Absent));
+        assert!(!params.take(Found::Absent));
+        check(&params, 0, None);
+        assert!(params.take(Found::Kind(resource(), false)));
+        assert!(params.take(Found::Absent));
+        assert_eq!(params.resource, None);
+        assert!(params.take(Found::Kind(resource(), false)));
+        check(&params, 0, Some(unread));
         assert!(params.take(forbidden()));
         assert!(!params.take(forbidden()));
         check(&params, 0, Some("forbidden"));
-        assert!(params.take(Found::Kind(resource(), false)));
+        assert!(!params.take(Found::Kind(resource(), false)));
         let changes: Vec<bool> =
             listed.clone().into_iter().map(|listed| params.take(event(listed))).collect();
         assert_eq!(changes, [false, false, true]);
@@ -375,6 +399,7 @@ mod tests {
             namespace: Some("shop".to_owned()),
             name: None,
             selector: String::new(),
+            optional: false,
         };
         let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let found = std::cell::RefCell::new(Vec::new());

@@ -71,6 +71,7 @@ impl Read {
         let found = inventory.0.worker.run(async move { references::discover(&client, &of).await });
         let (resource, namespaced) = match found {
             Ok(Ok(found)) => found,
+            Ok(Err(None)) if reference.optional => return,
             Ok(Err(None)) => {
                 let reason = references::absent(&reference);
                 return self.absent.push((reference, reason));

@@ -13,6 +13,7 @@ pub(super) fn all() -> Vec<Sentence> {
         of_secrets_that_are_looked_up_no_value_is_asked_for,
         a_kind_that_is_looked_up_and_not_served_is_an_error_until_it_is,
         a_lookup_that_rbac_forbids_fails_by_failure_policy_and_says_what_to_grant,
+        an_operator_writes_a_secret_only_for_an_owner_that_asks_for_it,
         what_is_looked_up_is_kept_in_part_and_only_as_long_as_a_policy_does,
     ]
 }
@@ -41,6 +42,28 @@ fn grant(world: &World<'_>, resource: &str) -> Result<()> {
         "upgrade portcullis deploy/helm/portcullis -n {own} --set-json lookups.rules={rules}"
     ))?;
     Ok(())
+}
+
+fn definition(group: &str, kind: &str) -> String {
+    let singular = kind.to_lowercase();
+    let plural = format!("{singular}s");
+    let names =
+        json!({"plural": plural, "singular": singular, "kind": kind, "listKind": format!("{kind}List")});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")},
+        "spec": {
+            "group": group,
+            "names": names,
+            "scope": "Namespaced",
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
+    })
+    .to_string()
 }
 
 fn service(namespace: &str, name: &str, team: &str) -> String {
@@ -150,21 +173,7 @@ fn a_kind_that_is_looked_up_and_not_served_is_an_error_until_it_is(world: &mut W
     world.apply(&policy(world, "services", &of_group))?;
     let absent = format!("look-up `service`: the cluster has no `Service` of `{group}/v1`");
     denied(world, &create(&shop, "web"), &absent)?;
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("services.{group}")},
-        "spec": {
-            "group": group,
-            "names": {"plural": "services", "singular": "service", "kind": "Service", "listKind": "ServiceList"},
-            "scope": "Namespaced",
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        },
-    });
-    world.apply(&definition.to_string())?;
+    world.apply(&definition(&group, "Service"))?;
     denied(world, &create(&shop, "web"), "team a has no service web")?;
     world.apply(&service(&shop, "web", "a").replace("\"v1\"", &format!("\"{group}/v1\"")))?;
     admitted(world, &create(&shop, "web"))?;
@@ -194,6 +203,56 @@ fn a_lookup_that_rbac_forbids_fails_by_failure_policy_and_says_what_to_grant(
     denied(world, &create(&shop, "web"), "team a has no service web")?;
     world.apply(&service(&shop, "web", "a"))?;
     admitted(world, &create(&shop, "web"))
+}
+
+fn an_operator_writes_a_secret_only_for_an_owner_that_asks_for_it(world: &mut World<'_>) -> Result<()> {
+    const OPERATOR: &str = "system:serviceaccount:external-secrets:external-secrets";
+    let shop = world.namespace("shop")?;
+    let controller = world.controller(&[])?;
+    world.apply(&world.library("secrets/external-only")?)?;
+    world.kubectl(&format!("create role writer -n {shop} --verb=create --resource=secrets")).ok()?;
+    world.kubectl(&format!("create rolebinding writer -n {shop} --role=writer --user={OPERATOR}")).ok()?;
+    let secret = |uid: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "db", "namespace": shop, "ownerReferences": [
+                {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "db", "uid": uid},
+            ]},
+            "data": {"password": "c3dvcmRmaXNo"},
+        })
+        .to_string()
+    };
+    let create = format!("create -f - --dry-run=server --as={OPERATOR}");
+    let refused = |uid: &str, message: &str| {
+        world.eventually("it is denied", || {
+            world.kubectl(&create).input(&secret(uid)).refused(&[message]).map(drop)
+        })
+    };
+    // Where no system has brought its kinds nothing is wrong; but nobody can have such an owner.
+    refused("6f1c2a34", "its owner [ExternalSecret db] is not in namespace")?;
+    let report: Value = serde_json::from_str(&asked(world, &controller, "/policies")?)?;
+    ensure!(report["resourceProblems"] == json!([]), "{}", report["resourceProblems"]);
+    world.apply(&definition("external-secrets.io", "ExternalSecret"))?;
+    refused("6f1c2a34", "the controller may not read `externalsecrets.external-secrets.io`: grant it")?;
+    grant(world, "external-secrets.io/externalsecrets")?;
+    refused("6f1c2a34", "its owner [ExternalSecret db] is not in namespace")?;
+    let owner = json!({
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "db", "namespace": shop},
+        "spec": {"target": {"name": "db"}},
+    });
+    world.apply(&owner.to_string())?;
+    let get = format!("get externalsecret db -n {shop} -o jsonpath={{.metadata.uid}}");
+    let uid = world.kubectl(&get).ok()?.stdout;
+    world.kubectl(&create).input(&secret(&uid)).ok()?;
+    refused("6f1c2a34", "is not in namespace")?;
+    let elsewhere = r#"{"spec":{"target":{"name":"other"}}}"#;
+    world.kubectl(&format!("patch externalsecret db -n {shop} --type=merge -p={elsewhere}")).ok()?;
+    refused(&uid, "does not ask for a Secret `db`")?;
+    world.kubectl("delete crd externalsecrets.external-secrets.io").ok()?;
+    refused(&uid, "its owner [ExternalSecret db] is not in namespace")
 }
 
 fn what_is_looked_up_is_kept_in_part_and_only_as_long_as_a_policy_does(world: &mut World<'_>) -> Result<()> {
