@@ -21,7 +21,7 @@ pub(crate) fn waiting() -> anyhow::Result<Arc<dyn Modules>> {
     host(default_cache(), Waiting::Blocks)
 }
 
-/// For a process that serves: modules are loaded while it does, and the bell is rung after each.
+/// For a process that serves: modules are loaded while it does, and the bell is rung when some are.
 ///
 /// # Errors
 /// The thread that loads them cannot be started.

@@ -5,7 +5,7 @@ use crate::abi::{self, refusal};
 use crate::delivery::MAX_MODULE;
 use crate::engine;
 use portcullis_core::module::Refusal;
-use rustix::process::{Resource, Rlimit, Signal, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -20,11 +20,13 @@ const MEMORY: u64 = 512 << 20;
 /// Processor time of it.
 const SECONDS: u64 = 5;
 /// Time on the clock: it may have to share the processor.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What it may put out, in bytes; machine code is several times its module.
 const MAX_OUTPUT: u64 = 256 << 20;
 /// What it may say of an error, in bytes.
 const MAX_COMPLAINT: u64 = 1 << 10;
+/// How far it steps back for others.
+const NICENESS: i32 = 10;
 /// The first to go when memory runs out.
 const OOM_SCORE: &str = "1000";
 /// How often it is looked after.
@@ -68,7 +70,8 @@ fn innermost(error: &wasmtime::Error) -> String {
 fn limit_this_process() -> io::Result<()> {
     // Nobody waits for it any more once its parent is gone.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Not allowed everywhere, and no reason not to compile.
+    // Requests and policies without modules go first. Neither this nor what follows is a reason not to compile.
+    let _ = nice(NICENESS);
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE);
     let limits = [
         (Resource::As, MEMORY, MEMORY),

@@ -14,16 +14,19 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Builder;
+use std::time::{Duration, Instant};
 use wasmtime::{Engine, Module};
 
 /// Stack of the thread that loads: settings are validated on it.
 const STACK: usize = 4 << 20;
+/// What is loaded within such a time is told together: whoever hears of it looks at all policies anew.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// What whoever loads a module does until it is loaded.
 pub enum Waiting {
     /// It waits.
     Blocks,
-    /// It goes on without. A thread loads one module after the other, and calls this after each.
+    /// It goes on without. A thread loads one module after the other, and calls this when some are loaded.
     Calls(Box<dyn Fn() + Send + Sync>),
 }
 
@@ -40,8 +43,10 @@ struct Loader {
     cache_directory: Option<PathBuf>,
     /// Made when the first module comes: it reserves memory for instances.
     runtime: Mutex<Option<Result<Arc<Runtime>, Refusal>>>,
-    /// Compiled modules, as long as somebody uses them. Locked while one is compiled: one at a time.
+    /// Compiled modules, as long as somebody uses them.
     modules: Mutex<HashMap<Digest, Weak<Module>>>,
+    /// Locked while one is compiled, and nothing else with it: one at a time, and whoever has no module does not wait.
+    compiling: Mutex<()>,
     programs: Mutex<HashMap<Key, Slot>>,
 }
 
@@ -94,6 +99,7 @@ impl Host {
             cache_directory,
             runtime: Mutex::default(),
             modules: Mutex::default(),
+            compiling: Mutex::default(),
             programs: Mutex::default(),
         });
         let queue = match waiting {
@@ -165,14 +171,23 @@ fn loading(loaded: Result<Loaded, Vec<Refusal>>) -> Loading {
 }
 
 impl Loader {
+    /// Loads one module after the other. Who waits for many is called every now and then, and after the last.
     fn work(&self, jobs: &Receiver<Job>, call: &(dyn Fn() + Send + Sync)) {
-        while let Ok(Job { key, parts }) = jobs.recv() {
+        let mut next = jobs.recv().ok();
+        let (mut called, mut untold) = (Instant::now(), false);
+        while let Some(Job { key, parts }) = next {
             // Nobody may want it any more.
             if lock(&self.programs).contains_key(&key) {
                 let loaded = self.load(&key, &parts);
                 self.put(&key, loaded);
-                call();
+                untold = true;
             }
+            next = jobs.try_recv().ok();
+            if untold && (next.is_none() || called.elapsed() >= TOGETHER) {
+                call();
+                (called, untold) = (Instant::now(), false);
+            }
+            next = next.or_else(|| jobs.recv().ok());
         }
     }
 
@@ -222,8 +237,8 @@ impl Loader {
 
     /// A module that was compiled before, or is now.
     fn module(&self, runtime: &Runtime, bytes: &[u8], digest: &Digest) -> Result<Arc<Module>, Refusal> {
-        let mut modules = lock(&self.modules);
-        if let Some(module) = modules.get(digest).and_then(Weak::upgrade) {
+        let _alone = lock(&self.compiling);
+        if let Some(module) = lock(&self.modules).get(digest).and_then(Weak::upgrade) {
             return Ok(module);
         }
         let kept = runtime.cache.as_ref().and_then(|cache| cache.get(digest));
@@ -240,7 +255,7 @@ impl Loader {
             }
         };
         let module = Arc::new(module);
-        modules.insert(*digest, Arc::downgrade(&module));
+        lock(&self.modules).insert(*digest, Arc::downgrade(&module));
         Ok(module)
     }
 }
@@ -265,4 +280,25 @@ fn of_settings(SettingsError { path, message }: SettingsError) -> Refusal {
         path => format!("settings.{path}"),
     };
     Refusal { field, message: crate::reply::line(&message), hint: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[test]
+    fn nobody_waits_for_a_module_that_is_being_compiled() {
+        // Longer than what follows takes; then it is refused.
+        let compiler = Compiler::new("/bin/sleep", ["20"]);
+        let host = Host::new(compiler, None, Waiting::Calls(Box::new(|| {}))).unwrap();
+        let parts = [Arc::from(*b"\0asm\x01\0\0\0")];
+        let source = Source { policy: "p", parts: &parts, sha256: None, settings: &json!({}) };
+        for _ in 0..100 {
+            assert!(matches!(host.load(&source), Loading::Pending));
+            host.settle();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
