@@ -3,6 +3,7 @@
 //! Compiling takes its time and is not done where requests are answered.
 
 use super::followed::Followed;
+use super::memory;
 use crate::live::{Generation, Live};
 use crate::metrics::{Metrics, VerdictCounters};
 use crate::source::watch::{Stopper, Wake, Watch};
@@ -34,6 +35,8 @@ pub(super) struct Loader {
     pub(super) modules: Arc<dyn Modules>,
     /// What was read last, as long as some of it waits for a module.
     pub(super) waiting: Option<(Sources, Vec<Version>)>,
+    /// Whether policies were replaced since memory was given back.
+    pub(super) is_untrimmed: bool,
 }
 
 /// The running thread. It ends when this is dropped.
@@ -85,6 +88,10 @@ impl Loader {
             let mut wake = Wake::Look;
             while wake != Wake::Stop && !self.refresh(wake) {
                 wake = watch.wait();
+                // Nothing has changed for a while: what was in force before is not needed by any request.
+                if wake == Wake::Look && std::mem::take(&mut self.is_untrimmed) {
+                    memory::trim();
+                }
             }
             if wake == Wake::Stop {
                 return;
@@ -137,6 +144,7 @@ impl Loader {
                 facts = self.source.prepare(&set).or(facts);
                 let versions = versions.unwrap_or_default();
                 self.waiting = set.is_pending().then(|| (sources, versions.clone()));
+                self.is_untrimmed = true;
                 (Arc::new(set), versions.into())
             }
             (None, Some(old)) => (Arc::clone(&old.set), Arc::clone(&old.versions)),

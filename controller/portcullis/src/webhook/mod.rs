@@ -234,8 +234,16 @@ impl Server {
         tracing::info!(%address, ops = %ops_address, certificate = directory, "listening");
 
         let for_control = Arc::clone(&metrics);
-        let loading = Loader { source, files, live: Arc::clone(&live), metrics, modules, waiting: None }
-            .start(watch, stopper)?;
+        let loading = Loader {
+            source,
+            files,
+            live: Arc::clone(&live),
+            metrics,
+            modules,
+            waiting: None,
+            is_untrimmed: false,
+        }
+        .start(watch, stopper)?;
         let control = cluster.zip(upkeep).map(|(cluster, upkeep)| {
             let (upkeep, live) = (upkeep.at(address), Arc::clone(&live));
             control::start(&cluster, upkeep, live, for_control, serving, tell_ca)

@@ -1,13 +1,15 @@
 //! `cargo xtask cluster-test`: the controller in a real control plane, driven by the real kubectl and Helm.
 //!
 //! `components` finds or builds the programs, `servers` runs them, `access` holds keys and kubeconfigs,
-//! `children` sees to it that nothing outlives us, `world` is what one test works in, and `sentences` are the
-//! tests.
+//! `children` sees to it that nothing outlives us, `proxy` breaks connections, `pressure` asks while something breaks,
+//! `world` is what one test works in, and `sentences` are the tests.
 
 mod access;
 mod children;
 mod components;
 pub(crate) mod manifests;
+mod pressure;
+mod proxy;
 mod sentences;
 mod servers;
 mod world;

@@ -3,7 +3,7 @@
 use super::access::Access;
 use super::children::{Process, Undertaker, signal, tail};
 use super::components::{Components, Minor};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use portcullis::client::Client;
 use std::ffi::OsString;
 use std::fs;
@@ -142,6 +142,25 @@ impl Cluster {
     /// Lets etcd stand still until [`resume_etcd`](Self::resume_etcd).
     pub(crate) fn pause_etcd(&self) {
         signal(self.etcd.process.pid(), "STOP");
+    }
+
+    /// Lets etcd forget what was before now, as it does every few minutes.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn compact_etcd(&self) -> Result<()> {
+        let client = Client::http(self.etcd.address);
+        self.runtime.block_on(async {
+            let mut connection = client.connect().await?;
+            // Any key: the answer tells how far it is.
+            let range = connection.post("/v3/kv/range", r#"{"key":"AA=="}"#.into()).await?;
+            let range: serde_json::Value = serde_json::from_slice(&range.body)?;
+            let revision = range["header"]["revision"].as_str().context("etcd tells no revision")?;
+            let body = format!(r#"{{"revision":"{revision}","physical":true}}"#);
+            let compacted = connection.post("/v3/kv/compaction", body.into()).await?;
+            ensure!(compacted.status.is_success(), "{}", String::from_utf8_lossy(&compacted.body));
+            Ok(())
+        })
     }
 
     /// Lets etcd go on.

@@ -10,6 +10,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -189,6 +190,17 @@ impl<'a> World<'a> {
         self.start_with(kubeconfig, &[&own, flags].concat())
     }
 
+    /// A kubeconfig like that one, for which the API server is at another address.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn through(&self, kubeconfig: &Path, address: SocketAddr) -> Result<PathBuf> {
+        let text = fs::read_to_string(kubeconfig)?;
+        let elsewhere = kubeconfig.with_extension("elsewhere.kubeconfig");
+        fs::write(&elsewhere, text.replace(&self.cluster.url(), &format!("https://{address}")))?;
+        Ok(elsewhere)
+    }
+
     /// The same with these flags alone, but that it listens on this machine.
     ///
     /// # Errors
@@ -196,7 +208,10 @@ impl<'a> World<'a> {
     pub(crate) fn start_with(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Controller> {
         let mut command = serve(self.program);
         // What does not stand alone comes first: another argument would be its value.
-        command.arg("--webhook-url").arg("--kubeconfig").arg(kubeconfig).args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--webhook-url=")) {
+            command.arg("--webhook-url");
+        }
+        command.arg("--kubeconfig").arg(kubeconfig).args(flags);
         let served = Launched::start(command)?;
         self.cluster.mind(served.pid())?;
         let log = self.cluster.logs().join(format!("portcullis-{}-{}.log", self.id, served.pid()));

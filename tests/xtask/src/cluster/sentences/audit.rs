@@ -1,6 +1,6 @@
 //! `portcullis audit` of the cluster.
 
-use super::{pod, policy, sentences};
+use super::{memory, pod, policy, sentences};
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
 use crate::workspace::root;
@@ -281,18 +281,11 @@ fn peak(world: &World<'_>, verb: &str) -> Result<(String, usize)> {
     let mut most = 0;
     let child = world.portcullis(verb);
     let said = child.run_beside(|pid| {
-        while let Some(peak) = resident(pid) {
+        while let Some(peak) = memory(pid, "VmHWM") {
             most = peak.max(most);
             std::thread::sleep(Duration::from_millis(2));
         }
     })?;
     ensure!(said.succeeded && most > 0, "{said:?}");
     Ok((said.stdout, most))
-}
-
-/// The highest resident memory of a process so far, in KiB; none of one that has ended.
-fn resident(pid: u32) -> Option<usize> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -3,7 +3,7 @@
 use super::sentences;
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 pub(super) fn all() -> Vec<Sentence> {
@@ -13,6 +13,7 @@ pub(super) fn all() -> Vec<Sentence> {
         nothing_foreign_runs_in_the_controllers_namespace,
         a_webhook_configuration_is_changed_by_nobody_who_may_not_disarm,
         a_namespace_goes_with_its_policies_whoever_cleans_up,
+        collections_and_names_that_the_api_server_makes_are_guarded_alike,
     ]
 }
 
@@ -181,4 +182,36 @@ fn a_namespace_goes_with_its_policies_whoever_cleans_up(world: &mut World<'_>) -
     let namespace = world.controller_namespace();
     world.kubectl(&format!("delete namespace {namespace} --timeout=60s")).ok()?;
     super::bad_pod_is_admitted(world, &shop)
+}
+
+fn collections_and_names_that_the_api_server_makes_are_guarded_alike(world: &mut World<'_>) -> Result<()> {
+    world.install("")?;
+    let namespace = world.controller_namespace();
+    let shop = world.namespace("shop")?;
+    grant(world, "", &["configmaps"], &["*"], true)?;
+    let policy = world.library("isolation/no-host-access")?;
+    let anew = policy.replacen("  name: no-host-access\n", "  generateName: no-host-access-\n", 1);
+    let kept = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{generateName: portcullis-accepted-, namespace: {namespace}}}\n"
+    );
+    let create = |user: &str, text: &str| world.kubectl_as(user, "create -f -").input(text);
+    world.eventually("the guard is there", || create("tenant", &anew).refused(&[REFUSED]).map(drop))?;
+    create("tenant", &kept).refused(&["Portcullis is guarded"])?;
+    create("admin", &anew).ok()?;
+    create("admin", &kept).ok()?;
+    let delete = |user: &str, namespace: &str| {
+        world.kubectl_as(user, &format!("delete --raw /api/v1/namespaces/{namespace}/configmaps"))
+    };
+    delete("tenant", &namespace).refused(&["guarded"])?;
+    delete("tenant", &shop).ok()?;
+    delete("admin", &namespace).ok()?;
+    let left = world
+        .kubectl(&format!("get configmaps -n {namespace} -l portcullis.dev/policy -o name"))
+        .ok()?
+        .stdout;
+    ensure!(left.is_empty(), "{left}");
+    world
+        .kubectl(&format!("delete clusterrole,clusterrolebinding {namespace}-tenant-configmaps"))
+        .ok()
+        .map(drop)
 }

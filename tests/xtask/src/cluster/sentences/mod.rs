@@ -14,8 +14,11 @@ mod lookups;
 mod modules;
 mod names;
 mod params;
+mod replicas;
 mod rights;
+mod rollout;
 mod status;
+mod storm;
 mod writing;
 
 use super::Sentence;
@@ -55,6 +58,9 @@ pub(super) fn all() -> Vec<Sentence> {
         guard::all(),
         disarm::all(),
         install::all(),
+        rollout::all(),
+        replicas::all(),
+        storm::all(),
         faults::all(),
     ]
     .into_iter()
@@ -100,4 +106,11 @@ fn bad_pod_is_denied(world: &World<'_>, namespace: &str, message: &str) -> Resul
         let create = format!("create -n {namespace} -f - --dry-run=server");
         world.kubectl(&create).input(&pod("bad", "hostNetwork: true")).refused(&[message]).map(drop)
     })
+}
+
+/// What `/proc` says of a process's memory, such as `VmRSS`, in KiB; none of one that has ended.
+fn memory(pid: u32, field: &str) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
