@@ -1,14 +1,14 @@
 //! What users see of a policy that is in force.
 
-use super::{bad_pod_is_denied, pod, sentences};
+use super::{bad_pod_is_admitted, bad_pod_is_denied, pod, sentences};
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
 use crate::load::quantile;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// So many edits are timed.
@@ -18,6 +18,9 @@ pub(super) fn all() -> Vec<Sentence> {
     sentences![
         a_policy_applied_by_kubectl_denies_the_next_bad_pod_with_our_message_and_admits_a_good_one,
         an_edited_policy_is_enforced_within_a_second_fifty_times,
+        the_library_denies_what_it_is_for_in_kubectls_error_and_admits_what_is_good,
+        warn_warns_and_audit_only_records_in_the_api_servers_audit_log,
+        a_server_side_dry_run_leaves_no_trace,
     ]
 }
 
@@ -88,4 +91,201 @@ async fn until_denied(pods: &Api<Pod>, message: &str) -> Result<Duration> {
         }
     }
     bail!("`{message}` is not enforced after a second")
+}
+
+/// The whole library, as one would apply it.
+fn library(world: &World<'_>) -> Result<String> {
+    let policies = [
+        "images/approved-registries",
+        "identity/dedicated-service-account",
+        "isolation/no-host-access",
+        "isolation/no-root",
+        "secrets/external-only",
+    ];
+    let texts = policies.iter().map(|policy| world.library(policy)).collect::<Result<Vec<_>>>()?;
+    Ok(texts.join("\n---\n"))
+}
+
+/// A Pod's spec that the library has nothing against, with these fields in place of its own.
+fn spec(change: &Value) -> Value {
+    let mut spec = json!({
+        "serviceAccountName": "app",
+        "restartPolicy": "OnFailure",
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 1000},
+        "containers": [{
+            "name": "main",
+            "image": "registry.example.com/app:1",
+            "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+        }],
+    });
+    for (name, value) in change.as_object().into_iter().flatten() {
+        spec[name] = value.clone();
+    }
+    spec
+}
+
+fn object(kind: &str, change: &Value) -> String {
+    let (api_version, spec) = match kind {
+        "Deployment" => {
+            let labels = json!({"app": "any"});
+            let mut spec = spec(change);
+            spec["restartPolicy"] = json!("Always");
+            let template = json!({"metadata": {"labels": labels}, "spec": spec});
+            ("apps/v1", json!({"selector": {"matchLabels": labels}, "template": template}))
+        }
+        "CronJob" => {
+            let job = json!({"spec": {"template": {"spec": spec(change)}}});
+            ("batch/v1", json!({"schedule": "0 0 * * *", "jobTemplate": job}))
+        }
+        _ => ("v1", spec(change)),
+    };
+    let name = json!({"name": "any"});
+    json!({"apiVersion": api_version, "kind": kind, "metadata": name, "spec": spec}).to_string()
+}
+
+fn the_library_denies_what_it_is_for_in_kubectls_error_and_admits_what_is_good(
+    world: &mut World<'_>,
+) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    world.kubectl(&format!("create serviceaccount app -n {namespace}")).ok()?;
+    world
+        .kubectl(&format!("create rolebinding tenant -n {namespace} --clusterrole=admin --user=tenant"))
+        .ok()?;
+    let _controller = world.controller(&[])?;
+    world.apply(&library(world)?)?;
+    let tenant = |args: &str| world.kubectl_as("tenant", &format!("{args} -n {namespace}"));
+    world.eventually("the last of them is in force", || {
+        tenant("create secret generic door --from-literal=key=value --dry-run=server")
+            .refused(&["policy `external-only`"])
+            .map(drop)
+    })?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    let evil = json!([{"name": "main", "image": "evil.example.com/app:1", "securityContext": {"allowPrivilegeEscalation": false}}]);
+    let mounted = json!([{"name": "data", "image": {"reference": "evil.example.com/data:1"}}]);
+    for (kind, change, expect) in [
+        ("Pod", json!({"hostNetwork": true}), ["`no-host-access`", "spec.hostNetwork"]),
+        (
+            "Pod",
+            json!({"serviceAccountName": "default"}),
+            ["`dedicated-service-account`", "serviceAccountName is `default`"],
+        ),
+        ("Pod", json!({"volumes": mounted}), ["`approved-registries`", "spec.volumes[0].image.reference"]),
+        (
+            "Deployment",
+            json!({"containers": evil}),
+            ["`approved-registries`", "spec.template.spec.containers[0].image"],
+        ),
+        ("Deployment", json!({"securityContext": {}}), ["`no-root`", "spec.template.spec"]),
+        (
+            "CronJob",
+            json!({"hostPID": true}),
+            ["`no-host-access`", "spec.jobTemplate.spec.template.spec.hostPID"],
+        ),
+    ] {
+        tenant("create -f -").input(&object(kind, &change)).refused(&expect)?;
+    }
+    for kind in ["Pod", "Deployment", "CronJob"] {
+        let said = tenant("create -f -").input(&object(kind, &json!({}))).ok()?;
+        ensure!(said.stderr.is_empty(), "{said:?}");
+    }
+    let said = world
+        .kubectl(&format!("debug any --image=evil.example.com/debug --attach=false -n {namespace}"))
+        .refused(&["policy `approved-registries`", "spec.ephemeralContainers[0].image"])?;
+    println!("           {}", said.stderr.trim().lines().last().unwrap_or_default());
+    tenant("create secret generic door --from-literal=key=value").refused(&["policy `external-only`"])?;
+    Ok(())
+}
+
+fn warn_warns_and_audit_only_records_in_the_api_servers_audit_log(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let policy = world.library("isolation/no-host-access")?;
+    let with =
+        |action: &str| policy.replace("validationActions: [Deny]", &format!("validationActions: [{action}]"));
+    world.apply(&policy)?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    let create = |name: &str| {
+        world.kubectl(&format!("create -n {namespace} -f -")).input(&pod(name, "hostNetwork: true"))
+    };
+    world.apply(&with("Warn"))?;
+    bad_pod_is_admitted(world, &namespace)?;
+    let said = create("warned").ok()?;
+    ensure!(
+        said.stderr.starts_with("Warning: ") && said.stderr.contains("hostNetwork must not be true"),
+        "{said:?}"
+    );
+    ensure!(said.stdout.contains("pod/warned created"), "{said:?}");
+    world.apply(&with("Audit"))?;
+    let mut number = 0;
+    world.eventually("nobody is warned any more", || {
+        number += 1;
+        let said = create(&format!("audited-{number}")).ok()?;
+        ensure!(said.stderr.is_empty(), "{said:?}");
+        Ok(())
+    })?;
+    let name = format!("audited-{number}");
+    world.eventually("the audit log holds it", || {
+        let log = world.cluster.audit_log()?;
+        // The last line may be half written.
+        let mut events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let is_it = |event: &Value| {
+            let of = &event["objectRef"];
+            event["verb"] == "create" && of["namespace"] == *namespace && of["name"] == *name
+        };
+        let event = events.find(is_it).context("the request is not there")?;
+        let annotations = event["annotations"].as_object().into_iter().flatten();
+        let mut ours = annotations.filter(|(key, _)| key.contains("portcullis.dev/"));
+        let (key, failures) = ours.next().with_context(|| format!("no annotation: {event}"))?;
+        let failures: Value = serde_json::from_str(failures.as_str().unwrap_or_default())?;
+        ensure!(failures[0]["policy"] == "no-host-access", "{failures}");
+        ensure!(failures[0]["validationActions"] == json!(["Audit"]), "{failures}");
+        println!("           {key}: {failures}");
+        Ok(())
+    })
+}
+
+fn a_server_side_dry_run_leaves_no_trace(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let own = world.controller_namespace();
+    world.apply(&world.library("isolation/no-host-access")?)?;
+    let audited = world.library("images/approved-registries")?;
+    world.apply(&audited.replace("validationActions: [Deny]", "validationActions: [Audit]"))?;
+    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    // What the controller keeps may still be written about the policies themselves.
+    let look = || -> Result<String> {
+        let mut seen = String::new();
+        for get in [
+            format!("get pods,events -n {namespace} -o name"),
+            format!("get events -n {own} -o custom-columns=N:.metadata.name,C:.count"),
+            format!("get configmaps -n {own} -o custom-columns=N:.metadata.name,V:.metadata.resourceVersion"),
+        ] {
+            seen += &world.kubectl(&get).ok()?.stdout;
+        }
+        Ok(seen)
+    };
+    let mut before = look()?;
+    world.eventually("nothing is written any more", || {
+        std::thread::sleep(Duration::from_secs(2));
+        let now = look()?;
+        let same = std::mem::replace(&mut before, now.clone()) == now;
+        ensure!(same, "something is");
+        Ok(())
+    })?;
+    for _ in 0..5 {
+        let dry_run = format!("create -n {namespace} -f - --dry-run=server");
+        world
+            .kubectl(&dry_run)
+            .input(&pod("bad", "hostNetwork: true"))
+            .refused(&["policy `no-host-access`"])?;
+        let said = world
+            .kubectl(&dry_run)
+            .input(&pod("good", "").replace("registry.example", "evil.example"))
+            .ok()?;
+        ensure!(said.stdout.contains("pod/good created (server dry run)"), "{said:?}");
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let after = look()?;
+    ensure!(before == after, "before: {before}\nafter: {after}");
+    Ok(())
 }
