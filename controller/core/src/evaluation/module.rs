@@ -9,8 +9,9 @@ use super::plain_finding;
 use super::wording::{MAX_MESSAGE_BYTES, cut, one_line};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS};
 use crate::module::{Module, Reply, Run, Violation};
+use crate::policy::given::REQUEST;
 use portcullis_cel::tree::NodeList;
-use portcullis_cel::{FailureKind, Value};
+use portcullis_cel::{Failure, FailureKind, Value};
 use serde::ser::{Serialize, Serializer};
 use std::collections::BTreeSet;
 
@@ -27,7 +28,10 @@ impl Judge<'_, '_> {
         }
         let request = match self.request_text() {
             Ok(request) => request,
-            Err(missing) => return self.cannot_decide(missing),
+            Err(error) if error.kind == FailureKind::Needs => {
+                return self.cannot_decide(error.message.into_owned());
+            }
+            Err(error) => return self.fail(&error.message),
         };
         let left = self.context.left.get();
         let Run { result, cost } = module.validate(&request, BUDGET.min(left));
@@ -35,23 +39,25 @@ impl Judge<'_, '_> {
         match result {
             Ok(reply) => self.take(reply),
             Err(_) if cost >= left => self.only_error(REQUEST_OUT_OF_BUDGET.to_owned()),
-            Err(message) => {
-                let message = one_line(&message, MAX_MESSAGE_BYTES);
-                self.outcome.findings.push(plain_finding(FindingKind::Error, message));
-            }
+            Err(message) => self.fail(&message),
         }
     }
 
-    /// The request as the ABI has it; what is missing, if something is.
-    fn request_text(&self) -> Result<String, String> {
+    fn fail(&mut self, message: &str) {
+        let message = one_line(message, MAX_MESSAGE_BYTES);
+        self.outcome.findings.push(plain_finding(FindingKind::Error, message));
+    }
+
+    /// The request as the ABI has it; an error if a part of it cannot be had.
+    fn request_text(&self) -> Result<String, Box<Failure>> {
         let mut phase = self.phase(&self.validations.reads, Secrets::Masked, BUDGET);
         let mut text = Text::new(&self.outcome.policy.name);
         for given in &self.validations.given {
             match phase.evaluate(&given.expression) {
                 Ok(value) => text.put(&given.path, &value),
-                Err(error) if error.kind == FailureKind::Needs => return Err(error.message.into_owned()),
                 // A field that this request does not have.
-                Err(_) => {}
+                Err(error) if given.path.0 == REQUEST && error.kind == FailureKind::Evaluation => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(text.finish())

@@ -240,6 +240,44 @@ fn an_update_that_changes_nothing_that_is_read_is_skipped() {
 }
 
 #[test]
+fn an_update_of_bookkeeping_gives_a_module_nothing_new() {
+    let deployment = |replicas: u64, image: &str, generation: u64| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "d", "namespace": "shop", "generation": generation, "finalizers": [generation.to_string()]},
+            "spec": {"replicas": replicas, "template": {"metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "main", "image": image}]}}},
+            "status": {"replicas": replicas}})
+    };
+    let check = |more: &str, old: Json, new: Json, skipped: bool| {
+        let set = set(more, &json!({"settings": {}}));
+        let decision = decide(&set, &update(old, new));
+        let verdicts: Vec<&Verdict> = decision.outcomes.iter().map(|outcome| &outcome.verdict).collect();
+        assert_eq!(matches!(verdicts[..], [Verdict::Skip(_)]), skipped, "{more} {verdicts:?}");
+    };
+    let deployments = "matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: ['*'], \
+                       resources: [deployments]}]}";
+    let old = deployment(1, "a", 1);
+    // Scaled down: nothing of the Pods is other than it was.
+    check("matchPods: {}", old.clone(), deployment(0, "a", 2), true);
+    check("matchPods: {}", old.clone(), deployment(1, "b", 2), false);
+    check(deployments, old.clone(), deployment(1, "a", 2), true);
+    check(deployments, old.clone(), deployment(0, "a", 2), false);
+    let conditioned = "matchPods: {}\nmatchConditions: [{name: large, expression: object.spec.replicas > 0}]";
+    check(conditioned, deployment(0, "a", 1), deployment(1, "a", 2), false);
+}
+
+#[test]
+fn what_a_module_should_look_up_and_cannot_is_an_error() {
+    let lookups = "matchPods: {}\nlookups: [{name: owner, apiVersion: v1, kind: Service, namespace: shop}]";
+    let set = set(lookups, &json!({"settings": {}}));
+    let mut facts = Facts::new(true);
+    let reference = set.references().into_keys().next().expect("a policy that looks up refers to something");
+    facts.withhold(reference, "it may not be listed".to_owned());
+    let verdicts = brief(&decide_with(&set, &create(pod(json!({}))), &facts));
+    assert_eq!(verdicts, ["p: error [] look-up `owner`: it may not be listed"]);
+}
+
+#[test]
 fn conditions_and_exceptions_go_before_a_module() {
     let settings = json!({"settings": {"violations": [
         {"message": "one", "fieldPath": "spec.containers[0].image"},

@@ -65,8 +65,14 @@ pub(super) fn leaves_alone(
         return false;
     }
     let excepts_images = matches!(excepted, Excepted::Images(_));
+    let what_is_read_is_equal = if programs.module.is_some() {
+        given_is_equal(policy, request)
+            && [conditions, &programs.annotation_reads].iter().all(|reads| reads_are_equal(reads, request))
+    } else {
+        reads_are_equal(reads, request)
+    };
     selected_labels_are_equal(policy, binding, request)
-        && reads_are_equal(reads, request)
+        && what_is_read_is_equal
         && (!excepts_images || images_are_equal(request))
 }
 
@@ -115,6 +121,34 @@ fn reads_are_equal(reads: &Reads, request: &Request) -> bool {
         }
         _ => false,
     }
+}
+
+/// What changes in an object without anybody having written it anew.
+const BOOKKEEPING: [&str; 4] = ["finalizers", "generation", "managedFields", "resourceVersion"];
+
+/// Whether an update changes nothing of what a module judges. It is given the whole object, but it is taken to judge the
+/// Pod where it is asked about Pods, and elsewhere everything but bookkeeping and the status: else a switch to Deny
+/// would wedge whoever scales a workload down or releases an object.
+fn given_is_equal(policy: &CompiledPolicy, request: &Request) -> bool {
+    let same_metadata = |old: Node<'_>, new: Node<'_>| match (old.as_object(), new.as_object()) {
+        (Some(old), Some(new)) => same_but_for(old, new, &BOOKKEEPING),
+        _ => old == new,
+    };
+    if let Matching::Pods(_) = policy.matching {
+        let view = |object| PodView::new(&request.kind, object);
+        return match (view(&request.old_object), view(&request.object)) {
+            (Some(old), Some(new)) => old.spec == new.spec && same_metadata(old.metadata, new.metadata),
+            _ => false,
+        };
+    }
+    let (Some(old), Some(new)) = (request.old_object.root().as_object(), request.object.root().as_object())
+    else {
+        return false;
+    };
+    let ignored: &[&str] =
+        if request.sub_resource == "status" { &["metadata"] } else { &["metadata", "status"] };
+    same_but_for(old, new, ignored)
+        && same_metadata(old.get("metadata").unwrap_or_default(), new.get("metadata").unwrap_or_default())
 }
 
 fn images_are_equal(request: &Request) -> bool {

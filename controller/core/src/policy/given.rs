@@ -16,7 +16,7 @@ pub(crate) struct Given {
 /// Of the request, whatever the policy says: what is the same whoever asks and whatever for.
 const ALWAYS: [&str; 4] = ["kind", "resource", "name", "namespace"];
 /// The field of the request's JSON that repeats the AdmissionRequest.
-const REQUEST: &str = "request";
+pub(crate) const REQUEST: &str = "request";
 
 /// What a policy's module is given, sorted by what it is below, and what all of that reads.
 pub(super) fn compile(

@@ -3,7 +3,7 @@
 mod compile;
 mod declarations;
 mod expression;
-mod given;
+pub(crate) mod given;
 mod lint;
 mod lookups;
 mod matches_nothing;
