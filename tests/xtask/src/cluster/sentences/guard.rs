@@ -82,6 +82,17 @@ fn a_tenant_who_may_write_config_maps_changes_no_policy_no_exception_and_no_swit
     for name in ["portcullis-disarmed", "portcullis-status", "portcullis-accepted", "portcullis-accepted-1"] {
         apply(&config_map(world, name, "", "x")).refused(&["lacks the verb `disarm`"])?;
     }
+    // Whoever deletes a collection names nothing.
+    world.kubectl(&format!("create configmap portcullis-accepted-7 -n {namespace}")).ok()?;
+    let delete = |selector: &str| {
+        let path =
+            format!("/api/v1/namespaces/{namespace}/configmaps?fieldSelector=metadata.name%3D{selector}");
+        world.kubectl_as("tenant", &format!("delete --raw {path}"))
+    };
+    delete("portcullis-accepted-7").refused(&["lacks the verb `disarm`"])?;
+    delete("no-host-access").refused(&[REFUSED, "delete policies"])?;
+    apply(&config_map(world, "own", "", "x")).ok()?;
+    delete("own").ok()?;
     apply(&config_map(world, "own", "", "x")).ok()?;
     tenant("label configmap own portcullis.dev/policy=true").refused(&[REFUSED])?;
     tenant("delete configmap own").ok()?;
