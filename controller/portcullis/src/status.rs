@@ -242,9 +242,9 @@ fn message(problems: &[&DocumentError]) -> String {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
+    match text.get(..text.floor_char_boundary(MESSAGE)) {
+        Some(begin) if begin.len() < text.len() => format!("{begin}…"),
+        _ => text.to_owned(),
     }
 }
 

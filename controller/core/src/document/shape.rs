@@ -103,7 +103,7 @@ pub const EVERY_NAMESPACE: &str = "*";
 /// |---|---|
 /// | `name` | a CEL identifier, unique in the policy |
 /// | `apiVersion`, `kind` | of which kind the objects are |
-/// | `namespace` or `namespaceExpression` | where they are; `*` for everywhere; absent or empty for the namespace of the request |
+/// | `namespace` or `namespaceExpression` | where they are; `*` for everywhere if it is a value; absent or empty for the namespace of the request |
 /// | `objectName` or `objectNameExpression` | the one of this name; an empty or null result looks up nothing |
 /// | `selector` or `selectorExpression` | those with such labels; the result is a map of labels, all of which must be there |
 /// | `kindNotFoundAction` | `Allow` to find nothing where the cluster has no such kind; `Deny`, the default, for an error |

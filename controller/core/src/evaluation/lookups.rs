@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 /// The longest name that an object can have.
 const MAX_NAME: usize = 253;
+/// A namespace's name is a DNS label (RFC 1123).
+const MAX_NAMESPACE: usize = 63;
 
 pub(super) struct Lookups<'a> {
     all: &'a [CompiledLookup],
@@ -57,7 +59,13 @@ impl<'a> Lookups<'a> {
         let namespace = self.text(lookup.namespace.as_ref(), "namespaceExpression")?;
         let namespaced = facts.is_namespaced(api_version, kind);
         let namespace = match namespace.filter(|namespace| !namespace.is_empty()) {
-            Some(namespace) if namespace == EVERY_NAMESPACE => None,
+            // What a requester may have written reaches no further than one namespace.
+            Some(namespace) if namespace == EVERY_NAMESPACE => match &lookup.namespace {
+                Some(Given::Expression(_)) => {
+                    return Err(failed("`namespaceExpression` must name one namespace, not `*`".to_owned()));
+                }
+                _ => None,
+            },
             Some(_) if facts.defined_scope(api_version, kind) == Some(false) => {
                 return Err(failed(format!("`namespace` must not be given: a {kind} lives in no namespace")));
             }
@@ -87,7 +95,7 @@ impl<'a> Lookups<'a> {
             let sought = query.sought(name);
             if let Some(reason) = facts.unlearned(&sought) {
                 // It quotes the name.
-                return Err(if lookup.reads_values {
+                return Err(if lookup.reads_values || lookup.reads_param_values {
                     failed(reason.to_owned())
                 } else {
                     unavailable(reason)
@@ -99,14 +107,17 @@ impl<'a> Lookups<'a> {
     }
 
     /// What is looked up by its name and is not known may exist: in a cluster it may be younger than what was told
-    /// of it.
+    /// of it. Where the name may be made of a Secret's values it is neither told nor asked about.
     fn missed(&self, lookup: &CompiledLookup, sought: Sought) -> Result<(), Box<Failure>> {
+        let of_secret = masking::holds_secrets(&self.context.request.kind) && lookup.reads_values;
+        let is_secret = of_secret || lookup.reads_param_values;
         if !self.context.facts.is_complete() {
-            let message = format!("{sought} (`lookups.{}`)", lookup.name).into();
+            let what =
+                if is_secret { format!("the {} that it names", sought.kind) } else { sought.to_string() };
+            let message = format!("{what} (`lookups.{}`)", lookup.name).into();
             return Err(Box::new(Failure { kind: FailureKind::Needs, message }));
         }
-        let is_sent = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
-        if sought.name.len() <= MAX_NAME && sought.name.chars().all(is_sent) {
+        if !is_secret && may_exist(&sought) {
             self.context.seek(sought);
         }
         Ok(())
@@ -150,6 +161,18 @@ impl<'a> Lookups<'a> {
         let inputs = self.inputs.borrow().clone();
         self.budget.charge(&self.budget.meter(), &expression.program, &inputs)
     }
+}
+
+/// Whether Kubernetes would take the name and the namespace: a requester may have chosen both, and they become a part of
+/// the question to the API server.
+fn may_exist(sought: &Sought) -> bool {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    let in_namespace = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    sought.name.len() <= MAX_NAME
+        && sought.name.chars().all(in_name)
+        && sought.namespace.as_ref().is_none_or(|namespace| {
+            !namespace.is_empty() && namespace.len() <= MAX_NAMESPACE && namespace.chars().all(in_namespace)
+        })
 }
 
 /// An object as expressions see it.

@@ -70,7 +70,6 @@ fn a_lookup_is_the_list_of_what_there_is() {
     check(", namespace: default", json!({}), "/c");
     check(", namespace: other", json!({}), "other/a");
     check(", namespaceExpression: object.data.ns", json!({"ns": "other"}), "other/a");
-    check(", namespaceExpression: object.data.ns", json!({"ns": "*"}), "/c other/a shop/a shop/b");
     check(", namespaceExpression: object.data.ns", json!({"ns": ""}), "shop/a shop/b");
     check(", objectName: a", json!({}), "shop/a");
     check(", objectName: a, namespace: '*'", json!({}), "other/a shop/a");
@@ -315,4 +314,40 @@ fn an_update_that_changes_nothing_that_is_read_is_not_judged_anew() {
     check(json!({"service": "x"}), json!({"service": "x", "other": "1"}), "p: skip Unchanged");
     check(json!({"service": "a"}), json!({"service": "x"}), denied);
     check(json!({"service": "x"}), json!({"service": "a"}), "p: allow");
+}
+
+#[test]
+fn what_a_requester_wrote_reaches_no_further_than_one_namespace() {
+    let set = found(
+        "{name: found, apiVersion: v1, kind: Service, namespaceExpression: object.data.ns, objectName: x}",
+    );
+    let judge =
+        |namespace: &str| decide_with(&set, &create(request(json!({"ns": namespace}))), &services(true));
+    let [said] = &brief(&judge("*"))[..] else { panic!("one verdict") };
+    assert!(said.contains("`namespaceExpression` must name one namespace, not `*`"), "{said}");
+    for (namespace, asked) in [
+        ("other", true),
+        ("portcullis/configmaps?x=", false),
+        ("a/secrets", false),
+        ("..", false),
+        ("Other", false),
+        (&"n".repeat(64), false),
+    ] {
+        assert_eq!(!judge(namespace).sought.is_empty(), asked, "{namespace}");
+    }
+}
+
+#[test]
+fn a_name_made_of_a_secrets_values_is_neither_asked_about_nor_told() {
+    let set = set(&looking_up(
+        "{name: found, apiVersion: v1, kind: Service, objectNameExpression: object.data.owner}",
+        "size(lookups.found) > 0",
+    ));
+    let of = |kind: &str| object("v1", kind, "shop", "s", json!({"data": {"owner": "hunter2"}}));
+    for (kind, asked) in [("ConfigMap", 1), ("Secret", 0)] {
+        let decision = decide_with(&set, &create(of(kind)), &services(true));
+        assert_eq!(decision.sought.len(), asked, "{kind}");
+        let offline = format!("{:?}", decide_with(&set, &create(of(kind)), &services(false)).outcomes);
+        assert_eq!(offline.contains("hunter2"), asked == 1, "{kind}: {offline}");
+    }
 }

@@ -48,7 +48,7 @@ pub(super) fn secrets<'a, 'r>(
 }
 
 /// Whether objects of a kind hold values that must not leave the process.
-fn holds_secrets(kind: &GroupVersionKind) -> bool {
+pub(super) fn holds_secrets(kind: &GroupVersionKind) -> bool {
     kind.group.is_empty() && kind.kind == "Secret"
 }
 

@@ -4,7 +4,7 @@ use super::expression::{Expected, ExpressionCompiler};
 use super::{CompiledExpression, Reads};
 use crate::document::{EVERY_NAMESPACE, Given, LabelSelector, Lookup, PolicyDocument};
 use crate::evaluation::masking::reads_values;
-use crate::facts::{self, Purpose, Reference};
+use crate::facts::{self, Purpose, Reference, is_secret};
 use portcullis_cel::{Extent, Footprint, Projection};
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub(crate) struct CompiledLookup {
     pub(crate) inputs: Footprint,
     /// Whether these read anything that must not be told if it is a Secret's.
     pub(crate) reads_values: bool,
+    /// Whether they read values of a param that is a Secret.
+    pub(crate) reads_param_values: bool,
     /// What the policy reads of each object that it finds.
     pub(crate) read: Projection,
 }
@@ -36,13 +38,18 @@ pub(super) fn compile(
     compiler: &mut ExpressionCompiler<'_>,
     policy: &PolicyDocument,
 ) -> Option<Vec<CompiledLookup>> {
-    let compiled: Vec<_> = policy.lookups.iter().map(|lookup| compile_one(compiler, lookup)).collect();
+    let compiled: Vec<_> =
+        policy.lookups.iter().map(|lookup| compile_one(compiler, policy, lookup)).collect();
     // Those that are broken too, so that only their own errors are told.
     compiler.declare_lookups(policy.lookups.iter().map(|lookup| lookup.name.as_str()));
     compiled.into_iter().collect()
 }
 
-fn compile_one(compiler: &mut ExpressionCompiler<'_>, lookup: &Lookup) -> Option<CompiledLookup> {
+fn compile_one(
+    compiler: &mut ExpressionCompiler<'_>,
+    policy: &PolicyDocument,
+    lookup: &Lookup,
+) -> Option<CompiledLookup> {
     let mut inputs = Footprint::default();
     let namespace = given(compiler, lookup.namespace.as_ref(), Expected::Text, &mut inputs);
     let object_name = given(compiler, lookup.object_name.as_ref(), Expected::Text, &mut inputs);
@@ -66,15 +73,18 @@ fn compile_one(compiler: &mut ExpressionCompiler<'_>, lookup: &Lookup) -> Option
         },
         optional: lookup.optional,
     };
+    let reads = |name: &str| inputs.of(name).is_some_and(reads_values);
+    let kind = policy.param_kind.as_ref();
+    let reads_param_values =
+        kind.is_some_and(|kind| is_secret(&kind.api_version, &kind.kind)) && reads("params");
     Some(CompiledLookup {
         name: Arc::from(lookup.name.as_str()),
         namespace: namespace?,
         object_name: object_name?,
         selector: selector?,
         reference,
-        reads_values: ["object", "oldObject", "params"]
-            .iter()
-            .any(|name| inputs.of(name).is_some_and(reads_values)),
+        reads_values: reads("object") || reads("oldObject"),
+        reads_param_values,
         inputs,
         read: Projection::new(Extent::Type),
     })

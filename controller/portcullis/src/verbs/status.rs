@@ -83,10 +83,15 @@ pub fn run(args: &StatusArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
             Some(&hint),
         );
     }
+    let disarmed = answer.texts.get("disarmed").is_some_and(|disarmed| disarmed == "true");
+    if disarmed {
+        let hint = "`portcullis arm` arms it again";
+        global.say(Tone::Error, "disarmed: no policy is enforced", None, Some(hint));
+    }
     let as_written = answer.policies.items.iter().all(|policy| policy.state <= State::Shadowed)
         && answer.config_maps.items.iter().all(|config_map| config_map.state <= State::Shadowed);
     let exit = if as_written { Exit::Clean } else { Exit::InvalidPolicy };
-    Ok(exit.worst(if silent { Exit::Failure } else { Exit::Clean }))
+    Ok(exit.worst(if silent || disarmed { Exit::Failure } else { Exit::Clean }))
 }
 
 fn age(then: Timestamp, now: Timestamp) -> SignedDuration {
