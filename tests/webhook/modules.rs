@@ -86,6 +86,7 @@ fn at_run_time() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let doing = |before: &str| module(before, "");
     vec![
         ("endless-loop", doing("(loop br 0)"), endless),
+        ("grow-by-nothing-loop", doing("(loop (drop (memory.grow (i32.const 0))) br 0)"), endless),
         (
             "recursion",
             doing("(drop (call $validate (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))"),
@@ -290,6 +291,18 @@ async fn many_requests_share_the_instances() {
         let response = answer.unwrap().response();
         assert_eq!(response["status"]["message"], "policy `busy`: `data.key`: no");
     }
+}
+
+#[tokio::test]
+async fn whoever_asked_hears_in_time_that_a_module_is_late() {
+    let text = config_map("slow", &module("(loop br 0)", ""), &denying("not reached"));
+    let gate = Gate::start(&Start { policies: &[("policy.yaml", &text)], flags: &[] });
+    settled(&gate).await;
+    // Less than 300 million instructions take anywhere.
+    let response = gate.ask("/validate/fail?timeout=40ms", &review("bad-slow")).await.response();
+    assert_eq!(response["allowed"], false);
+    let told = response["status"]["message"].as_str().unwrap();
+    assert_eq!(told, "portcullis did not decide: the time for an answer was over");
 }
 
 #[test]

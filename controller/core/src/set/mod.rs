@@ -118,6 +118,15 @@ pub enum Pairs {
     Of(Class),
 }
 
+impl Pairs {
+    fn contain(self, policy: &CompiledPolicy, binding: &CompiledBinding) -> bool {
+        match self {
+            Self::All => true,
+            Self::Of(class) => binding.class(policy.failure_policy) == class,
+        }
+    }
+}
+
 impl PolicySet {
     /// Compiles what was found. Never fails: what is wrong is in [`problems`](Self::problems), and a policy
     /// that is broken now keeps its version from `previous`. Documents that did not change are not compiled
@@ -209,14 +218,18 @@ impl PolicySet {
         references
     }
 
-    /// Whether deciding a request may run a module, which takes longer than expressions do.
-    pub fn calls_modules(&self, request: &Request) -> bool {
-        let calls_modules =
-            |id: usize| self.policies.get(id).is_some_and(|bound| bound.policy.calls_a_module());
-        match Sort::of(request) {
-            Some(sort) => self.plan(sort).candidates.iter().any(|candidate| calls_modules(candidate.id)),
-            None => self.index.candidates(request).into_iter().any(calls_modules),
-        }
+    /// Whether deciding a request by the pairs asked for may run a module, which takes longer than expressions do.
+    pub fn calls_modules(&self, pairs: Pairs, request: &Request) -> bool {
+        let calls_modules = |id: usize| {
+            self.policies.get(id).is_some_and(|Bound { policy, bindings }| {
+                policy.calls_a_module() && bindings.iter().any(|binding| pairs.contain(policy, binding))
+            })
+        };
+        !is_excluded(request, &self.controller_namespace)
+            && match Sort::of(request) {
+                Some(sort) => self.plan(sort).candidates.iter().any(|candidate| calls_modules(candidate.id)),
+                None => self.index.candidates(request).into_iter().any(calls_modules),
+            }
     }
 
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.
@@ -252,10 +265,7 @@ impl PolicySet {
         let mut outcomes = Vec::with_capacity(candidates.len());
         for &Candidate { id, always } in candidates {
             let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
-            let asked = |binding: &&Arc<CompiledBinding>| match pairs {
-                Pairs::All => true,
-                Pairs::Of(class) => binding.class(policy.failure_policy) == class,
-            };
+            let asked = |binding: &&Arc<CompiledBinding>| pairs.contain(policy, binding);
             let matched = if always { Match::Yes } else { context.matches(policy) };
             evaluation::judge(policy, matched, bindings.iter().filter(asked), &context, &mut outcomes);
         }
@@ -292,6 +302,8 @@ impl PolicySet {
     }
 }
 
+#[cfg(test)]
+mod modules_tests;
 #[cfg(test)]
 mod names_tests;
 #[cfg(test)]

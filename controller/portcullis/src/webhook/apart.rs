@@ -1,16 +1,17 @@
 //! Decisions that run modules: not on the threads that attend to the sockets, and no more of them at once than there
 //! are instances.
 
-use super::gate::{Gate, Step};
+use super::gate::{Gate, LATE, OVERLOADED, Step, by_class};
 use super::pending::Pending;
 use crate::entry::Entry;
+use crate::metrics::Outcome;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 impl Gate {
     /// Decides where that may be done. Who does not get an instance in half of the time that is left is answered by
-    /// class, so that an answer still arrives.
+    /// class, and so is who has one and no verdict when the time is over: an answer still arrives.
     pub(super) async fn decide_somewhere(
         self: &Arc<Self>,
         entry: Entry,
@@ -23,13 +24,19 @@ impl Gate {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let place = timeout_at(Instant::now() + left / 2, Arc::clone(&self.instances).acquire_owned()).await;
-        let Ok(Ok(place)) = place else { return self.shed(entry, body.as_bytes()) };
+        let shed = || by_class(entry, body.as_bytes(), &OVERLOADED, Outcome::Shed).into();
+        let Ok(Ok(place)) = place else { return shed() };
         let (gate, text) = (Arc::clone(self), Arc::clone(body));
         let decide = move || {
             let _place = place;
             gate.guarded(entry, text.as_bytes(), || gate.decide(entry, pending))
         };
-        // Panics are caught within; it fails only where the process is about to end.
-        spawn_blocking(decide).await.unwrap_or_else(|_| self.shed(entry, body.as_bytes()))
+        // Whatever is late goes on to its end, which is never far, and keeps its place until then.
+        match timeout_at(deadline, spawn_blocking(decide)).await {
+            Ok(Ok(step)) => step,
+            // Panics are caught within; it fails only where the process is about to end.
+            Ok(Err(_)) => shed(),
+            Err(_) => by_class(entry, body.as_bytes(), &LATE, Outcome::Late).into(),
+        }
     }
 }

@@ -34,9 +34,9 @@ const MAX_DEPTH: usize = 1_000;
 /// worst; of what people write, the 6 MiB that an API server sends at most stay far below.
 const MAX_MEMORY: usize = 256 << 20;
 
-const OVERLOADED: Undecided =
+pub(super) const OVERLOADED: Undecided =
     Undecided { code: 429, reason: "TooManyRequests", message: "too many requests at once" };
-const LATE: Undecided =
+pub(super) const LATE: Undecided =
     Undecided { code: 504, reason: "Timeout", message: "the time for an answer was over" };
 const NOT_READY: Undecided =
     Undecided { code: 503, reason: "ServiceUnavailable", message: "no policies are loaded yet" };
@@ -193,11 +193,6 @@ impl Gate {
         step
     }
 
-    /// Answers by class what there is no room for.
-    pub(super) fn shed(&self, entry: Entry, body: &[u8]) -> Step {
-        by_class(entry, body, &OVERLOADED, Outcome::Shed).into()
-    }
-
     fn judge(&self, entry: Entry, text: &Arc<String>) -> Step {
         let body = text.as_bytes();
         match outline::excess(body, MAX_DEPTH, MAX_MEMORY) {
@@ -301,7 +296,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn by_class(entry: Entry, body: &[u8], cause: &Undecided, outcome: Outcome) -> Answered {
+pub(super) fn by_class(entry: Entry, body: &[u8], cause: &Undecided, outcome: Outcome) -> Answered {
     let status = StatusCode::from_u16(cause.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let reply = Reply::Undecided { closed: entry.fails_closed(), cause };
     answer_unread(body, &reply, outcome, status, cause.message)

@@ -41,7 +41,7 @@ impl Pending {
 
     /// Whether deciding may run a module.
     pub(super) fn calls_modules(&self) -> bool {
-        self.generation.set.calls_modules(&self.review.request)
+        self.generation.set.calls_modules(self.pairs, &self.review.request)
     }
 
     /// What a decision has to know and does not, if it may be asked for.
