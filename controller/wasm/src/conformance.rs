@@ -258,6 +258,7 @@ fn whatever_a_module_does_it_ends_with_a_reason() {
     };
     let endless = "the module did not end within 300 million instructions";
     check("(loop br 0)", endless);
+    check("(loop (drop (memory.grow (i32.const 0))) br 0)", endless);
     check("(loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) br 0)", endless);
     check(
         "(drop (call $validate (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))",
@@ -324,6 +325,32 @@ fn a_run_costs_its_instructions_and_no_more_than_its_budget() {
     assert_eq!((endless.result, endless.cost), (Err(message), 100_000));
     let short = policy("").validate("{}", BUDGET);
     assert!(short.cost < 10, "{}", short.cost);
+}
+
+#[test]
+fn what_the_runtime_does_for_a_module_costs_more_than_an_instruction() {
+    let check = |instruction: &str, least: u64| {
+        let parts = [
+            ("more", r#"(table $t 1 funcref) (elem $e func $validate) (data $d "data")"#),
+            ("validate", &doing(&instruction.repeat(30))),
+        ];
+        let policy = Policy::new("p", module(&parts).unwrap(), "{}".to_owned());
+        let cost = policy.validate("{}", BUDGET).cost;
+        assert!(cost >= least && cost < least + 10, "{instruction}: {cost}");
+    };
+    let nothing = "(i32.const 0) (i32.const 0) (i32.const 0)";
+    check("(drop (i32.const 0))", 1);
+    check("(drop (memory.grow (i32.const 0)))", 255);
+    check("(drop (table.grow $t (ref.null func) (i32.const 0)))", 255);
+    check(&format!("(table.init $t $e {nothing})"), 255);
+    check("(elem.drop $e)", 255);
+    check("(drop (ref.func $validate))", 255);
+    check("(data.drop $d)", 20);
+    check(&format!("(memory.copy {nothing})"), 20);
+    check(&format!("(memory.fill {nothing})"), 20);
+    check(&format!("(memory.init $d {nothing})"), 20);
+    check(&format!("(table.copy $t $t {nothing})"), 20);
+    check("(table.fill $t (i32.const 0) (ref.null func) (i32.const 0))", 20);
 }
 
 #[test]

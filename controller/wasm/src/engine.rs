@@ -4,6 +4,7 @@ use crate::INSTANCES;
 use std::hash::{Hash, Hasher};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig,
+    VariableOperatorCost,
 };
 
 /// Linear memory of an instance, in bytes.
@@ -18,6 +19,10 @@ const STACK: usize = 512 << 10;
 const KEEP_RESIDENT: usize = 2 << 20;
 /// What the runtime keeps of a module in each instance (functions, globals), in bytes.
 const MAX_INSTANCE: usize = 4 << 20;
+/// What an instruction costs that calls into the runtime.
+const CALL: u8 = 20;
+/// What one costs that makes it look for something or ask for memory, and a page of that.
+const SLOW: u8 = u8::MAX;
 /// Instances beyond those of requests: settings are validated by one while requests are judged.
 const SPARE: usize = 2;
 
@@ -50,7 +55,7 @@ fn config() -> Config {
     config
         // The same instructions on every machine: whether a module takes too long must not depend on how fast one is.
         .consume_fuel(true)
-        .operator_cost(OperatorCost::default())
+        .operator_cost(costs())
         .max_wasm_stack(STACK)
         .cranelift_opt_level(OptLevel::Speed)
         // A verdict can be replayed: what the standard leaves to the processor is settled here.
@@ -62,6 +67,26 @@ fn config() -> Config {
         // Nobody looks into what is compiled.
         .generate_address_map(false);
     config
+}
+
+/// What instructions cost: one each, but for those that call into the runtime, which take as long as dozens of others
+/// even where there is nothing to do, and what these do by the byte, element or page.
+fn costs() -> OperatorCost {
+    OperatorCost {
+        MemoryGrow: SLOW,
+        TableGrow: SLOW,
+        TableInit: SLOW,
+        ElemDrop: SLOW,
+        RefFunc: SLOW,
+        DataDrop: CALL,
+        MemoryCopy: CALL,
+        MemoryFill: CALL,
+        MemoryInit: CALL,
+        TableCopy: CALL,
+        TableFill: CALL,
+        variable: VariableOperatorCost { memory_grow_per_page: SLOW, ..VariableOperatorCost::default() },
+        ..OperatorCost::default()
+    }
 }
 
 /// What an engine makes of modules, as a number: what another version of this program, or another processor, compiled
