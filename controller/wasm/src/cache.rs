@@ -12,8 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// More compiled modules than this are not kept; the oldest go first.
-const MAX_FILES: usize = 256;
+/// More bytes of compiled modules than this are not kept; the oldest go first.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// A directory of compiled modules.
 #[derive(Debug)]
@@ -70,16 +70,38 @@ impl Cache {
         self.directory.join(format!("{}-{:016x}", hexadecimal(module), self.compatibility))
     }
 
+    /// Makes room. What is not a compiled module is none of ours.
     fn forget_oldest(&self) -> io::Result<()> {
-        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
+        let mut files: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            files.push((entry.metadata()?.modified()?, entry.path()));
+            if entry.file_name().to_str().is_some_and(is_own) {
+                let found = entry.metadata()?;
+                files.push((found.modified()?, entry.path(), found.len()));
+            }
         }
         files.sort();
-        let surplus = files.len().saturating_sub(MAX_FILES);
-        files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        let mut bytes: u64 = files.iter().map(|(.., length)| length).sum();
+        for (_, path, length) in files {
+            if bytes <= MAX_BYTES {
+                break;
+            }
+            fs::remove_file(path)?;
+            bytes -= length;
+        }
+        Ok(())
     }
+}
+
+/// Whether a file's name is that of a compiled module, or of one that was not written to its end: a module's digest
+/// and an engine's number, and the number of the process that was writing.
+fn is_own(name: &str) -> bool {
+    let is_hexadecimal = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let (name, process) = name.split_once('.').unwrap_or((name, "0"));
+    let is_module = |(digest, engine)| is_hexadecimal(digest, 64) && is_hexadecimal(engine, 16);
+    name.split_once('-').is_some_and(is_module) && process.parse::<u32>().is_ok()
 }
 
 #[cfg(test)]
@@ -124,13 +146,23 @@ mod tests {
         let digest = |number: usize| sha256(&number.to_le_bytes());
         let hour =
             |number: usize| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(3_600 * number as u64);
-        for number in 0..MAX_FILES {
-            fs::write(cache.path(&digest(number)), b"").unwrap();
-            let file = fs::File::options().write(true).open(cache.path(&digest(number))).unwrap();
+        // Three of them are all there is room for.
+        let file = |name: &Path, number: usize, length: u64| {
+            let file = fs::File::create(directory.path().join(name)).unwrap();
+            file.set_len(length).unwrap();
             file.set_modified(hour(number)).unwrap();
+        };
+        let unfinished = cache.path(&digest(0)).with_extension("7");
+        file(&unfinished, 0, 1);
+        for number in 1..=3 {
+            file(&cache.path(&digest(number)), number, MAX_BYTES / 3);
         }
-        cache.put(&digest(MAX_FILES), b"newest").unwrap();
-        assert!(!cache.path(&digest(0)).exists());
-        assert!(cache.path(&digest(1)).exists() && cache.path(&digest(MAX_FILES)).exists());
+        let foreign =
+            ["notes.txt".to_owned(), hexadecimal(&digest(0)), format!("{}.txt", unfinished.display())];
+        foreign.iter().for_each(|name| file(Path::new(name), 0, MAX_BYTES));
+        cache.put(&digest(4), b"newest").unwrap();
+        assert!(!unfinished.exists() && !cache.path(&digest(1)).exists());
+        assert!((2..=4).all(|number| cache.path(&digest(number)).exists()));
+        assert!(foreign.iter().all(|name| directory.path().join(name).exists()));
     }
 }
