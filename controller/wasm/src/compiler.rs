@@ -86,6 +86,21 @@ fn limit_this_process() -> io::Result<()> {
     Ok(())
 }
 
+/// Why there is nothing compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// The module is to blame.
+    Refused(Vec<Refusal>),
+    /// Something else is: the next attempt may succeed.
+    Passing(Refusal),
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(vec![refusal])
+    }
+}
+
 /// How a compilation ended.
 struct Ended {
     status: ExitStatus,
@@ -105,15 +120,15 @@ impl Compiler {
     }
 
     /// Compiles a module to what [`wasmtime::Module::deserialize`] reads.
-    pub(crate) fn compile(&self, module: &[u8]) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn compile(&self, module: &[u8]) -> Result<Vec<u8>, Failed> {
         let ended = self.run(module).map_err(|error| {
             let message = format!("the module cannot be compiled: the compiler cannot be run: {error}");
-            refusal(message, None)
+            Failed::Passing(refusal(message, None))
         })?;
         if ended.status.success() && !ended.output.is_empty() {
             return Ok(ended.output);
         }
-        Err(ended.refusal())
+        Err(ended.failed())
     }
 
     fn run(&self, module: &[u8]) -> io::Result<Ended> {
@@ -168,22 +183,32 @@ fn wait(child: &mut Child) -> io::Result<(ExitStatus, bool)> {
 }
 
 impl Ended {
-    fn refusal(self) -> Refusal {
+    fn failed(self) -> Failed {
         let signal = self.status.signal();
         let is = |one: Signal| signal == Some(one.as_raw());
-        let too_long = self.late || is(Signal::XCPU);
-        // The kernel kills where memory runs out.
-        let too_large = is(Signal::ABORT) || is(Signal::KILL);
-        let message = if too_long {
-            format!("the module takes more than {SECONDS} s to compile")
-        } else if too_large {
-            format!("the module takes too much memory to compile; {} MiB at most", MEMORY >> 20)
-        } else if let Some(signal) = signal {
-            format!("the module cannot be compiled: the compiler ended by signal {signal}")
-        } else {
-            self.complaint
-        };
+        let (too_long, too_large) = (is(Signal::XCPU), is(Signal::ABORT));
         let hint = (too_long || too_large).then_some("make it smaller, or write it as several policies");
-        refusal(message, hint)
+        if too_long {
+            return refusal(format!("the module takes more than {SECONDS} s to compile"), hint).into();
+        }
+        if too_large {
+            let message =
+                format!("the module takes too much memory to compile; {} MiB at most", MEMORY >> 20);
+            return refusal(message, hint).into();
+        }
+        // The processor was busy with something else, or its memory was full, as the kernel kills then.
+        let passing = |message| Failed::Passing(refusal(message, None));
+        if self.late {
+            let seconds = PATIENCE.as_secs();
+            return passing(format!(
+                "the module cannot be compiled: the compiler did not end in {seconds} s"
+            ));
+        }
+        match signal {
+            Some(signal) => {
+                passing(format!("the module cannot be compiled: the compiler ended by signal {signal}"))
+            }
+            None => refusal(self.complaint, None).into(),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::abi::{self, refusal};
 use crate::cache::Cache;
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, Failed};
 use crate::delivery::{self, Digest};
 use crate::engine;
 use crate::instance::{Linked, Policy};
@@ -10,8 +10,9 @@ use crate::reply::SettingsError;
 use portcullis_core::module::{Loading, Modules, Refusal, Source};
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -21,6 +22,10 @@ use wasmtime::{Engine, Module};
 const STACK: usize = 4 << 20;
 /// What is loaded within such a time is told together: whoever hears of it looks at all policies anew.
 const TOGETHER: Duration = Duration::from_millis(250);
+
+/// After such a time what failed for a reason that passes is tried again; after twice as long if it does again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What whoever loads a module does until it is loaded.
 pub enum Waiting {
@@ -68,6 +73,8 @@ struct Key {
 struct Job {
     key: Key,
     parts: Vec<Arc<[u8]>>,
+    /// How long to wait if it fails for a reason that passes.
+    pause: Duration,
 }
 
 struct Slot {
@@ -146,13 +153,16 @@ impl Modules for Host {
         lock(&self.loader.programs).insert(key.clone(), Slot { loaded: None, wanted: true });
         match &self.queue {
             None => {
-                let loaded = self.loader.load(&key, &parts);
+                let loaded = refused(self.loader.load(&key, &parts));
                 self.loader.put(&key, loaded.clone());
                 loading(loaded)
             }
-            Some(queue) => match queue.send(Job { key, parts }) {
+            Some(queue) => match queue.send(Job { key, parts, pause: FIRST_PAUSE }) {
                 Ok(()) => Loading::Pending,
-                Err(_) => Loading::Refused(vec![refusal("the thread that loads modules has ended", None)]),
+                Err(error) => {
+                    lock(&self.loader.programs).remove(&error.0.key);
+                    Loading::Refused(vec![refusal("the thread that loads modules has ended", None)])
+                }
             },
         }
     }
@@ -170,24 +180,62 @@ fn loading(loaded: Result<Loaded, Vec<Refusal>>) -> Loading {
     }
 }
 
+/// For whom nothing is tried again.
+fn refused(loaded: Result<Loaded, Failed>) -> Result<Loaded, Vec<Refusal>> {
+    loaded.map_err(|failed| match failed {
+        Failed::Refused(refusals) => refusals,
+        Failed::Passing(refusal) => vec![refusal],
+    })
+}
+
+/// Loads, and refuses what makes that panic: a defect of ours must not keep other modules from being loaded.
+fn guarded(load: impl FnOnce() -> Result<Loaded, Failed>) -> Result<Loaded, Failed> {
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| {
+        let hint = "this is a defect of the controller; its log says more";
+        Err(refusal("loading the module failed", Some(hint)).into())
+    })
+}
+
+/// The next job: one that has come, or one that is to be tried again when it is time. None once nobody sends any.
+fn await_job(jobs: &Receiver<Job>, later: &mut Vec<(Instant, Job)>) -> Option<Job> {
+    let first = later.iter().enumerate().min_by_key(|(_, (when, _))| *when);
+    let Some((index, when)) = first.map(|(index, (when, _))| (index, *when)) else { return jobs.recv().ok() };
+    match jobs.recv_timeout(when.saturating_duration_since(Instant::now())) {
+        Ok(job) => Some(job),
+        Err(RecvTimeoutError::Timeout) => Some(later.swap_remove(index).1),
+        Err(RecvTimeoutError::Disconnected) => None,
+    }
+}
+
 impl Loader {
     /// Loads one module after the other. Who waits for many is called every now and then, and after the last.
     fn work(&self, jobs: &Receiver<Job>, call: &(dyn Fn() + Send + Sync)) {
-        let mut next = jobs.recv().ok();
+        // What is to be tried again, and when.
+        let mut later: Vec<(Instant, Job)> = Vec::new();
+        let mut next = await_job(jobs, &mut later);
         let (mut called, mut untold) = (Instant::now(), false);
-        while let Some(Job { key, parts }) = next {
+        while let Some(job) = next {
             // Nobody may want it any more.
-            if lock(&self.programs).contains_key(&key) {
-                let loaded = self.load(&key, &parts);
-                self.put(&key, loaded);
-                untold = true;
+            if lock(&self.programs).contains_key(&job.key) {
+                match guarded(|| self.load(&job.key, &job.parts)) {
+                    Err(Failed::Passing(Refusal { message, .. })) => {
+                        let (policy, seconds) = (&job.key.policy, job.pause.as_secs());
+                        tracing::warn!(policy, seconds, "a module is loaded again in a while: {message}");
+                        let pause = (job.pause * 2).min(LONGEST_PAUSE);
+                        later.push((Instant::now() + job.pause, Job { pause, ..job }));
+                    }
+                    loaded => {
+                        self.put(&job.key, refused(loaded));
+                        untold = true;
+                    }
+                }
             }
             next = jobs.try_recv().ok();
             if untold && (next.is_none() || called.elapsed() >= TOGETHER) {
                 call();
                 (called, untold) = (Instant::now(), false);
             }
-            next = next.or_else(|| jobs.recv().ok());
+            next = next.or_else(|| await_job(jobs, &mut later));
         }
     }
 
@@ -197,20 +245,19 @@ impl Loader {
         }
     }
 
-    fn load(&self, key: &Key, parts: &[Arc<[u8]>]) -> Result<Loaded, Vec<Refusal>> {
-        let alone = |refusal| vec![refusal];
-        let runtime = self.runtime().map_err(alone)?;
-        let module = delivery::unpack(parts).map_err(alone)?;
+    fn load(&self, key: &Key, parts: &[Arc<[u8]>]) -> Result<Loaded, Failed> {
+        let runtime = self.runtime()?;
+        let module = delivery::unpack(parts)?;
         let digest = delivery::sha256(&module);
-        delivery::compare(&digest, key.sha256.as_deref()).map_err(alone)?;
-        abi::check_header(&module).map_err(alone)?;
-        let module = self.module(&runtime, &module, &digest).map_err(alone)?;
-        abi::check(&module).map_err(alone)?;
-        let linked = Linked::new(&runtime.engine, &module).map_err(|error| vec![unusable(&error)])?;
+        delivery::compare(&digest, key.sha256.as_deref())?;
+        abi::check_header(&module)?;
+        let module = self.module(&runtime, &module, &digest)?;
+        abi::check(&module)?;
+        let linked = Linked::new(&runtime.engine, &module).map_err(|error| unusable(&error))?;
         let program = Policy::new(&key.policy, linked, key.settings.clone());
-        let errors = program.check_settings().map_err(|message| vec![refusal(message, None)])?;
+        let errors = program.check_settings().map_err(|message| refusal(message, None))?;
         if !errors.is_empty() {
-            return Err(errors.into_iter().map(of_settings).collect());
+            return Err(Failed::Refused(errors.into_iter().map(of_settings).collect()));
         }
         Ok(Loaded { program: Arc::new(program), _module: module })
     }
@@ -236,7 +283,7 @@ impl Loader {
     }
 
     /// A module that was compiled before, or is now.
-    fn module(&self, runtime: &Runtime, bytes: &[u8], digest: &Digest) -> Result<Arc<Module>, Refusal> {
+    fn module(&self, runtime: &Runtime, bytes: &[u8], digest: &Digest) -> Result<Arc<Module>, Failed> {
         let _alone = lock(&self.compiling);
         if let Some(module) = lock(&self.modules).get(digest).and_then(Weak::upgrade) {
             return Ok(module);
@@ -300,5 +347,28 @@ mod tests {
             host.settle();
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+    #[test]
+    fn what_fails_for_a_reason_that_passes_is_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("compiler");
+        let (told, hears) = channel();
+        let call = Waiting::Calls(Box::new(move || told.send(()).unwrap()));
+        let host = Host::new(Compiler::new(&program, ["1"]), None, call).unwrap();
+        let parts = [Arc::from(*b"\0asm\x01\0\0\0")];
+        let source = Source { policy: "p", parts: &parts, sha256: None, settings: &json!({}) };
+        assert!(matches!(host.load(&source), Loading::Pending));
+        assert!(hears.recv_timeout(Duration::from_millis(200)).is_err(), "there is no compiler yet");
+        assert!(matches!(host.load(&source), Loading::Pending));
+        // It says nothing, which is an answer.
+        std::os::unix::fs::symlink("/bin/false", &program).unwrap();
+        hears.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert!(matches!(host.load(&source), Loading::Refused(_)));
+    }
+
+    #[test]
+    fn a_panic_is_a_refusal() {
+        let failed = guarded(|| panic!("a defect")).err();
+        assert!(matches!(failed, Some(Failed::Refused(refusals)) if refusals.len() == 1));
     }
 }
