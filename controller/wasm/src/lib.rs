@@ -26,4 +26,4 @@ pub use host::{Host, Waiting};
 
 /// How many instances there are at most at any time. Whoever runs modules from several threads sees to it that no more
 /// of them do so at once.
-pub const INSTANCES: usize = 32;
+pub const INSTANCES: usize = 16;
