@@ -2,6 +2,7 @@
 
 use crate::document::{ExceptionDocument, Subject};
 use crate::request::{GroupVersionKind, Request, UserInfo};
+use crate::set::namespace_of;
 use portcullis_cel::ImageReference;
 use std::sync::Arc;
 
@@ -76,7 +77,13 @@ impl Exception {
     }
 
     fn names(&self, policy: &str) -> bool {
-        self.document.policies.iter().any(|name| name == "*" || name == policy)
+        // All of the cluster's, or all of the namespace in which the exception is.
+        let is_of_all = |name: &str| match (name.strip_suffix('*'), namespace_of(policy)) {
+            (Some(""), None) => true,
+            (Some(all), Some(namespace)) => all.strip_suffix('/') == Some(namespace),
+            _ => false,
+        };
+        self.document.policies.iter().any(|name| name == policy || is_of_all(name))
     }
 
     /// By group and kind: an exception outlives a version.

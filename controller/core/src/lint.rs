@@ -2,7 +2,7 @@
 
 use crate::document::{self, Code, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument};
 use crate::policy::{self, Typing};
-use crate::set::{PolicySet, Sources};
+use crate::set::{PolicySet, Sources, confine};
 use std::collections::BTreeSet;
 
 /// How grave a finding is.
@@ -52,6 +52,7 @@ pub fn lint(sources: &Sources, typing: Option<&Typing>) -> Linted {
 
 fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
     let of_config_maps = sources.config_maps.iter().flat_map(document::read_config_map);
+    let of_config_maps = of_config_maps.map(|read| confine(read, &sources.controller_namespace));
     let read: Vec<ReadDocument> = of_config_maps.chain(sources.plain.iter().cloned()).collect();
     // Broken documents, clashes and bindings without a policy; expressions are compiled once more below, with
     // those of documents that are broken elsewhere.

@@ -10,9 +10,11 @@ pub enum Entry {
     Fail,
     /// `/validate/ignore`: pairs of class ignore, outside critical namespaces.
     Ignore,
-    /// `/validate/critical`: every pair, in critical namespaces; open when we cannot answer, so that a node
+    /// `/validate/critical`: every pair of the cluster's policies, in critical namespaces; open when we cannot answer, so that a node
     /// can always come back.
     Critical,
+    /// `/validate/namespaced`: policies that govern their own namespace only; open when we cannot answer.
+    Namespaced,
     /// `/validate/policies`: the ConfigMaps that hold our policies, before they are in force; open when we
     /// cannot answer.
     Policies,
@@ -22,7 +24,8 @@ pub enum Entry {
 
 impl Entry {
     /// Every entry, in the order of their indices.
-    pub const ALL: [Self; 5] = [Self::Fail, Self::Ignore, Self::Critical, Self::Policies, Self::All];
+    pub const ALL: [Self; 6] =
+        [Self::Fail, Self::Ignore, Self::Critical, Self::Namespaced, Self::Policies, Self::All];
 
     /// Where it listens.
     pub fn path(self) -> &'static str {
@@ -30,6 +33,7 @@ impl Entry {
             Self::Fail => "/validate/fail",
             Self::Ignore => "/validate/ignore",
             Self::Critical => "/validate/critical",
+            Self::Namespaced => "/validate/namespaced",
             Self::Policies => "/validate/policies",
             Self::All => "/validate",
         }
@@ -40,7 +44,9 @@ impl Entry {
         match self {
             Self::Fail => Some(Pairs::Of(Class::Fail)),
             Self::Ignore => Some(Pairs::Of(Class::Ignore)),
-            Self::Critical | Self::All => Some(Pairs::All),
+            Self::Critical => Some(Pairs::ClusterWide),
+            Self::Namespaced => Some(Pairs::Namespaced),
+            Self::All => Some(Pairs::All),
             Self::Policies => None,
         }
     }

@@ -6,6 +6,7 @@ use super::lookups::LOOKUPS;
 use crate::document::{
     Code, Dialect, DocumentError, Expression, NamedExpression, Origin, Place, PolicyDocument,
 };
+use crate::set::namespace_of;
 use crate::yaml::Position;
 use portcullis_cel::{CompileError, Environment, Footprint, KubernetesVersion, ObjectType, Program, Type};
 
@@ -221,6 +222,12 @@ impl<'a> ExpressionCompiler<'a> {
             Expected::Text | Expected::Labels => Some("look-ups"),
             _ => None,
         };
+        let namespace = namespace_of(self.name);
+        if let Some(namespace) = namespace.filter(|_| names_authorizer(&program)) {
+            let message =
+                format!("`authorizer` tells of the whole cluster, but the policy sees only `{namespace}`");
+            return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);
+        }
         if let Some(place) = without_authorizer.filter(|_| names_authorizer(&program)) {
             let message = format!("`authorizer` cannot be used in {place}");
             return Err(vec![CompileError { message, line: 1, column: 1, hint: None }]);

@@ -2,6 +2,7 @@
 
 use super::PolicySet;
 use super::assemble::Unit;
+use super::confined::confine;
 use crate::document::{ConfigMap, read_config_map};
 use crate::yaml::{Text, TextPlace};
 use std::collections::BTreeMap;
@@ -47,13 +48,14 @@ impl PolicySet {
 
     /// What [`compile`](Self::compile) falls back on where nothing was compiled before. It decides nothing itself.
     /// What is not sound by now is left out.
-    pub fn restore(accepted: &[Accepted]) -> Self {
-        let units = portcullis_cel::with_large_stack(|| accepted.iter().flat_map(units).collect());
+    pub fn restore(accepted: &[Accepted], controller_namespace: &str) -> Self {
+        let units = accepted.iter().flat_map(|accepted| units(accepted, controller_namespace));
+        let units = portcullis_cel::with_large_stack(|| units.collect());
         Self { units, ..Self::default() }
     }
 }
 
-fn units(accepted: &Accepted) -> Vec<Arc<Unit>> {
+fn units(accepted: &Accepted, controller_namespace: &str) -> Vec<Arc<Unit>> {
     let Accepted { namespace, config_map, key, text, documents } = accepted;
     let data = Text { text: text.to_string(), place: TextPlace::whole() };
     let config_map = ConfigMap {
@@ -66,5 +68,5 @@ fn units(accepted: &Accepted) -> Vec<Arc<Unit>> {
     };
     let read = read_config_map(&config_map).into_iter();
     let wanted = read.filter(|read| documents.contains(&read.origin.document));
-    wanted.filter_map(|read| Unit::of(read, text).map(Arc::new)).collect()
+    wanted.filter_map(|read| Unit::of(confine(read, controller_namespace), text).map(Arc::new)).collect()
 }

@@ -1,8 +1,10 @@
 //! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
 //! kept as it was.
 
+use super::confined::confine;
 use super::modules::{self, Unusable};
 use super::names::{self, Shadowed};
+use super::origins::{covers, describe, is_from};
 use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::document::{
@@ -58,7 +60,11 @@ const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
-    let mut found: Vec<Found<'_>> = sources.config_maps.iter().flat_map(find).collect();
+    let mut found: Vec<Found<'_>> = sources
+        .config_maps
+        .iter()
+        .flat_map(|config_map| find(config_map, &sources.controller_namespace))
+        .collect();
     found.extend(sources.plain.iter().map(|read| Found { read: read.clone(), source: "" }));
     let shadowed = names::settle(&mut found, &sources.failures, previous);
     for Found { read, source } in found {
@@ -76,12 +82,12 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
 }
 
 /// The documents of a ConfigMap.
-fn find(config_map: &ConfigMap) -> impl Iterator<Item = Found<'_>> {
+fn find<'a>(config_map: &'a ConfigMap, controller_namespace: &str) -> impl Iterator<Item = Found<'a>> {
     let texts: BTreeMap<&str, &Text> =
         config_map.data.iter().map(|(key, text)| (key.as_str(), text)).collect();
     document::read_config_map(config_map).into_iter().map(move |read| {
         let source = texts.get(read.origin.key.as_str()).map_or("", |text| text.text.as_str());
-        Found { read, source }
+        Found { read: confine(read, controller_namespace), source }
     })
 }
 
@@ -268,7 +274,10 @@ impl Assembly {
         for unit in &self.units {
             let Content::Exception(exception) = &unit.content else { continue };
             let document = exception.document();
-            for name in document.policies.iter().filter(|name| *name != "*" && !names.contains(name.as_str()))
+            for name in document
+                .policies
+                .iter()
+                .filter(|name| *name != "*" && !name.ends_with("/*") && !names.contains(name.as_str()))
             {
                 let message = format!("there is no policy `{name}` for this exception");
                 let (_, own) = &unit.identity;
@@ -337,22 +346,6 @@ fn content(
     })
 }
 
-/// Whether a problem leaves open what stands at an origin: same file, and same ConfigMap and key as far as the
-/// problem names them.
-pub(super) fn covers(problem: &Origin, origin: &Origin) -> bool {
-    let within = |broad: &str, narrow: &str| broad.is_empty() || broad == narrow;
-    problem.file == origin.file
-        && (problem.config_map.is_empty() || problem.namespace == origin.namespace)
-        && within(&problem.config_map, &origin.config_map)
-        && within(&problem.key, &origin.key)
-}
-
-fn is_from(config_map: &ConfigMap, origin: &Origin) -> bool {
-    config_map.file == origin.file
-        && config_map.namespace == origin.namespace
-        && config_map.name == origin.config_map
-}
-
 fn clash(
     (kind, name): &Identity,
     origin: &Origin,
@@ -373,17 +366,6 @@ fn dangling(unit: &Unit, policy: &str, place: &Place) -> DocumentError {
     DocumentError::at(&unit.origin, Some(name), place.clone(), message)
         .with_code(Code::MissingPolicy)
         .with_hint("bindings of a Policy are written in the Policy itself, under `bindings`")
-}
-
-pub(super) fn describe(origin: &Origin) -> String {
-    let place = format!(
-        "ConfigMap {}/{}, key {}, document {}",
-        origin.namespace, origin.config_map, origin.key, origin.document
-    );
-    match &origin.file {
-        Some(file) => format!("{file}: {place}"),
-        None => place,
-    }
 }
 
 fn entry(state: State, bound: &Bound) -> Entry {

@@ -2,11 +2,14 @@
 
 mod accepted;
 mod assemble;
+mod confined;
 mod modules;
 mod names;
+mod origins;
 mod plan;
 
 pub use accepted::Accepted;
+pub(crate) use confined::{confine, namespace_of};
 pub use names::Shadowed;
 pub use plan::{Plan, Sort};
 
@@ -83,6 +86,23 @@ struct Bound {
     bindings: Vec<Arc<CompiledBinding>>,
 }
 
+impl Bound {
+    /// The namespace that it is confined to.
+    fn namespace(&self) -> Option<&str> {
+        namespace_of(&self.policy.info.name)
+    }
+
+    /// Whether it governs what a request is about, as far as that depends on its namespace, and is among these pairs.
+    fn governs(&self, request: &Request, pairs: Pairs) -> bool {
+        match (self.namespace(), pairs) {
+            (None, Pairs::Namespaced) | (Some(_), Pairs::Of(_) | Pairs::ClusterWide) => false,
+            (None, _) => true,
+            // A Namespace is in none, though its requests name it.
+            (Some(own), _) => own == request.namespace && !request.kind.is_namespace(),
+        }
+    }
+}
+
 /// What is in force of one policy.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -114,14 +134,18 @@ pub enum State {
 pub enum Pairs {
     /// Every one.
     All,
-    /// Those of one class.
+    /// Those of policies that govern the whole cluster.
+    ClusterWide,
+    /// Those of them of one class.
     Of(Class),
+    /// Those of policies that govern their own namespace only.
+    Namespaced,
 }
 
 impl Pairs {
     fn contain(self, policy: &CompiledPolicy, binding: &CompiledBinding) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::ClusterWide | Self::Namespaced => true,
             Self::Of(class) => binding.class(policy.failure_policy) == class,
         }
     }
@@ -189,10 +213,17 @@ impl PolicySet {
         })
     }
 
-    /// What every pair matches at most: its class, and the rules of its policy. The webhook configuration asks
-    /// for no more.
+    /// What policies match at most that govern their own namespace only: that, and the rules of the policy.
+    pub fn matched_in_namespaces(&self) -> impl Iterator<Item = (&str, &[ResourceRule])> {
+        let bound = self.policies.iter().filter(|bound| !bound.bindings.is_empty());
+        bound.filter_map(|bound| Some((bound.namespace()?, bound.policy.matcher.rules())))
+    }
+
+    /// What every pair of the others matches at most: its class, and the rules of its policy. The webhook configuration
+    /// asks for no more.
     pub fn matched(&self) -> impl Iterator<Item = (Class, &[ResourceRule])> {
-        self.policies.iter().flat_map(|Bound { policy, bindings }| {
+        let bound = self.policies.iter().filter(|bound| bound.namespace().is_none());
+        bound.flat_map(|Bound { policy, bindings }| {
             let class = |binding: &Arc<CompiledBinding>| binding.class(policy.failure_policy);
             bindings.iter().map(move |binding| (class(binding), policy.matcher.rules()))
         })
@@ -221,7 +252,8 @@ impl PolicySet {
     /// Whether deciding a request by the pairs asked for may run a module, which takes longer than expressions do.
     pub fn calls_modules(&self, pairs: Pairs, request: &Request) -> bool {
         let calls_modules = |id: usize| {
-            self.policies.get(id).is_some_and(|Bound { policy, bindings }| {
+            let bound = self.policies.get(id).filter(|bound| bound.governs(request, pairs));
+            bound.is_some_and(|Bound { policy, bindings }| {
                 policy.calls_a_module() && bindings.iter().any(|binding| pairs.contain(policy, binding))
             })
         };
@@ -264,7 +296,8 @@ impl PolicySet {
         };
         let mut outcomes = Vec::with_capacity(candidates.len());
         for &Candidate { id, always } in candidates {
-            let Some(Bound { policy, bindings }) = self.policies.get(id) else { continue };
+            let bound = self.policies.get(id).filter(|bound| bound.governs(request, pairs));
+            let Some(Bound { policy, bindings }) = bound else { continue };
             let asked = |binding: &&Arc<CompiledBinding>| pairs.contain(policy, binding);
             let matched = if always { Match::Yes } else { context.matches(policy) };
             evaluation::judge(policy, matched, bindings.iter().filter(asked), &context, &mut outcomes);
@@ -289,6 +322,7 @@ impl PolicySet {
         }
         let candidates = self.index.candidates(request).into_iter().filter_map(|id| self.policies.get(id));
         let observed: Vec<(&Bound, Observed)> = candidates
+            .filter(|bound| bound.governs(request, Pairs::All))
             .filter(|bound| policy.is_none_or(|name| name == bound.policy.info.name))
             .map(|bound| (bound, Observed::of(&bound.policy)))
             .collect();
@@ -302,6 +336,8 @@ impl PolicySet {
     }
 }
 
+#[cfg(test)]
+mod confined_tests;
 #[cfg(test)]
 mod modules_tests;
 #[cfg(test)]

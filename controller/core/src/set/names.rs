@@ -4,7 +4,8 @@
 //! its name, else the first has it, which is of the oldest ConfigMap. The others wait: one takes over in the same set
 //! in which the incumbent is gone, so that a ConfigMap under a generated name follows another without a gap.
 
-use super::assemble::{Found, Identity, Unit, covers, describe, identity_of};
+use super::assemble::{Found, Identity, Unit, identity_of};
+use super::origins::{covers, describe};
 use crate::document::{Code, DocumentError, Identity as Name, Origin, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -93,7 +93,7 @@ fn a_start_from_what_was_accepted_is_as_if_nothing_had_ended() {
     let texts: Vec<(&str, &str, &[usize])> =
         accepted.iter().map(|it| (&*it.config_map, &*it.key, it.documents.as_slice())).collect();
     assert_eq!(texts.len(), 3, "{texts:?}");
-    let restored = PolicySet::restore(&accepted);
+    let restored = PolicySet::restore(&accepted, "portcullis");
     assert_eq!(says(&restored), [] as [&str; 0], "it decides nothing");
     for (case, now, expect) in [
         ("unchanged", vec![("p", half.as_str()), ("q", &named("c", "one"))], says(&running)),
@@ -103,6 +103,7 @@ fn a_start_from_what_was_accepted_is_as_if_nothing_had_ended() {
     ] {
         assert_eq!(says(&set(&now, Some(&restored))), expect, "{case}");
     }
-    let unsound = PolicySet::restore(&[super::Accepted { text: "a: [".into(), ..accepted[0].clone() }]);
+    let unsound =
+        PolicySet::restore(&[super::Accepted { text: "a: [".into(), ..accepted[0].clone() }], "portcullis");
     assert!(unsound.accepted().is_empty());
 }

@@ -31,6 +31,8 @@ pub struct Upkeep {
     pub certificate: Option<CertificateSecret>,
     /// What tells this replica from others.
     pub identity: String,
+    /// Whether policies in other namespaces count, for those.
+    pub namespaced_policies: bool,
 }
 
 impl Upkeep {
@@ -50,6 +52,8 @@ pub(super) struct Control {
     pub(super) client: Client,
     /// The controller's.
     pub(super) namespace: String,
+    /// Whether policies of other namespaces count, for those.
+    pub(super) namespaced_policies: bool,
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
     /// What tells this replica from others.
@@ -82,17 +86,34 @@ pub(crate) fn start(
     serving: Arc<Serving>,
     tell_ca: watch::Sender<Vec<u8>>,
 ) -> Running {
-    let Upkeep { configuration, target, critical_namespaces, certificate, identity } = upkeep;
+    let Upkeep { configuration, target, critical_namespaces, certificate, identity, namespaced_policies } =
+        upkeep;
     let names = target.names(&cluster.namespace);
     let ca = tell_ca.subscribe();
     let (client, namespace) = (cluster.client.clone(), cluster.namespace.clone());
     let (candidate, leading) =
         Candidate::new(client.clone(), &namespace, LEASE, &identity, Arc::clone(&live));
-    let settings = Settings { target, controller_namespace: namespace.clone(), critical_namespaces };
+    let settings = Settings {
+        target,
+        controller_namespace: namespace.clone(),
+        critical_namespaces,
+        namespaced_policies,
+    };
     let (tell_disarmed, disarmed) = watch::channel(None);
     cluster.worker.spawn(switch::watch(client.clone(), namespace.clone(), tell_disarmed));
     let configured = watch::Sender::new(0);
-    let control = Control { client, namespace, live, metrics, identity, leading, disarmed, ca, configured };
+    let control = Control {
+        client,
+        namespace,
+        namespaced_policies,
+        live,
+        metrics,
+        identity,
+        leading,
+        disarmed,
+        ca,
+        configured,
+    };
     let (stop, stopped) = watch::channel(false);
     let (has_stood, stood) = watch::channel(false);
     cluster.worker.spawn(async move {

@@ -56,10 +56,14 @@ pub struct ClusterSource {
 
 impl ClusterSource {
     /// Begins to watch a cluster; `bell` is rung at every change. A cluster that does not answer is asked again.
-    pub fn watch(cluster: &Arc<Cluster>, bell: Bell) -> Self {
+    /// With `namespaced`, policies of every namespace count.
+    pub fn watch(cluster: &Arc<Cluster>, namespaced: bool, bell: Bell) -> Self {
         let client = &cluster.client;
         let shared = Arc::new(Shared::default());
-        let policies: Api<ConfigMap> = Api::namespaced(client.clone(), &cluster.namespace);
+        let policies: Api<ConfigMap> = match namespaced {
+            true => Api::all(client.clone()),
+            false => Api::namespaced(client.clone(), &cluster.namespace),
+        };
         let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(policies, config().labels(POLICY_LABEL), move |event| {
             if mirror.lock().policies.take(event, PolicyConfigMap::new) {

@@ -97,6 +97,9 @@ struct ClusterArgs {
     /// How long such a certificate is valid
     #[arg(long, value_name = "DURATION", default_value = "2160h")]
     cert_lifetime: SignedDuration,
+    /// Let policies in other namespaces than the controller's govern those: each its own, and nothing else
+    #[arg(long, conflicts_with = "policies")]
+    namespaced_policies: bool,
     /// Namespaces that are open when we cannot answer, so that nodes come back
     #[arg(long, value_delimiter = ',', value_name = "NAME", default_value = "kube-system")]
     critical_namespaces: Vec<String>,
@@ -104,6 +107,7 @@ struct ClusterArgs {
 
 impl ClusterArgs {
     fn source(self) -> SourceConfig {
+        let namespaced_policies = self.namespaced_policies;
         let target = match self.webhook_url {
             Some(url) => Target::Url(url.trim_end_matches('/').to_owned()),
             None => Target::Service(self.webhook_service),
@@ -119,9 +123,10 @@ impl ClusterArgs {
             critical_namespaces,
             certificate,
             identity: identity(),
+            namespaced_policies,
         });
         let options = cluster::Options { kubeconfig: self.kubeconfig, context: self.context };
-        SourceConfig::Cluster { options, upkeep }
+        SourceConfig::Cluster { options, namespaced_policies, upkeep }
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn router(gate: &Arc<Gate>) -> Router {
     router
         .fallback(async move || {
             let message = "no such path; reviews go to `/validate`, `/validate/fail`, `/validate/ignore`, \
-                           `/validate/critical` or `/validate/policies`";
+                           `/validate/critical`, `/validate/namespaced` or `/validate/policies`";
             unknown.stray(StatusCode::NOT_FOUND, "NotFound", message)
         })
         .method_not_allowed_fallback(async move || {

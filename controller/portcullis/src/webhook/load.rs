@@ -137,7 +137,8 @@ impl Loader {
         let mut facts = facts;
         let (set, versions) = match (policies, old) {
             (Some(sources), old) => {
-                let before = old.is_none().then(|| PolicySet::restore(&accepted));
+                let before =
+                    old.is_none().then(|| PolicySet::restore(&accepted, &sources.controller_namespace));
                 let before = old.map(|old| old.set.as_ref()).or(before.as_ref());
                 let sources = Sources { modules: Some(Arc::clone(&self.modules)), ..sources };
                 let set = PolicySet::compile(&sources, before);

@@ -73,6 +73,8 @@ pub enum SourceConfig {
     Cluster {
         /// Which one.
         options: Options,
+        /// Whether policies in other namespaces than the controller's count, for those.
+        namespaced_policies: bool,
         /// What to look after in it, if anything.
         upkeep: Option<Upkeep>,
     },
@@ -89,9 +91,9 @@ impl SourceConfig {
             Self::Directories { policies, resources } => {
                 (Box::new(Directories::new(policies, resources, namespace)), None, None)
             }
-            Self::Cluster { options, upkeep } => {
+            Self::Cluster { options, namespaced_policies, upkeep } => {
                 let cluster = Cluster::find(&options, namespace)?;
-                let source = Box::new(ClusterSource::watch(&cluster, bell));
+                let source = Box::new(ClusterSource::watch(&cluster, namespaced_policies, bell));
                 (source, Some(cluster), upkeep)
             }
         })

@@ -28,7 +28,7 @@ pub(super) fn judge(review: &Review, generation: Option<&Generation>, controller
     let manifest = read_live_config_map(&request.namespace, &request.name, &labels, data.clone(), modules);
     let mut warnings = Vec::new();
     if let Some(generation) = generation {
-        warnings.extend(twins(&manifest, generation));
+        warnings.extend(twins(&manifest, generation, controller_namespace));
     }
     let report = LintReport::new(&lint(&by_key(manifest, controller_namespace), None), Vec::new(), false);
     warnings.extend(report.warnings());
@@ -73,16 +73,24 @@ fn by_key(manifest: Manifest, controller_namespace: &str) -> Sources {
 
 /// Policies of the same name that are in force from another ConfigMap. One of both may be about to go, as when a
 /// generator gives a ConfigMap another name, so that is no reason to refuse it.
-fn twins(manifest: &Manifest, generation: &Generation) -> Vec<String> {
+fn twins(manifest: &Manifest, generation: &Generation, controller_namespace: &str) -> Vec<String> {
     let mut twins = Vec::new();
     for config_map in &manifest.config_maps {
         for identity in read_config_map(config_map).into_iter().filter_map(|read| read.identity) {
+            let name = match config_map.namespace == controller_namespace {
+                true => identity.name,
+                false => format!("{}/{}", config_map.namespace, identity.name),
+            };
             let of_name = generation.set.entries().iter().map(|entry| &entry.info);
             let other = of_name
-                .filter(|info| info.name == identity.name && info.dialect.kind() == identity.kind)
+                .filter(|info| {
+                    (info.origin.namespace == config_map.namespace)
+                        && info.name == name
+                        && info.dialect.kind() == identity.kind
+                })
                 .find(|info| info.origin.config_map != config_map.name);
             if let Some(other) = other {
-                let (name, place) = (&identity.name, &other.origin.config_map);
+                let place = &other.origin.config_map;
                 twins.push(format!(
                     "policy `{name}` is in ConfigMap `{place}`, too, which counts until it is gone"
                 ));

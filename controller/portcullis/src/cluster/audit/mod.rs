@@ -63,7 +63,7 @@ impl Inventory {
         let (client, of) = (self.0.client.clone(), namespace.clone());
         let accepted = self.0.worker.run(async move { accepted::read(&client, &of).await })?;
         let sources = Sources { modules: Some(modules::waiting()?), ..sources };
-        Ok(PolicySet::compile(&sources, Some(&PolicySet::restore(&accepted))))
+        Ok(PolicySet::compile(&sources, Some(&PolicySet::restore(&accepted, namespace))))
     }
 
     /// What policies may look at, and what of it cannot be read: that is unknown to them.

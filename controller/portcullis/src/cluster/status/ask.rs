@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 use portcullis_core::document::POLICY_LABEL;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,18 +80,22 @@ impl Cluster {
     }
 
     async fn wait(&self, patience: Duration) -> anyhow::Result<Answer> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let own: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        let everywhere: Api<ConfigMap> = Api::all(self.client.clone());
         let labelled = ListParams::default().labels(POLICY_LABEL);
         let begin = Instant::now();
         loop {
-            let there = api.list_metadata(&labelled).await.map_err(|error| unread(&error))?;
-            let there: BTreeSet<(String, String)> = there
-                .items
-                .iter()
-                .map(|it| (it.name_any(), it.resource_version().unwrap_or_default()))
-                .collect();
             // A status that is not there yet may come.
             let answer = self.status().await;
+            let namespaced =
+                answer.as_ref().is_ok_and(|it| it.texts.get("namespaced").is_some_and(|it| it == "true"));
+            let api = if namespaced { &everywhere } else { &own };
+            let there = api.list_metadata(&labelled).await.map_err(|error| unread(&error))?;
+            let place = |it: &PartialObjectMeta<ConfigMap>| {
+                format!("{}/{}", it.namespace().unwrap_or_default(), it.name_any())
+            };
+            let there = there.items.iter().map(|it| (place(it), it.resource_version().unwrap_or_default()));
+            let there: BTreeSet<(String, String)> = there.collect();
             let missing = match &answer {
                 Ok(answer) => missing(&there, answer),
                 Err(_) => Some("the status".to_owned()),
@@ -111,7 +116,7 @@ impl Cluster {
 fn missing(there: &BTreeSet<(String, String)>, answer: &Answer) -> Option<String> {
     let told = answer.config_maps.items.iter();
     let told: BTreeSet<(String, String)> =
-        told.map(|it| (it.name.clone(), it.resource_version.clone())).collect();
+        told.map(|it| (format!("{}/{}", it.namespace, it.name), it.resource_version.clone())).collect();
     let late = there.difference(&told).count().saturating_sub(answer.config_maps.more);
     if late > 0 {
         let names: Vec<String> =

@@ -92,6 +92,7 @@ async fn write(
     let standing = Standing::of(generation);
     let mut data = data(&standing, generation, in_step, off);
     data.insert("writtenBy".to_owned(), control.identity.clone());
+    data.insert("namespaced".to_owned(), control.namespaced_policies.to_string());
     let before = kept.known().get(NAME).and_then(|known| known.data.as_ref());
     let changed = before.and_then(|before| before.get(CHANGED)).cloned();
     data.insert(CHANGED.to_owned(), changed.unwrap_or_default());

@@ -12,6 +12,7 @@ use portcullis_core::PolicySet;
 use portcullis_core::document::{POLICY_LABEL, ResourceRule};
 use portcullis_core::matching::excluded_kinds;
 use portcullis_core::policy::Class;
+use std::collections::BTreeSet;
 
 /// The label that every Namespace carries with its own name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -55,6 +56,8 @@ pub(in crate::cluster) struct Settings {
     pub(in crate::cluster) controller_namespace: String,
     /// Where nodes must be able to come back without us.
     pub(in crate::cluster) critical_namespaces: Vec<String>,
+    /// Whether there are policies in other namespaces than the controller's.
+    pub(in crate::cluster) namespaced_policies: bool,
 }
 
 /// The entries that ask about what the pairs of a set match, and trust this CA (PEM).
@@ -86,13 +89,23 @@ pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<Va
         let selector = in_namespaces("In", critical.iter().copied());
         entries.push(make(Entry::Critical, rules, selector, Coverage::InNamespaces));
     }
+    let namespaces: BTreeSet<&str> = set.matched_in_namespaces().map(|(namespace, _)| namespace).collect();
+    if !namespaces.is_empty() {
+        let rules = set.matched_in_namespaces().flat_map(|(_, rules)| rules).collect();
+        let selector = in_namespaces("In", namespaces.into_iter());
+        entries.push(make(Entry::Namespaced, rules, selector, Coverage::Namespaced));
+    }
     // One without rules would ask about nothing.
     entries.retain(|entry| entry.rules.as_ref().is_some_and(|rules| !rules.is_empty()));
+    let there = match settings.namespaced_policies {
+        true => LabelSelector::default(),
+        false => in_namespaces("In", [own].into_iter()),
+    };
     let of_policies = ValidatingWebhook {
         match_conditions: None,
         object_selector: Some(labelled()),
         rules: Some(vec![config_maps()]),
-        ..make(Entry::Policies, Vec::new(), in_namespaces("In", [own].into_iter()), Coverage::InNamespaces)
+        ..make(Entry::Policies, Vec::new(), there, Coverage::InNamespaces)
     };
     entries.push(of_policies);
     entries
@@ -193,13 +206,16 @@ data:
     fn entries(policies: &[&str], critical: &[&str]) -> Vec<ValidatingWebhook> {
         let text: String = policies.iter().map(|text| policy(text)).collect();
         let manifest = read_manifest(Some("f"), &text, "gate");
-        let sources = Sources { config_maps: manifest.config_maps, ..Sources::default() };
+        let controller_namespace = "gate".to_owned();
+        let config_maps = manifest.config_maps;
+        let sources = Sources { config_maps, controller_namespace, ..Sources::default() };
         let set = PolicySet::compile(&sources, None);
         assert_eq!(set.problems(), []);
         let settings = Settings {
             target: Target::Service("portcullis".to_owned()),
             controller_namespace: "gate".to_owned(),
             critical_namespaces: critical.iter().map(|&name| name.to_owned()).collect(),
+            namespaced_policies: false,
         };
         desired(&set, &settings, b"ca")
     }

@@ -13,6 +13,8 @@ pub(super) enum Coverage {
     /// Namespaced objects and Namespaces only: the API server compares a namespaceSelector with nothing else,
     /// and would ask about every other cluster-scoped object.
     InNamespaces,
+    /// Namespaced objects only.
+    Namespaced,
 }
 
 /// What makes resources go into one rule: everything else they have in common.
@@ -63,13 +65,14 @@ fn covered(rule: &ResourceRule, coverage: Coverage) -> Vec<(&str, &str, &'static
         for resource in &rule.resources {
             match coverage {
                 Coverage::Everywhere => covered.push((group.as_str(), resource.as_str(), scope(rule.scope))),
-                Coverage::InNamespaces => {
+                Coverage::InNamespaces | Coverage::Namespaced => {
                     if rule.scope != Scope::Cluster && resource != "namespaces" {
                         covered.push((group, resource, "Namespaced"));
                     }
                     let is_core = matches!(group.as_str(), "" | "*");
                     let is_namespaces = matches!(resource.as_str(), "namespaces" | "*" | "*/*");
-                    if rule.scope != Scope::Namespaced && is_core && is_namespaces {
+                    let with_namespaces = coverage == Coverage::InNamespaces;
+                    if with_namespaces && rule.scope != Scope::Namespaced && is_core && is_namespaces {
                         covered.push(("", "namespaces", "Cluster"));
                     }
                 }

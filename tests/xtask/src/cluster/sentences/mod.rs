@@ -13,6 +13,7 @@ mod install;
 mod lookups;
 mod modules;
 mod names;
+mod namespaced;
 mod params;
 mod replicas;
 mod rights;
@@ -47,6 +48,7 @@ pub(super) fn all() -> Vec<Sentence> {
         names::all(),
         documents::all(),
         status::all(),
+        namespaced::all(),
         configuration::all(),
         certificates::all(),
         params::all(),
