@@ -77,7 +77,7 @@ fn build() -> Result<PathBuf> {
     let messages = stdout_of(&mut command)?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let executable = |message: Value| message["executable"].as_str().map(PathBuf::from);
-    messages.filter_map(executable).last().context("cargo built no `portcullis`")
+    messages.filter_map(executable).next_back().context("cargo built no `portcullis`")
 }
 
 fn serve(new_root: &Path) -> Command {

@@ -23,7 +23,7 @@ cluster now, and the webhook configuration is in step. Other replicas watch the 
 but are not asked; the API server begins to ask a new entry of the configuration a moment later.
 
 Exit codes: 0 all policies are in force as written, 3 one is not, 1 the status cannot be told, is not what was waited \
-for, or nobody has led for a minute.
+for, nobody has led for a minute, or all is disarmed.
 
 The same without this program: kubectl get configmap portcullis-status -n portcullis -o yaml";
 

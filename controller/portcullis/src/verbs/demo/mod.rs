@@ -30,7 +30,8 @@ pub struct DemoArgs {
     /// Directory of policies; those in `policies/` beside the reviews are added
     #[arg(long, value_name = "DIR", default_value = "policies")]
     policies: PathBuf,
-    /// Directory of AdmissionReviews, with a `demo.yaml` that says what must come back
+    /// Directory of AdmissionReviews, with a `demo.yaml` that says what must come back; what policies look up is in
+    /// `resources/` beside it
     #[arg(long, value_name = "DIR", default_value = "tests/reviews")]
     reviews: PathBuf,
     /// Keep serving afterwards, and print a request to try
@@ -48,7 +49,10 @@ pub fn run(args: &DemoArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let paint = Paint::new(global.color.enabled(std::io::stdout().is_terminal()));
 
     let start = Instant::now();
-    let source = SourceConfig::Directories { policies: policies.clone(), resources: Vec::new() };
+    let source = SourceConfig::Directories {
+        policies: policies.clone(),
+        resources: beside(&args.reviews, "resources").into_iter().collect(),
+    };
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let running = Server::start(Config { listen: any_port, ops_listen: any_port, ..Config::new(source) })?;
     let ready = start.elapsed();
@@ -78,8 +82,13 @@ fn policies(args: &DemoArgs) -> anyhow::Result<Vec<PathBuf>> {
             Hinted::new(message, "run this in a clone of the repository, or give `--policies DIR`").into()
         );
     }
-    let beside = args.reviews.join("policies");
-    Ok([args.policies.clone()].into_iter().chain(beside.is_dir().then_some(beside)).collect())
+    Ok([args.policies.clone()].into_iter().chain(beside(&args.reviews, "policies")).collect())
+}
+
+/// A directory beside the reviews, if it is there.
+fn beside(reviews: &Path, name: &str) -> Option<PathBuf> {
+    let directory = reviews.join(name);
+    directory.is_dir().then_some(directory)
 }
 
 /// Sends every sample and prints its answer. Returns what is not as expected, a line each.
