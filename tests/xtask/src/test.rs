@@ -142,6 +142,7 @@ impl AddAssign for Tally {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut total = Tally::default();
+    let mut failed = Vec::new();
     for phase in Phase::value_variants() {
         let is_wanted = match args.phases.as_slice() {
             [] => args.all || *phase != Phase::ClusterOldest,
@@ -159,7 +160,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         let seconds = start.elapsed().as_secs_f64();
         println!("   {} passed, {} failed in {seconds:.1} s\n", tally.passed, tally.failed);
         total += tally;
+        if tally.failed > 0 {
+            failed.push(phase.title());
+        }
     }
+    failed.iter().for_each(|title| println!("FAILED: {title}"));
     println!("{} passed, {} failed", total.passed, total.failed);
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

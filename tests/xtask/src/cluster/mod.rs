@@ -91,6 +91,7 @@ fn check(args: &Args) -> Result<Tally> {
     let minor = if args.oldest { Minor::Oldest } else { Minor::Newest };
     let program = build_portcullis(false)?;
     let mut tally = Tally::default();
+    let mut failures = Vec::new();
     let mut cluster = None;
     for (number, sentence) in sentences.iter().enumerate() {
         let current = match cluster.take() {
@@ -98,12 +99,15 @@ fn check(args: &Args) -> Result<Tally> {
             None => start(minor)?,
         };
         let kept = cluster.insert(current);
-        let held = judge(sentence, number, kept, &program)?;
-        tally += Tally::one(held);
+        let failure = judge(sentence, number, kept, &program)?;
+        tally += Tally::one(failure.is_none());
+        failures.extend(failure);
         if sentence.breaks_servers && !args.keep {
             cluster = None;
         }
     }
+    // Once more at the end, where one looks first.
+    failures.iter().for_each(|failure| println!("{failure}"));
     if let (true, Some(cluster)) = (args.keep, &cluster) {
         println!("export KUBECONFIG={}", cluster.access.kubeconfig("admin").display());
         println!("logs are in {}; Enter ends the servers", cluster.logs().display());
@@ -119,24 +123,29 @@ fn start(minor: Minor) -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Runs a test and says how it ended; where it failed, with the logs.
-fn judge(sentence: &Sentence, number: usize, cluster: &mut Cluster, program: &Path) -> Result<bool> {
+/// Runs a test and says how it ended; where it failed, with the logs, and returns what is to be said of it.
+fn judge(
+    sentence: &Sentence,
+    number: usize,
+    cluster: &mut Cluster,
+    program: &Path,
+) -> Result<Option<String>> {
     let begin = Instant::now();
+    let id = format!("t{number}");
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let mut world = World::new(cluster, program, number);
+        let mut world = World::new(cluster, program, &id);
         (sentence.test)(&mut world)
     }))
     .unwrap_or_else(|panic| Err(anyhow!("panicked: {}", message(panic.as_ref()))));
     let seconds = begin.elapsed().as_secs_f64();
-    match &result {
-        Ok(()) => println!("{seconds:>7.1} s  {}", sentence.text()),
-        Err(error) => {
-            println!("{seconds:>7.1} s  FAILED: {}\n{error:#}\n{}", sentence.text(), cluster.tails()?);
-            let kept = keep_logs(cluster)?;
-            println!("all logs are in {kept}");
-        }
-    }
-    Ok(result.is_ok())
+    let Err(error) = result else {
+        println!("{seconds:>7.1} s  {}", sentence.text());
+        return Ok(None);
+    };
+    let failure = format!("FAILED: {}\n{error:#}", sentence.text());
+    println!("{seconds:>7.1} s  {failure}\n{}", cluster.tails(&id)?);
+    println!("all logs are in {}", keep_logs(cluster)?);
+    Ok(Some(failure))
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

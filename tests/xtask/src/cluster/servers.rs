@@ -109,13 +109,19 @@ impl Cluster {
         self.undertaker.mind(pid)
     }
 
-    /// The ends of all logs but the audit log.
-    pub(super) fn tails(&self) -> Result<String> {
+    /// The ends of the servers' logs and of those of the controllers that one test started, without the audit log.
+    pub(super) fn tails(&self, test: &str) -> Result<String> {
         let mut logs = Vec::new();
         for entry in fs::read_dir(self.logs())? {
-            logs.push(entry?.path());
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let of_others =
+                name.starts_with("portcullis-") && !name.starts_with(&format!("portcullis-{test}-"));
+            if name != "audit.log" && !of_others {
+                logs.push(entry.path());
+            }
         }
-        logs.retain(|log| !log.ends_with("audit.log"));
         logs.sort();
         Ok(logs.iter().map(|log| format!("== {}\n{}\n", log.display(), tail(log))).collect())
     }

@@ -69,8 +69,8 @@ pub(crate) struct Call {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(cluster: &'a mut Cluster, program: &'a Path, number: usize) -> Self {
-        let id = format!("t{number}");
+    pub(super) fn new(cluster: &'a mut Cluster, program: &'a Path, id: &str) -> Self {
+        let id = id.to_owned();
         Self { cluster, program, id, releases: RefCell::default(), namespaces: RefCell::default() }
     }
 

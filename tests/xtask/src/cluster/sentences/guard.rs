@@ -53,6 +53,20 @@ fn config_map(world: &World<'_>, name: &str, labels: &str, document: &str) -> St
     )
 }
 
+/// Waits until the API server asks both policies that guard ConfigMaps: Helm makes them in any order, and the API
+/// server begins to ask a new one after a moment. Nothing is changed meanwhile.
+fn guards_config_maps(world: &World<'_>) -> Result<()> {
+    let create = format!("create -n {} -f - --dry-run=server", world.controller_namespace());
+    let policy = config_map(world, "any", "{portcullis.dev/policy: 'true'}", "x");
+    let switch = config_map(world, "portcullis-disarmed", "", "x");
+    for (text, refusal) in [(policy, REFUSED), (switch, "lacks the verb `disarm`")] {
+        world.eventually("the guard is there", || {
+            world.kubectl_as("tenant", &create).input(&text).refused(&[refusal]).map(drop)
+        })?;
+    }
+    Ok(())
+}
+
 fn a_tenant_who_may_write_config_maps_changes_no_policy_no_exception_and_no_switch(
     world: &mut World<'_>,
 ) -> Result<()> {
@@ -63,13 +77,9 @@ fn a_tenant_who_may_write_config_maps_changes_no_policy_no_exception_and_no_swit
     grant(world, "", &["configmaps"], &["*"], false)?;
     let tenant = |args: &str| world.kubectl_as("tenant", &format!("{args} -n {namespace}"));
     let apply = |text: &str| tenant("apply -f -").input(text);
-    // The API server begins to ask a new policy of its own after a moment.
-    world.eventually("the guard is there", || {
-        apply(&policy.replace("hostPID must", "hostPID should"))
-            .refused(&[REFUSED, "update policies"])
-            .map(drop)
-    })?;
     let labelled = "{portcullis.dev/policy: 'true'}";
+    guards_config_maps(world)?;
+    apply(&policy.replace("hostPID must", "hostPID should")).refused(&[REFUSED, "update policies"])?;
     let exceptions = "{portcullis.dev/policy: 'true', portcullis.dev/exceptions: 'true'}";
     apply(&config_map(world, "new", labelled, "x")).refused(&[REFUSED, "create policies.portcullis.dev"])?;
     apply(&config_map(world, "new", exceptions, "x")).refused(&[REFUSED, "create policyexceptions"])?;
@@ -110,6 +120,7 @@ fn who_may_write_exceptions_only_writes_no_policies(world: &mut World<'_>) -> Re
     super::bad_pod_is_denied(world, &shop, "hostNetwork must not be true")?;
     grant(world, "", &["configmaps"], &["*"], false)?;
     grant(world, "portcullis.dev", &["policyexceptions"], &["*"], false)?;
+    guards_config_maps(world)?;
     let apply = |text: &str| world.kubectl_as("tenant", "apply -f -").input(text);
     let exceptions = "{portcullis.dev/policy: 'true', portcullis.dev/exceptions: 'true'}";
     let exception = format!(
@@ -206,7 +217,8 @@ fn collections_and_names_that_the_api_server_makes_are_guarded_alike(world: &mut
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {{generateName: portcullis-accepted-, namespace: {namespace}}}\n"
     );
     let create = |user: &str, text: &str| world.kubectl_as(user, "create -f -").input(text);
-    world.eventually("the guard is there", || create("tenant", &anew).refused(&[REFUSED]).map(drop))?;
+    guards_config_maps(world)?;
+    create("tenant", &anew).refused(&[REFUSED])?;
     create("tenant", &kept).refused(&["Portcullis is guarded"])?;
     create("admin", &anew).ok()?;
     create("admin", &kept).ok()?;
