@@ -10,6 +10,7 @@ pub mod inputs;
 pub mod lint;
 pub mod serve;
 pub mod status;
+mod stop;
 pub mod test;
 pub mod wrap;
 

@@ -1,16 +1,15 @@
 //! `portcullis serve`: the webhook, until it is told to stop.
 
+use super::stop::Stop;
 use crate::cluster::{self, CertificateSecret, Target, Upkeep};
 use crate::exit::Exit;
-use crate::logs;
 use crate::webhook::{Config, Server, SourceConfig};
-use anyhow::Context;
 use clap::Args;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,6 +141,7 @@ fn identity() -> String {
 /// What keeps the webhook from starting.
 pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     log_panics_without_their_message();
+    let stop = Stop::listen()?;
     let source = match args.policies {
         none if none.is_empty() => args.cluster.source(),
         policies => SourceConfig::Directories { policies, resources: args.resources },
@@ -159,37 +159,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         module_cache: args.module_cache,
     })?;
     running.serve_until(async move {
-        if told_to_stop().await == SignalKind::terminate() { args.shutdown_delay } else { Duration::ZERO }
+        if stop.told().await == SignalKind::terminate() { args.shutdown_delay } else { Duration::ZERO }
     });
     Ok(Exit::Clean)
-}
-
-/// Returns on SIGTERM or SIGINT. The next one after that ends the process: whoever sends it does not want to
-/// wait for requests.
-pub(super) async fn told_to_stop() -> SignalKind {
-    let signals =
-        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals.context("signals cannot be received") {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!("stopping at once: {error:#}");
-            return SignalKind::interrupt();
-        }
-    };
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
-            _ = interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
-        }
-    };
-    let (first, name) = next().await;
-    tracing::info!("told to stop by {name}");
-    tokio::spawn(async move {
-        tracing::warn!("told again to stop, by {}; not waiting for requests", next().await.1);
-        logs::finish();
-        std::process::exit(1);
-    });
-    first
 }
 
 /// A panic's message may repeat what an object holds; where it happened does not.

@@ -4,7 +4,7 @@ mod samples;
 mod show;
 
 use super::inputs::{CONTROLLER_NAMESPACE, Judge, JudgeArgs};
-use super::serve::told_to_stop;
+use super::stop::Stop;
 use crate::client::{Client, Connection};
 use crate::exit::Exit;
 use crate::manifests;
@@ -63,9 +63,10 @@ pub fn run(args: &DemoArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     write_out(&show::audit(&audit(&samples, policies)?, paint))?;
     write_out(&show::summary(samples.len(), &surprises, paint))?;
     if args.keep {
+        let stop = Stop::listen()?;
         write_out(&show::keep(&running, &args.reviews))?;
         running.serve_until(async {
-            told_to_stop().await;
+            stop.told().await;
             Duration::ZERO
         });
     } else {
