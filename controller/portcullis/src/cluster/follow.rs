@@ -6,6 +6,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,18 +22,22 @@ pub(super) fn config() -> watcher::Config {
 }
 
 /// Hands on every event of a watch, for ever. What goes wrong is logged once, and so is its end.
-pub(super) async fn follow<K>(api: Api<K>, config: watcher::Config, take: impl FnMut(Event<K>))
+pub(super) async fn follow<K>(api: Api<K>, config: watcher::Config, mut take: impl FnMut(Event<K>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
+    let take = |event| {
+        take(event);
+        ControlFlow::Continue(())
+    };
     follow_until(api, config, take, |_| false).await;
 }
 
-/// The same, until something goes wrong of which `broken` says that it will not pass.
+/// The same, until `take` has enough of it, or something goes wrong of which `broken` says that it will not pass.
 pub(super) async fn follow_until<K>(
     api: Api<K>,
     config: watcher::Config,
-    mut take: impl FnMut(Event<K>),
+    mut take: impl FnMut(Event<K>) -> ControlFlow<()>,
     mut broken: impl FnMut(&watcher::Error) -> bool,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -44,14 +49,17 @@ pub(super) async fn follow_until<K>(
     let mut events = pin!(watcher(api, config));
     while let Some(event) = events.next().await {
         match event {
-            // It says that a list is to come, which may yet fail.
-            Ok(Event::Init) => take(Event::Init),
             Ok(event) => {
-                pause = first;
-                if trouble.take().is_some() {
-                    tracing::info!(%what, "the watch goes on");
+                // It says that a list is to come, which may yet fail.
+                if !matches!(event, Event::Init) {
+                    pause = first;
+                    if trouble.take().is_some() {
+                        tracing::info!(%what, "the watch goes on");
+                    }
                 }
-                take(event);
+                if take(event).is_break() {
+                    return;
+                }
             }
             Err(error) if broken(&error) => return,
             Err(error) => {

@@ -16,10 +16,15 @@ use kube::{Api, Client, Resource, ResourceExt};
 use portcullis_core::facts::{is_secret, keep};
 use portcullis_core::tree::{Selection, Tree};
 use portcullis_core::{Facts, Purpose, Reference};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How long until a kind that is not there is looked for again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The first pause until what cannot be told is asked for again; it doubles.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long until a kind that is not there is looked for again, at most.
+const PAUSE_WITHOUT_KIND: Duration = Duration::from_secs(2);
+/// The same of what may not be read, or is too much: asking costs more.
+const PAUSE_IN_VAIN: Duration = Duration::from_secs(30);
 
 /// What of the objects of one reference is kept may take so many bytes.
 const MAX_BYTES: usize = 128 << 20;
@@ -73,7 +78,6 @@ impl Referred {
                 (self.resource, self.objects) = (None, Mirror::default());
                 !std::mem::replace(&mut self.absent, true)
             }
-            Found::Event(_) if self.overfull => false,
             Found::Event(event) => self.take_event(*event),
             Found::Trouble(reason) if self.trouble.as_ref() == Some(&reason) => false,
             Found::Trouble(reason) => {
@@ -86,7 +90,8 @@ impl Referred {
 
     fn take_event(&mut self, event: Event<DynamicObject>) -> bool {
         // What is listed anew may be told again.
-        let is_listed = matches!(event, Event::InitDone) && self.trouble.take().is_some();
+        let is_listed = matches!(event, Event::InitDone)
+            && (self.trouble.take().is_some() | std::mem::take(&mut self.overfull));
         if matches!(event, Event::Init) {
             self.arriving = 0;
         }
@@ -97,14 +102,21 @@ impl Referred {
             kept
         });
         // What changes counts as if it came on top, until it is time to count anew.
+        let mut is_too_much = false;
         if self.arriving > MAX_BYTES {
             self.arriving = self.bytes();
-            self.overfull = self.arriving > MAX_BYTES || self.objects.version().is_none();
+            is_too_much = self.arriving > MAX_BYTES || self.objects.version().is_none();
         }
-        if self.overfull {
+        if is_too_much {
             self.objects = Mirror::default();
         }
-        changed || is_listed || self.overfull
+        let is_news = is_too_much && !std::mem::replace(&mut self.overfull, true);
+        changed && !self.overfull || is_listed || is_news
+    }
+
+    /// Whether there is more than may be kept, so that no event is of use until all is listed anew.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.overfull && self.objects.version().is_none()
     }
 
     fn bytes(&self) -> usize {
@@ -152,43 +164,73 @@ fn kept(mut object: DynamicObject, selection: &Selection) -> Tree {
     keep(serde_json::to_value(object).unwrap_or_default(), selection)
 }
 
-/// Follows a reference for ever, through the coming and going of its kind.
-pub(super) async fn follow_reference(client: Client, reference: Reference, tell: impl Fn(Found)) {
+/// Follows a reference for ever, through the coming and going of its kind and of the right to read it. `tell` breaks a
+/// watch off that brings more than may be kept.
+///
+/// After whatever is more than a failed connection everything is listed anew: a watch that goes on does not tell that
+/// what was missing or forbidden is no more.
+pub(super) async fn follow_reference(
+    client: Client,
+    reference: Reference,
+    tell: impl Fn(Found) -> ControlFlow<()>,
+) {
     if let Some(reason) = unread(&reference) {
-        return tell(Found::Trouble(reason));
+        let _ = tell(Found::Trouble(reason));
+        return;
     }
+    let mut pause = PAUSE;
     loop {
-        let trouble = match discover(&client, &reference).await {
+        let (longest, was_listed) = match discover(&client, &reference).await {
             Ok((resource, namespaced)) => {
-                tell(Found::Kind(resource.clone(), namespaced));
-                let broken = |error: &watcher::Error| match code(error) {
-                    Some(403) => {
-                        tell(Found::Trouble(forbidden(&resource, &reference, namespaced)));
-                        false
-                    }
-                    // The kind is gone, or cannot be listed.
-                    Some(404 | 405) => true,
-                    _ => false,
-                };
-                let tell_event = |event| tell(Found::Event(Box::new(event)));
-                if reference.is_metadata_only() {
-                    let api: Api<PartialObjectMeta<DynamicObject>> =
-                        api(&client, &reference, &resource, namespaced);
-                    let typed = |event| tell_event(map(event, |object| of_metadata(object, &resource)));
-                    follow_until(api, narrowed(&reference), typed, broken).await;
-                } else {
-                    let api: Api<DynamicObject> = api(&client, &reference, &resource, namespaced);
-                    let typed = |event| tell_event(map(event, |object| of_type(object, &resource)));
-                    follow_until(api, narrowed(&reference), typed, broken).await;
-                }
-                missing(&reference)
+                let _ = tell(Found::Kind(resource.clone(), namespaced));
+                follow_kind(&client, &reference, &resource, namespaced, &tell).await
             }
-            Err(Some(trouble)) => Found::Trouble(trouble),
-            Err(None) => missing(&reference),
+            Err(trouble) => {
+                let _ = tell(trouble.map_or_else(|| missing(&reference), Found::Trouble));
+                (PAUSE_WITHOUT_KIND, false)
+            }
         };
-        tell(trouble);
-        tokio::time::sleep(PAUSE).await;
+        pause = if was_listed { PAUSE } else { longest.min(pause) };
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
+}
+
+/// Follows a kind that there is, until that is of no use. How long to wait at most until it is tried again, and whether
+/// everything was listed.
+async fn follow_kind(
+    client: &Client,
+    reference: &Reference,
+    resource: &ApiResource,
+    namespaced: bool,
+    tell: &impl Fn(Found) -> ControlFlow<()>,
+) -> (Duration, bool) {
+    let (mut longest, mut was_listed) = (PAUSE_IN_VAIN, false);
+    let broken = |error: &watcher::Error| {
+        let (trouble, pause) = match code(error) {
+            Some(403) => (Found::Trouble(forbidden(resource, reference, namespaced)), PAUSE_IN_VAIN),
+            // The kind is gone, or cannot be listed.
+            Some(404 | 405) => (missing(reference), PAUSE_WITHOUT_KIND),
+            _ => return false,
+        };
+        longest = pause;
+        let _ = tell(trouble);
+        true
+    };
+    let mut tell_event = |event| {
+        was_listed |= matches!(event, Event::InitDone);
+        tell(Found::Event(Box::new(event)))
+    };
+    if reference.is_metadata_only() {
+        let api: Api<PartialObjectMeta<DynamicObject>> = api(client, reference, resource, namespaced);
+        let typed = |event| tell_event(map(event, |object| of_metadata(object, resource)));
+        follow_until(api, narrowed(reference), typed, broken).await;
+    } else {
+        let api: Api<DynamicObject> = api(client, reference, resource, namespaced);
+        let typed = |event| tell_event(map(event, |object| of_type(object, resource)));
+        follow_until(api, narrowed(reference), typed, broken).await;
+    }
+    (longest, was_listed)
 }
 
 /// Why a reference is not read, if it is not: whoever may list Secrets reads all of them.
@@ -316,6 +358,8 @@ mod tests {
     use super::*;
     use portcullis_core::{Extent, Projection};
     use serde_json::{Value as Json, json};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn reference(namespace: Option<&str>, name: Option<&str>) -> Reference {
         Reference {
@@ -403,9 +447,94 @@ mod tests {
         };
         let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let found = std::cell::RefCell::new(Vec::new());
-        follow_reference(Client::try_from(config).unwrap(), reference, |one| found.borrow_mut().push(one))
-            .await;
+        let tell = |one| {
+            found.borrow_mut().push(one);
+            ControlFlow::Continue(())
+        };
+        follow_reference(Client::try_from(config).unwrap(), reference, tell).await;
         let [Found::Trouble(trouble)] = &found.into_inner()[..] else { panic!("asked for Secrets") };
         assert!(trouble.starts_with("a Secret is read as a param only where"), "{trouble}");
+    }
+
+    /// An API server that has one Limit, answers each watch with an error of that code, and so each list but the first
+    /// until the third.
+    fn refusing(code: u16) -> Client {
+        let lists = Arc::new(AtomicUsize::new(0));
+        let service = tower::service_fn(move |request: hyper::Request<kube::client::Body>| {
+            let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+            let refuse = |code: u16| (code, json!({"kind": "Status", "status": "Failure", "code": code}));
+            let (status, body) = if path == "/apis/example.com/v1" {
+                let limits = json!({"name": "limits", "singularName": "limit", "kind": "Limit", "namespaced": true, "verbs": ["list", "watch"]});
+                (
+                    200,
+                    json!({"kind": "APIResourceList", "groupVersion": "example.com/v1", "resources": [limits]}),
+                )
+            } else if query.contains("watch=true") {
+                refuse(code)
+            } else {
+                match lists.fetch_add(1, Ordering::Relaxed) {
+                    1 => refuse(code),
+                    _ => (
+                        200,
+                        json!({
+                            "metadata": {"resourceVersion": "7"},
+                            "items": [{"metadata": {"name": "a", "namespace": "shop"}}],
+                        }),
+                    ),
+                }
+            };
+            let body = kube::client::Body::from(body.to_string().into_bytes());
+            let response = hyper::Response::builder().status(status).body(body).unwrap();
+            async { Ok::<_, std::convert::Infallible>(response) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// What is told of Limits until they are listed so often, in words.
+    async fn told(
+        client: Client,
+        lists: usize,
+        is_enough: impl Fn(&Found) -> bool + Send + Sync + 'static,
+    ) -> Vec<&'static str> {
+        let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+        let tell = move |found: Found| {
+            let (word, is_enough) = match &found {
+                Found::Kind(..) => ("kind", false),
+                Found::Event(event) => match **event {
+                    Event::Init => ("init", false),
+                    Event::InitApply(_) => ("one", is_enough(&found)),
+                    _ => ("listed", false),
+                },
+                Found::Absent => ("absent", false),
+                Found::Trouble(_) => ("trouble", false),
+            };
+            send.send(word).unwrap();
+            if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let following = tokio::spawn(follow_reference(client, reference(None, None), tell));
+        let mut words = Vec::new();
+        while words.iter().filter(|word| **word == "listed").count() < lists {
+            let next = tokio::time::timeout(Duration::from_secs(30), receive.recv()).await;
+            words.push(next.unwrap_or_else(|_| panic!("no more is told than {words:?}")).unwrap());
+        }
+        following.abort();
+        words
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_listed_anew() {
+        for code in [403, 404] {
+            let words = told(refusing(code), 2, |_| false).await;
+            let first = ["kind", "init", "one", "listed", "trouble"];
+            let expected = [&first[..], &["kind", "init", "trouble"], &first[..4]].concat();
+            assert_eq!(words, expected, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_listed_anew() {
+        let seen = AtomicUsize::new(0);
+        let words = told(refusing(410), 1, move |_| seen.fetch_add(1, Ordering::Relaxed) == 0).await;
+        assert_eq!(words, ["kind", "init", "one", "kind", "init", "init", "one", "listed"]);
     }
 }

@@ -16,6 +16,7 @@ use portcullis_core::set::Accepted;
 use portcullis_core::tree::{Selection, Tree};
 use portcullis_core::{Facts, PolicySet, Projection, Reference};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -121,14 +122,18 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, reference: &Reference, found: Found, bell: &Bell) {
+    /// Takes in what was found of a reference. Breaks where more of it is of no use.
+    fn take(&self, reference: &Reference, found: Found, bell: &Bell) -> ControlFlow<()> {
         let mut seen = self.lock();
         // None where it was given up meanwhile.
-        if seen.referred.get_mut(reference).is_some_and(|referred| referred.take(found)) {
+        let Some(referred) = seen.referred.get_mut(reference) else { return ControlFlow::Break(()) };
+        let (changed, is_overfull) = (referred.take(found), referred.is_overfull());
+        if changed {
             seen.facts += 1;
             self.changed.notify_all();
             bell.ring();
         }
+        if is_overfull { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
