@@ -11,6 +11,9 @@ const SOURCES: [&str; 3] = ["controller", "sdk", "tests"];
 /// Lines of production code that a file may have: those before its unit tests.
 const MAX_LINES: usize = 400;
 
+/// The page that says which tests show that what hurt others' users does not happen here.
+const LESSONS: &str = "tests/LESSONS.md";
+
 /// Longer files, each with the reason why it is not split.
 const LONG_FILES: [(&str, &str); 0] = [];
 
@@ -23,12 +26,27 @@ pub(crate) fn check() -> Result<Vec<String>> {
     }
     files.sort();
     let mut problems = Vec::new();
+    let mut sources = String::new();
     for file in files {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let path = file.strip_prefix(&root).unwrap_or(&file);
         problems.extend(problems_of(path, &text));
+        sources += &text;
     }
+    let lessons = root.join(LESSONS);
+    let lessons = fs::read_to_string(&lessons).with_context(|| format!("cannot read `{LESSONS}`"))?;
+    problems.extend(missing_tests(&lessons, &sources));
     Ok(problems)
+}
+
+/// The tests that a page names and that are in no source.
+fn missing_tests(page: &str, sources: &str) -> Vec<String> {
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| seen in"));
+    let named = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    named
+        .filter(|name| name.contains('_') && !sources.contains(&format!("fn {name}(")))
+        .map(|name| format!("{LESSONS}: there is no test `{name}`"))
+        .collect()
 }
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -93,7 +111,7 @@ fn is_loose_end(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_LINES, problems_of};
+    use super::{MAX_LINES, missing_tests, problems_of};
     use std::path::Path;
 
     fn check(path: &str, text: &str, expect: &[&str]) {
@@ -127,6 +145,18 @@ mod tests {
         check("controller/portcullis/tests/webhook.rs", &code, &[]);
         check("tests/offline/main.rs", &code, &[]);
         check("controller/core/src/a.rs", &format!("//! Doc.\n#[cfg(test)]\n{code}"), &[]);
+    }
+
+    #[test]
+    fn tests_that_a_page_names_are_there() {
+        let page =
+            "| seen in | what | shown by |\n|---|---|---|\n| a #1 | b | `it_holds`, `it_stays`, and `c` |\n";
+        let missing = |sources: &str| missing_tests(page, sources);
+        assert_eq!(missing("fn it_holds() {}\nasync fn it_stays(world: &World) {}"), [""; 0]);
+        assert_eq!(
+            missing("fn it_holds_not() {}\nfn it_stays() {}"),
+            ["tests/LESSONS.md: there is no test `it_holds`"]
+        );
     }
 
     #[test]

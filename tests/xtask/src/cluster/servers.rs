@@ -76,7 +76,12 @@ impl Cluster {
         let audit = logs.join("audit.log");
         let api_server =
             starting.server("kube-apiserver", &components.api_server, Some(&ca), "/readyz", |[own, _]| {
-                api_server(&access, etcd.address, own, &audit)
+                let mut args = api_server(&access, etcd.address, own, &audit);
+                if minor == Minor::Oldest {
+                    // What later ones have without asking.
+                    args.push(flag("--feature-gates", "ImageVolume=true"));
+                }
+                args
             })?;
         let url = format!("https://{}", api_server.address);
         access.write_kubeconfigs(&url)?;

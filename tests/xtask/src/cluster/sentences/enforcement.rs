@@ -21,6 +21,8 @@ pub(super) fn all() -> Vec<Sentence> {
         the_library_denies_what_it_is_for_in_kubectls_error_and_admits_what_is_good,
         warn_warns_and_audit_only_records_in_the_api_servers_audit_log,
         a_server_side_dry_run_leaves_no_trace,
+        an_exception_covers_a_kind_in_every_version_and_ends_when_it_expires,
+        what_is_being_deleted_loses_its_finalizer_whatever_policies_say,
     ]
 }
 
@@ -288,4 +290,86 @@ fn a_server_side_dry_run_leaves_no_trace(world: &mut World<'_>) -> Result<()> {
     let after = look()?;
     ensure!(before == after, "before: {before}\nafter: {after}");
     Ok(())
+}
+
+fn an_exception_covers_a_kind_in_every_version_and_ends_when_it_expires(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let scalers = super::policy(
+        world,
+        "no-scalers",
+        "validationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  - {apiGroups: [autoscaling], apiVersions: \
+         [v2], operations: [CREATE], resources: [horizontalpodautoscalers]}\nvalidations: [{expression: 'false', \
+         message: no scalers}]",
+    );
+    world.apply(&scalers)?;
+    let create = |version: &str, name: &str| {
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "any"});
+        let scaler = json!({
+            "apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": name}, "spec": {"maxReplicas": 2, "scaleTargetRef": target},
+        });
+        world.kubectl(&format!("create -n {namespace} --dry-run=server -f -")).input(&scaler.to_string())
+    };
+    let except = |expires: jiff::Timestamp| {
+        let exception = json!({
+            "apiVersion": "portcullis.dev/v1", "kind": "PolicyException", "metadata": {"name": "legacy"},
+            "spec": {
+                "policies": ["no-scalers"], "reason": "to be replaced", "expiresAt": expires.to_string(),
+                "match": {"kinds": ["HorizontalPodAutoscaler.autoscaling"], "names": ["legacy"]},
+            },
+        });
+        let config_map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {"exception.yaml": exception.to_string()},
+            "metadata": {
+                "name": "legacy", "namespace": world.controller_namespace(),
+                "labels": {"portcullis.dev/policy": "true", "portcullis.dev/exceptions": "true"},
+            },
+        });
+        world.apply(&config_map.to_string())
+    };
+    world.eventually("it is denied", || create("v2", "legacy").refused(&["no scalers"]).map(drop))?;
+    // In the version that the policy does not name, the API server converts it.
+    create("v1", "legacy").refused(&["no scalers"])?;
+    let hour = jiff::SignedDuration::from_hours(1);
+    except(jiff::Timestamp::now() + hour)?;
+    world.eventually("it is excepted", || create("v2", "legacy").ok().map(drop))?;
+    create("v1", "legacy").ok()?;
+    for version in ["v1", "v2"] {
+        create(version, "other").refused(&["no scalers"])?;
+    }
+    // Nothing is written when its time has come.
+    except(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3))?;
+    world.eventually("it has expired", || create("v1", "legacy").refused(&["no scalers"]).map(drop))?;
+    create("v2", "legacy").refused(&["no scalers"]).map(drop)
+}
+
+fn what_is_being_deleted_loses_its_finalizer_whatever_policies_say(world: &mut World<'_>) -> Result<()> {
+    let namespace = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let held = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "held", "finalizers": ["example.com/any"], "labels": {"test": "held"}},
+    });
+    world.kubectl(&format!("create -n {namespace} -f -")).input(&held.to_string()).ok()?;
+    let nothing = super::policy(
+        world,
+        "nothing",
+        "onUpdate: Always\nvalidationActions: [Deny]\nmatchConstraints:\n  resourceRules:\n  - {apiGroups: [''], apiVersions: [v1], \
+         operations: [UPDATE], resources: [configmaps]}\n  objectSelector: {matchLabels: {test: \
+         held}}\nvalidations: [{expression: 'false', message: nothing at all}]",
+    );
+    world.apply(&nothing)?;
+    let patch =
+        |patch: &str| world.kubectl(&format!("patch configmap held -n {namespace} --type=merge -p={patch}"));
+    let release = r#"{"metadata":{"finalizers":null}}"#;
+    world.eventually("it is denied", || {
+        let label = format!("label configmap held -n {namespace} --dry-run=server any=any");
+        world.kubectl(&label).refused(&["nothing at all"]).map(drop)
+    })?;
+    patch(release).refused(&["nothing at all"])?;
+    world.kubectl(&format!("delete configmap held -n {namespace} --wait=false")).ok()?;
+    patch(r#"{"data":{"a":"b"}}"#).refused(&["nothing at all"])?;
+    patch(release).ok()?;
+    world.kubectl(&format!("get configmap held -n {namespace}")).refused(&["NotFound"]).map(drop)
 }
