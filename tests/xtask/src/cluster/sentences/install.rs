@@ -3,6 +3,7 @@
 use super::{bad_pod_is_admitted, bad_pod_is_denied, pod, sentences};
 use crate::cluster::world::{CHART, World};
 use crate::cluster::{Sentence, manifests};
+use crate::golang;
 use crate::workspace::root;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -14,6 +15,7 @@ pub(super) fn all() -> Vec<Sentence> {
     sentences![
         the_chart_is_sound_and_the_api_server_takes_every_manifest,
         the_plain_manifests_are_what_the_chart_renders_and_the_api_server_takes_them,
+        what_cert_manager_and_the_prometheus_operator_get_is_as_they_define_it,
         a_wrong_value_is_refused_by_name,
         the_deployments_flags_start_a_replica_that_enforces,
         an_upgrade_changes_policies_and_an_uninstalled_release_leaves_nothing,
@@ -53,6 +55,58 @@ fn the_plain_manifests_are_what_the_chart_renders_and_the_api_server_takes_them(
     let kinds = kept.lines().filter(|line| line.starts_with("kind: ")).count();
     ensure!(applied.succeeded && applied.stdout.lines().count() == kinds, "{kinds} manifests, {applied:?}");
     Ok(())
+}
+
+/// Definitions of kinds that the chart can use, in their projects' published modules.
+const DEFINITIONS: [(&str, &str, &str); 3] = [
+    (
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ),
+    ("github.com/cert-manager/cert-manager", "v1.21.2", "deploy/crds/cert-manager.io_certificates.yaml"),
+    ("github.com/cert-manager/cert-manager", "v1.21.2", "deploy/crds/cert-manager.io_issuers.yaml"),
+];
+
+fn what_cert_manager_and_the_prometheus_operator_get_is_as_they_define_it(
+    world: &mut World<'_>,
+) -> Result<()> {
+    let mut definitions = Vec::new();
+    for (module, version, file) in DEFINITIONS {
+        let path = golang::module_at(module, version)?.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        definitions.push(text);
+    }
+    let definitions = definitions.join("\n---\n");
+    // Too large for what `kubectl apply` notes on an object.
+    world.kubectl("create -f -").input(&definitions).ok()?;
+    world.kubectl("wait --for=condition=Established --timeout=60s -f -").input(&definitions).ok()?;
+    let namespace = world.namespace("dry")?;
+    let render = |options: &str| {
+        let options =
+            format!("--set serviceMonitor.enabled=true --set certificate.certManager.enabled=true {options}");
+        world.helm(&format!("template portcullis {CHART} -n {namespace} {options}"))
+    };
+    let issuer =
+        "--set-json certificate.certManager.issuerRef={\"name\":\"ours\",\"kind\":\"ClusterIssuer\"}";
+    let applied = [
+        ("", ["servicemonitor", "certificate", "issuer"].as_slice()),
+        (issuer, &["servicemonitor", "certificate"]),
+    ]
+    .into_iter()
+    .map(|(options, kinds)| {
+        let manifests = render(options)?.stdout;
+        world.eventually("it is taken", || {
+            let apply = world.kubectl("apply --dry-run=server --validate=strict -f -").input(&manifests);
+            let applied = apply.ok()?.stdout;
+            let named = |kind: &&&str| applied.lines().any(|line| line.starts_with(&format!("{kind}.")));
+            ensure!(kinds.iter().filter(named).count() == kinds.len(), "{applied}");
+            Ok(())
+        })
+    })
+    .collect::<Result<()>>();
+    world.kubectl("delete --wait=false -f -").input(&definitions).ok()?;
+    applied
 }
 
 fn a_wrong_value_is_refused_by_name(world: &mut World<'_>) -> Result<()> {
