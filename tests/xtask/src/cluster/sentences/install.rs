@@ -94,7 +94,7 @@ fn what_cert_manager_and_the_prometheus_operator_get_is_as_they_define_it(
         (issuer, &["servicemonitor", "certificate"]),
     ]
     .into_iter()
-    .map(|(options, kinds)| {
+    .try_for_each(|(options, kinds)| {
         let manifests = render(options)?.stdout;
         world.eventually("it is taken", || {
             let apply = world.kubectl("apply --dry-run=server --validate=strict -f -").input(&manifests);
@@ -103,8 +103,7 @@ fn what_cert_manager_and_the_prometheus_operator_get_is_as_they_define_it(
             ensure!(kinds.iter().filter(named).count() == kinds.len(), "{applied}");
             Ok(())
         })
-    })
-    .collect::<Result<()>>();
+    });
     world.kubectl("delete --wait=false -f -").input(&definitions).ok()?;
     applied
 }
