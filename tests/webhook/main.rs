@@ -17,5 +17,6 @@ mod modules;
 mod operations;
 mod protocol;
 mod reload;
+mod sdk;
 mod shutdown;
 mod trust;

@@ -14,6 +14,7 @@ mod golang;
 mod house;
 mod image;
 mod load;
+mod modules;
 mod oracle;
 mod podsecurity;
 mod purity;
@@ -49,6 +50,8 @@ enum Command {
     Image(image::Args),
     Vap(vap::Args),
     Schemas(schemas::Args),
+    /// Build the policies that are written in Rust, each module beside its policy.yaml
+    Modules,
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
     PodSecurity,
     Tables(tables::Args),
@@ -60,6 +63,9 @@ enum Command {
     Deny,
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Compile a module for the suites that run in this process
+    #[command(hide = true)]
+    CompileModule,
     /// A no-op webhook, which benchmarks start
     #[command(hide = true)]
     Baseline(bench::baseline::Args),
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(&args),
         Command::Vap(args) => vap::run(&args),
         Command::Schemas(args) => schemas::run(&args),
+        Command::Modules => modules::run(),
+        Command::CompileModule => Ok(portcullis::verbs::compile_module::run().into()),
         Command::PodSecurity => podsecurity::run(),
         Command::Tables(args) => tables::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),

@@ -1,12 +1,13 @@
 //! Policies from directories of files.
 
-use super::tree::{Problem, Snapshot, Survey};
+use super::tree::{Problem, Snapshot, Survey, directory};
 use super::watch::Points;
-use portcullis_core::document::{DocumentError, read_manifest};
+use portcullis_core::document::{ConfigMap, DocumentError, read_manifest};
 use portcullis_core::set::Sources;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Policy files, read again whenever they change.
 #[derive(Debug)]
@@ -64,7 +65,8 @@ impl PolicyFiles {
             self.survey.forget();
             return Ok(None);
         }
-        let content = self.hasher.hash_one((&snapshot.texts, content_of(&snapshot.problems)));
+        let content = (&snapshot.texts, &snapshot.modules, content_of(&snapshot.problems));
+        let content = self.hasher.hash_one(content);
         let unchanged = self.content.replace(content) == Some(content);
         let sources = if unchanged { None } else { Some(self.sources(&snapshot)) };
         self.survey = snapshot.survey;
@@ -83,9 +85,14 @@ impl PolicyFiles {
                 }
                 continue;
             }
-            let manifest = read_manifest(Some(name), text, &self.controller_namespace);
+            let mut manifest = read_manifest(Some(name), text, &self.controller_namespace);
             if !manifest.config_maps.is_empty() || !manifest.failures.is_empty() {
                 held.insert(name.clone());
+            }
+            let beside = snapshot.modules.iter().filter(|(module, _)| directory(module) == directory(name));
+            for (module, bytes) in beside {
+                let key = module.strip_prefix(directory(name)).unwrap_or(module);
+                manifest.config_maps.iter_mut().for_each(|it| add_module(it, key, bytes));
             }
             sources.config_maps.extend(manifest.config_maps);
             sources.failures.extend(manifest.failures);
@@ -101,6 +108,16 @@ impl PolicyFiles {
         }
         self.held = held;
         sources
+    }
+}
+
+/// Gives a ConfigMap the module that lies beside its file, if one of its policies names it and it has none itself.
+fn add_module(config_map: &mut ConfigMap, key: &str, module: &Arc<[u8]>) {
+    let is_named = config_map.data.iter().any(|(_, text)| text.text.contains(key));
+    if let (true, Err(place)) =
+        (is_named, config_map.modules.binary_search_by(|(own, _)| own.as_str().cmp(key)))
+    {
+        config_map.modules.insert(place, (key.to_owned(), Arc::clone(module)));
     }
 }
 
@@ -154,6 +171,28 @@ data: {policy.yaml: 'kind: Policy'}
         assert!(files.look_changed());
         assert!(files.read().unwrap().is_none());
         assert!(!files.look_changed());
+    }
+
+    #[test]
+    fn a_module_beside_a_policy_is_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        let of = |data: &str, more: &str| POLICY.replace("kind: Policy", data) + more;
+        write("a.yaml", &of("module: m.wasm", "binaryData: {m.wasm: aGk=}\n"));
+        write("b.yaml", &of("module: m.wasm", "binaryData: {z.wasm: aGk=}\n"));
+        write("c.yaml", &of("module: other", ""));
+        write("m.wasm", "one");
+        let mut files = files(directory.path());
+        let modules = |sources: &Sources| {
+            let text =
+                |(key, bytes): &(String, Arc<[u8]>)| format!("{key}={}", String::from_utf8_lossy(bytes));
+            let of_map = |it: &ConfigMap| it.modules.iter().map(text).collect::<Vec<_>>().join(" ");
+            sources.config_maps.iter().map(of_map).collect::<Vec<_>>()
+        };
+        assert_eq!(modules(&files.read().unwrap().unwrap()), ["m.wasm=hi", "m.wasm=one z.wasm=hi", ""]);
+        write("m.wasm", "another");
+        assert!(files.look_changed());
+        assert_eq!(modules(&files.read().unwrap().unwrap()), ["m.wasm=hi", "m.wasm=another z.wasm=hi", ""]);
     }
 
     #[test]

@@ -11,10 +11,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A file larger than this is refused: etcd holds no object above 1.5 MiB.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
+/// A module larger than this is refused, as it would be in ConfigMaps.
+const MAX_MODULE_BYTES: u64 = 16 << 20;
 /// More files than this in all directories together are not read.
 pub const MAX_FILES: usize = 10_000;
 /// Directories nested deeper than this are not entered.
@@ -28,6 +31,8 @@ const MAX_ATTEMPTS: u32 = 20;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Survey {
     files: Vec<Found>,
+    /// Modules (`*.wasm`) that lie beside them.
+    modules: Vec<Found>,
     problems: Vec<Problem>,
     points: Points,
     /// Directories listed so far, as they really are. Each is read once, whichever way leads to it: links to
@@ -71,6 +76,8 @@ pub struct Problem {
 pub struct Snapshot {
     /// Each file's name, as the user named its directory, with its text; sorted by name.
     pub texts: Vec<(String, String)>,
+    /// Each module (`*.wasm`) that lies beside a file and is named in it, with its content; sorted by name.
+    pub modules: Vec<(String, Arc<[u8]>)>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What was found, to be compared with a later survey.
@@ -88,8 +95,33 @@ impl Survey {
         }
         survey.files.sort();
         survey.files.dedup_by(|a, b| a.name == b.name);
+        survey.find_modules();
         survey.problems.sort();
         survey
+    }
+
+    /// Lists the modules beside the files that were found.
+    fn find_modules(&mut self) {
+        let beside = |file: &Found| Some((directory(&file.name).to_owned(), file.path.parent()?.to_owned()));
+        let directories: BTreeSet<(String, PathBuf)> = self.files.iter().filter_map(beside).collect();
+        for (name, path) in directories {
+            // A directory that cannot be listed is a problem already, or holds just what was named itself.
+            for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+                let file = entry.file_name();
+                let Some(file) = file.to_str().filter(|file| file.ends_with(".wasm")) else { continue };
+                let found = resolve(&path.join(file), &mut self.points);
+                let Some((metadata, path)) =
+                    found.ok().and_then(|path| Some((fs::metadata(&path).ok()?, path)))
+                else {
+                    continue;
+                };
+                if metadata.is_file() {
+                    let stamp = Stamp::of(&metadata);
+                    self.modules.push(Found { name: format!("{name}{file}"), path, stamp });
+                }
+            }
+        }
+        self.modules.sort();
     }
 
     /// Where changes of what was found would show.
@@ -163,19 +195,24 @@ impl Survey {
         if metadata.len() > MAX_FILE_BYTES {
             return self.problem(name, false, &format!("larger than {} MiB", MAX_FILE_BYTES >> 20));
         }
-        let stamp = Stamp {
+        self.points.name_in_parent(&path);
+        self.files.push(Found { name: name.to_owned(), path, stamp: Stamp::of(metadata) });
+    }
+
+    fn problem(&mut self, name: &str, directory: bool, message: &str) {
+        self.problems.push(Problem { path: name.to_owned(), directory, message: message.to_owned() });
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
             device: metadata.dev(),
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
-        self.points.name_in_parent(&path);
-        self.files.push(Found { name: name.to_owned(), path, stamp });
-    }
-
-    fn problem(&mut self, name: &str, directory: bool, message: &str) {
-        self.problems.push(Problem { path: name.to_owned(), directory, message: message.to_owned() });
+        }
     }
 }
 
@@ -192,11 +229,12 @@ impl Snapshot {
     pub fn take(roots: &[PathBuf]) -> Self {
         let mut survey = Survey::take(roots);
         for attempt in 1.. {
-            let (texts, problems) = read(&survey);
+            let (texts, mut problems) = read(&survey);
+            let modules = read_modules(&survey, &texts, &mut problems);
             let after = Survey::take(roots);
             let settled = survey == after;
             if settled || attempt == MAX_ATTEMPTS {
-                return Self { texts, problems, survey, settled };
+                return Self { texts, modules, problems, survey, settled };
             }
             survey = after;
             std::thread::sleep(Duration::from_millis(2));
@@ -227,14 +265,45 @@ fn read(survey: &Survey) -> (Vec<(String, String)>, Vec<Problem>) {
     (texts, problems)
 }
 
+/// Reads the modules that a text beside them names.
+fn read_modules(
+    survey: &Survey,
+    texts: &[(String, String)],
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, Arc<[u8]>)> {
+    let mut modules = Vec::new();
+    for module in &survey.modules {
+        let beside = texts.iter().filter(|(name, _)| directory(name) == directory(&module.name));
+        let file = module.name.strip_prefix(directory(&module.name)).unwrap_or(&module.name);
+        if beside.into_iter().any(|(_, text)| text.contains(file)) {
+            match read_bytes(&module.path, MAX_MODULE_BYTES) {
+                Ok(bytes) => modules.push((module.name.clone(), bytes.into())),
+                Err(message) => {
+                    problems.push(Problem { path: module.name.clone(), directory: false, message });
+                }
+            }
+        }
+    }
+    modules
+}
+
 fn read_text(path: &Path) -> Result<String, String> {
+    String::from_utf8(read_bytes(path, MAX_FILE_BYTES)?).map_err(|_| "not UTF-8".to_owned())
+}
+
+fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| describe(&error))?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("larger than {} MiB", MAX_FILE_BYTES >> 20));
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| describe(&error))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("larger than {} MiB", limit >> 20));
     }
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+    Ok(bytes)
+}
+
+/// The directory in a file's name, with its slash; empty if there is none.
+pub(super) fn directory(name: &str) -> &str {
+    name.rfind('/').and_then(|slash| name.get(..=slash)).unwrap_or_default()
 }
 
 /// Follows every symlink of a path to what it means now, and notes where a change of meaning would show.
@@ -322,6 +391,33 @@ mod tests {
         }
         let expect = pairs(&[("a/x.yml", "a/x.yml"), ("b.yaml", "b.yaml"), ("c.json", "c.json")]);
         assert_eq!(contents(root), expect);
+    }
+
+    #[test]
+    fn a_module_is_read_if_a_file_beside_it_names_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for (name, text) in [
+            ("a/policy.yaml", "module: a.wasm"),
+            ("a/a.wasm", "one"),
+            ("a/other.wasm", "two"),
+            ("b/policy.yaml", "module: a.wasm"),
+            ("c/c.wasm", "three"),
+        ] {
+            write(&root.join(name), text);
+        }
+        let modules = |path: &Path| {
+            let snapshot = Snapshot::take(&[path.to_owned()]);
+            let short = |name: &str| name.strip_prefix(root.to_str().unwrap()).unwrap().to_owned();
+            snapshot.modules.iter().map(|(name, bytes)| (short(name), bytes.to_vec())).collect::<Vec<_>>()
+        };
+        let expect = [("/a/a.wasm".to_owned(), b"one".to_vec())];
+        assert_eq!(modules(root), expect);
+        assert_eq!(modules(&root.join("a/policy.yaml")), expect);
+        let before = Survey::take(&[root.to_owned()]);
+        write(&root.join("b/a.wasm"), "four");
+        assert_ne!(Survey::take(&[root.to_owned()]), before);
+        assert_eq!(modules(root).len(), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod mutate;
 mod review;
 mod world;
 
+use crate::modules;
 use crate::test::Tally;
 use crate::workspace::{build_portcullis, root};
 use anyhow::{Context, Result, bail};
@@ -53,6 +54,7 @@ pub(crate) fn check_library() -> Result<Tally> {
 /// Asks and prints. Every answer and every validation counts as one.
 fn check(policies: &Path) -> Result<Tally> {
     let program = build_portcullis(false)?;
+    modules::build()?;
     let suites = suites(&root()?.join(policies))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     println!(

@@ -2,6 +2,8 @@
 //! resources to look at, as files that the binary can be given.
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use portcullis::suite::{Case, Suite, with_params};
 use portcullis_core::document::ConfigMap;
 use portcullis_core::set::Sources;
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// Cases with what they are asked against.
@@ -79,6 +82,8 @@ fn list(items: Vec<Value>) -> Value {
 fn config_map(config_map: &ConfigMap) -> Value {
     let data: Map<String, Value> =
         config_map.data.iter().map(|(key, text)| (key.clone(), Value::from(text.text.as_str()))).collect();
+    let encode = |(key, module): &(String, Arc<[u8]>)| (key.clone(), STANDARD.encode(module).into());
+    let modules: Map<String, Value> = config_map.modules.iter().map(encode).collect();
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -88,5 +93,6 @@ fn config_map(config_map: &ConfigMap) -> Value {
             "labels": {"portcullis.dev/policy": "true"},
         },
         "data": data,
+        "binaryData": modules,
     })
 }

@@ -1,0 +1,207 @@
+//! The attribute `portcullis_sdk::policy`, which makes a function the policy of a module.
+
+use proc_macro::TokenStream;
+use proc_macro2::TokenStream as Tokens;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, ItemFn, ReturnType, Safety};
+
+/// Makes a function the policy of its module: `fn validate(request: Request<Settings>) -> Verdict`, or with a
+/// `Result<Verdict, E>`, whose error is told as the policy's.
+///
+/// The function stays as it is, so that tests can call it. For wasm32 it is exported as the ABI has it; there is one in a
+/// module.
+#[proc_macro_attribute]
+pub fn policy(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    expand(arguments.into(), function.into()).unwrap_or_else(|error| error.into_compile_error()).into()
+}
+
+fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
+    if !arguments.is_empty() {
+        return Err(Error::new(arguments.span(), "`policy` takes no arguments"));
+    }
+    let function: ItemFn = syn::parse2(function)?;
+    check(&function)?;
+    let name = &function.sig.ident;
+    // Where a type is wrong, the function's own line is shown.
+    let typed = quote_spanned! { function.sig.span() =>
+        const _: () = {
+            let _ = || ::portcullis_sdk::guest::is_policy(#name);
+        };
+    };
+    Ok(quote! {
+        #function
+        #typed
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "the ABI asks for exports by name")]
+        const _: () = {
+            use ::portcullis_sdk::guest;
+
+            #[unsafe(no_mangle)]
+            extern "C" fn portcullis_abi_v1() {}
+
+            #[unsafe(no_mangle)]
+            extern "C" fn portcullis_init() {
+                guest::init();
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn portcullis_alloc(size: usize) -> *mut u8 {
+                guest::allocate(size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn portcullis_validate(
+                request: *const u8,
+                request_length: usize,
+                settings: *const u8,
+                settings_length: usize,
+            ) -> u64 {
+                // SAFETY: both are where `portcullis_alloc` said and as long, written by the host.
+                let (request, settings) = unsafe {
+                    (guest::text(request, request_length), guest::text(settings, settings_length))
+                };
+                guest::validate(#name, request, settings)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn portcullis_validate_settings(settings: *const u8, length: usize) -> u64 {
+                // SAFETY: as above.
+                let settings = unsafe { guest::text(settings, length) };
+                guest::validate_settings(#name, settings)
+            }
+        };
+    })
+}
+
+/// Says what is wrong with a signature in words of its own: what the compiler would say is about what is generated.
+fn check(function: &ItemFn) -> Result<(), Error> {
+    let signature = &function.sig;
+    let refuse = |place: &dyn Spanned, message: &str| Err(Error::new(place.span(), message));
+    if let Some(keyword) = &signature.asyncness {
+        return refuse(&keyword, "a policy cannot be `async`: there is nothing to wait for");
+    }
+    if let Safety::Unsafe(keyword) = &signature.safety {
+        return refuse(&keyword, "a policy cannot be `unsafe`");
+    }
+    if !signature.generics.params.is_empty() {
+        return refuse(&signature.generics, "a policy cannot be generic: name the type of its settings");
+    }
+    let mut inputs = signature.inputs.iter();
+    match (inputs.next(), inputs.next()) {
+        (Some(FnArg::Typed(_)), None) => {}
+        (Some(FnArg::Receiver(receiver)), _) => {
+            return refuse(receiver, "a policy is a function, not a method");
+        }
+        (Some(_), Some(second)) => {
+            return refuse(second, "a policy takes one argument: its settings are `request.settings`");
+        }
+        (None, _) => {
+            return refuse(&signature.ident, "a policy takes one argument: `request: Request<Settings>`");
+        }
+    }
+    match &signature.output {
+        ReturnType::Type(..) => Ok(()),
+        ReturnType::Default => {
+            refuse(&signature.ident, "a policy returns a `Verdict`, or a `Result` with one")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(arguments: Tokens, function: Tokens) -> String {
+        expand(arguments, function).map_or_else(|error| error.to_string(), |_| "none".to_owned())
+    }
+
+    #[test]
+    fn a_wrong_signature_is_told_in_words() {
+        let check = |function: Tokens, expected: &str| assert_eq!(refusal(Tokens::new(), function), expected);
+        check(
+            quote!(
+                fn validate(request: Request<Settings>) -> Verdict {}
+            ),
+            "none",
+        );
+        check(
+            quote!(
+                pub(crate) fn other(request: Request) -> Result<Verdict, Error> {}
+            ),
+            "none",
+        );
+        check(
+            quote!(
+                fn f() -> Verdict {}
+            ),
+            "a policy takes one argument: `request: Request<Settings>`",
+        );
+        check(
+            quote!(
+                fn f(request: Request, settings: Settings) -> Verdict {}
+            ),
+            "a policy takes one argument: its settings are `request.settings`",
+        );
+        check(
+            quote!(
+                fn f(self) -> Verdict {}
+            ),
+            "a policy is a function, not a method",
+        );
+        check(
+            quote!(
+                fn f(request: Request) {}
+            ),
+            "a policy returns a `Verdict`, or a `Result` with one",
+        );
+        check(
+            quote!(
+                async fn f(request: Request) -> Verdict {}
+            ),
+            "a policy cannot be `async`: there is nothing to wait for",
+        );
+        check(
+            quote!(
+                unsafe fn f(request: Request) -> Verdict {}
+            ),
+            "a policy cannot be `unsafe`",
+        );
+        check(
+            quote!(
+                fn f<S>(request: Request<S>) -> Verdict {}
+            ),
+            "a policy cannot be generic: name the type of its settings",
+        );
+        check(
+            quote!(
+                struct S;
+            ),
+            "expected `fn`",
+        );
+        assert_eq!(
+            refusal(
+                quote!(name = "a"),
+                quote!(
+                    fn f(request: Request) -> Verdict {}
+                )
+            ),
+            "`policy` takes no arguments"
+        );
+    }
+
+    #[test]
+    fn every_export_of_the_abi_is_there() {
+        let expanded = expand(
+            Tokens::new(),
+            quote!(
+                fn f(request: Request) -> Verdict {}
+            ),
+        )
+        .unwrap()
+        .to_string();
+        for name in ["abi_v1", "init", "alloc", "validate", "validate_settings"] {
+            assert!(expanded.contains(&format!("fn portcullis_{name} (")), "{name}: {expanded}");
+        }
+    }
+}
