@@ -26,7 +26,7 @@ pub(crate) struct Context<'a> {
     /// Whether the request creates or updates a mirror Pod of the requesting node itself.
     pub(crate) is_mirror_pod: bool,
     /// What policies may still spend on the request, in CEL's units of cost.
-    pub(super) left: Cell<u64>,
+    pub(crate) left: Cell<u64>,
     request_tree: OnceCell<Tree>,
     objects: OnceCell<Objects<'a>>,
     authorizer: OnceCell<Arc<Asked>>,

@@ -14,6 +14,9 @@ const MAX_NAME: usize = 253;
 /// A namespace's name is a DNS label (RFC 1123).
 const MAX_NAMESPACE: usize = 63;
 
+/// What it costs to look for objects, in CEL's units, beside one for each that is looked at.
+const FIND: u64 = 1;
+
 pub(super) struct Lookups<'a> {
     all: &'a [CompiledLookup],
     context: &'a Context<'a>,
@@ -53,7 +56,7 @@ impl<'a> Lookups<'a> {
             Some(name) if name.is_empty() => return Ok(Value::list(Vec::new())),
             name => name,
         };
-        if let Some(reason) = facts.withheld(reference) {
+        if let Some(reason) = facts.withheld(reference, || lookup.kept()) {
             return Err(unavailable(reason));
         }
         let namespace = self.text(lookup.namespace.as_ref(), "namespaceExpression")?;
@@ -89,8 +92,12 @@ impl<'a> Lookups<'a> {
             }
         };
         let (name, namespace) = (name.as_deref(), namespace.as_deref());
-        let query = Query { api_version, kind, namespace, name, selector };
-        let found = facts.find(query);
+        let query = Query { api_version, kind, namespace, name };
+        let mut found = facts.find(query);
+        self.budget.spend(FIND.saturating_add(u64::try_from(found.len()).unwrap_or(u64::MAX)));
+        if let Some(selector) = selector {
+            found.retain(|object| selector.matches(object.pointer("/metadata/labels")));
+        }
         if let (Some(name), true) = (name, found.is_empty()) {
             let sought = query.sought(name);
             if let Some(reason) = facts.unlearned(&sought) {

@@ -148,6 +148,15 @@ fn what_cannot_be_told_is_an_error_and_what_is_not_known_is_undecidable() {
         "p: deny [] failed expression: size(lookups.found) == 0",
     );
 
+    // Who reads no more than is known is not concerned.
+    let mut partial = services(true);
+    let narrow = set(&looking_up(&of(""), "size(lookups.found) == 0")).references();
+    let (reference, known) = narrow.into_iter().next().unwrap();
+    partial.withhold_beyond(reference, known, "not yet".to_owned());
+    check(&of(""), map(), &partial, "p: deny [] failed expression: size(lookups.found) == 0");
+    let selecting = of(", selectorExpression: \"{'app': 'x'}\"");
+    check(&selecting, map(), &partial, "ERROR look-up `found`: not yet");
+
     let whole = services(true);
     let type_error = "ERROR `objectNameExpression` must be a string, not int";
     check(&of(", objectNameExpression: object.data.n"), map(), &whole, type_error);

@@ -76,7 +76,8 @@ struct Search<'a, 'b> {
 impl<'a> Search<'a, '_> {
     fn run(&self) -> Result<Found<'a>, String> {
         let ParamKind { api_version, kind } = self.kind;
-        if let Some(reason) = self.context.facts.withheld_params(self.kind, self.reference) {
+        let read = || self.policy.kept_of_params(self.reference);
+        if let Some(reason) = self.context.facts.withheld_params(self.kind, self.reference, read) {
             return Err(reason.to_owned());
         }
         let all = self.context.facts.objects(api_version, kind);

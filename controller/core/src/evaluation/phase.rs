@@ -170,7 +170,13 @@ impl Budget<'_> {
     ) -> Result<Value<'a>, Box<Failure>> {
         let result = program.evaluate(bindings, meter);
         // Variables that it read have been charged meanwhile.
-        let (left, of_request, cost) = (&self.left, self.left_of_request, meter.cost());
+        self.spend(meter.cost());
+        result
+    }
+
+    /// Takes so much of what is left.
+    pub(super) fn spend(&self, cost: u64) {
+        let (left, of_request) = (&self.left, self.left_of_request);
         if cost > left.get() {
             self.exhausted.set(Some(OUT_OF_BUDGET));
         } else if cost > of_request.get() {
@@ -178,7 +184,6 @@ impl Budget<'_> {
         }
         left.set(left.get().saturating_sub(cost));
         of_request.set(of_request.get().saturating_sub(cost));
-        result
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which other objects a policy refers to, and what of them it reads.
 
 use super::{CompiledBinding, CompiledLookup, CompiledPolicy, Input, Programs, Reads};
-use crate::document::{ParamSelect, Params};
+use crate::document::{ParamRef, ParamSelect, Params};
 use crate::facts::{self, Reference};
 use portcullis_cel::{Extent, Projection};
 use std::sync::Arc;
@@ -13,9 +13,7 @@ impl CompiledPolicy {
         let mut references = Vec::new();
         for binding in bindings {
             if let (Params::Ref(reference), Some(kind)) = (&binding.params, &self.param_kind) {
-                let mut kept = facts::identity(matches!(reference.select, ParamSelect::Selector(_)));
-                kept.merge(&self.read_of_params());
-                references.push((Reference::of_params(kind, reference), kept));
+                references.push((Reference::of_params(kind, reference), self.kept_of_params(reference)));
             }
         }
         let lookups = self.body.iter().flat_map(|programs| &programs.lookups);
@@ -25,6 +23,13 @@ impl CompiledPolicy {
         });
         references.extend(lookups.map(|lookup| (lookup.reference.clone(), lookup.kept())));
         references
+    }
+
+    /// What has to be kept of the params that it may find.
+    pub(crate) fn kept_of_params(&self, reference: &ParamRef) -> Projection {
+        let mut kept = facts::identity(matches!(reference.select, ParamSelect::Selector(_)));
+        kept.merge(&self.read_of_params());
+        kept
     }
 
     fn read_of_params(&self) -> Projection {

@@ -289,3 +289,30 @@ fn exceptions_name_policies_that_exist() {
         assert!(says(&set).iter().any(|line| line.starts_with("a: skip Exception")), "it holds all the same");
     }
 }
+
+#[test]
+fn every_object_that_is_looked_at_is_paid_for() {
+    let looking = policy(
+        "p",
+        "validationActions: [Deny]\nmatchPods: {}\nlookups:\n- {name: found, apiVersion: v1, kind: Service, selector: \
+         {matchLabels: {app: web}}}\nvalidations:\n- expression: size(lookups.found) == 0",
+    );
+    let set = PolicySet::compile(&sources(&[("p", &looking)]), None);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}});
+    let left = |objects: usize| {
+        let mut facts = Facts::new(true);
+        for n in 0..objects {
+            let metadata = json!({"namespace": "shop", "name": format!("s{n}")});
+            facts.add(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata}));
+        }
+        let request = create(pod.clone());
+        let context = Context::new(&request, &facts, None, &[], jiff::Timestamp::UNIX_EPOCH);
+        let mut outcomes = Vec::new();
+        for Bound { policy, bindings } in &set.policies {
+            evaluation::judge(policy, Match::Yes, bindings.iter(), &context, &mut outcomes);
+        }
+        assert_eq!(outcomes.len(), 1);
+        context.left.get()
+    };
+    assert_eq!(left(0) - left(200), 200);
+}

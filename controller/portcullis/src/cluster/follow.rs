@@ -13,12 +13,14 @@ use std::time::Duration;
 /// How long a watch may last until it is asked for again. A connection that is dead without a word is noticed
 /// five seconds later.
 const WATCH: u32 = 60;
+/// So many objects are listed at once: each may have 1 MiB and more, and is there whole before a part of it is kept.
+const PAGE: u32 = 50;
 /// Pauses between attempts, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// A watch on everything of a kind, unless it is narrowed.
 pub(super) fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH)
+    watcher::Config::default().timeout(WATCH).page_size(PAGE)
 }
 
 /// Hands on every event of a watch, for ever. What goes wrong is logged once, and so is its end.

@@ -15,45 +15,90 @@ pub(super) struct Mirror<T> {
     arriving: Option<BTreeMap<Key, T>>,
     /// Grows with each change; 0 until the first list is complete.
     version: u64,
+    /// How much memory an object takes, in bytes.
+    weigh: fn(&T) -> usize,
+    /// What all of them take together, those that are arriving and are not the same as before included.
+    bytes: usize,
+    /// What of that has arrived.
+    arriving_bytes: usize,
 }
 
 impl<T> Default for Mirror<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), arriving: None, version: 0 }
+        Self::weighing(|_| 0)
     }
 }
 
-impl<T: PartialEq> Mirror<T> {
+impl<T> Mirror<T> {
+    /// An empty one that counts what its objects take.
+    pub(super) fn weighing(weigh: fn(&T) -> usize) -> Self {
+        let (objects, arriving) = (BTreeMap::new(), None);
+        Self { objects, arriving, version: 0, weigh, bytes: 0, arriving_bytes: 0 }
+    }
+
+    /// Whether a list has begun to arrive, or has arrived.
+    pub(super) fn has_begun(&self) -> bool {
+        self.arriving.is_some() || self.version > 0
+    }
+
+    /// What it holds, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Cloning an object must be cheap.
+impl<T: PartialEq + Clone> Mirror<T> {
     /// Takes in an event; `keep` says what is needed of an object. True if that changed anything.
     pub(super) fn take<K: Resource>(&mut self, event: Event<K>, keep: impl FnOnce(K) -> T) -> bool {
         let before = self.version;
         match event {
-            Event::Init => self.arriving = Some(BTreeMap::new()),
-            Event::InitApply(object) => {
-                self.arriving.get_or_insert_default().insert(key(&object), keep(object));
+            Event::Init => {
+                self.bytes -= std::mem::take(&mut self.arriving_bytes);
+                self.arriving = Some(BTreeMap::new());
             }
+            Event::InitApply(object) => self.arrive(key(&object), keep(object)),
             Event::InitDone => {
                 let arrived = self.arriving.take().unwrap_or_default();
+                self.arriving_bytes = 0;
                 if self.version == 0 || arrived != self.objects {
                     self.objects = arrived;
                     self.version += 1;
                 }
+                self.bytes = self.objects.values().map(self.weigh).sum();
             }
             Event::Apply(object) => {
                 let key = key(&object);
                 let object = keep(object);
                 if self.objects.get(&key) != Some(&object) {
-                    self.objects.insert(key, object);
+                    self.bytes += (self.weigh)(&object);
+                    let old = self.objects.insert(key, object);
+                    self.bytes -= old.as_ref().map_or(0, self.weigh);
                     self.version += 1;
                 }
             }
             Event::Delete(object) => {
-                if self.objects.remove(&key(&object)).is_some() {
+                if let Some(old) = self.objects.remove(&key(&object)) {
+                    self.bytes -= (self.weigh)(&old);
                     self.version += 1;
                 }
             }
         }
         self.version != before
+    }
+
+    /// What is as it was before is held once.
+    fn arrive(&mut self, key: Key, object: T) {
+        let object = match self.objects.get(&key) {
+            Some(old) if *old == object => old.clone(),
+            _ => {
+                let more = (self.weigh)(&object);
+                self.bytes += more;
+                self.arriving_bytes += more;
+                object
+            }
+        };
+        self.arriving.get_or_insert_default().insert(key, object);
     }
 
     /// The number of this state; `None` until the first list is complete.
@@ -125,5 +170,25 @@ mod tests {
         check(&then(&["init", "listed c=1"]), Some(1), &["a=1", "b=1"]);
         check(&then(&["init", "listed c=1", "init", "listed b=1", "done"]), Some(2), &["b=1"]);
         check(&then(&["init", "listed a=1", "listed b=1", "done"]), Some(1), &["a=1", "b=1"]);
+    }
+
+    #[test]
+    fn what_is_held_is_counted() {
+        let check = |events: &[&str], expected: usize| {
+            let mut mirror = Mirror::weighing(|text: &String| text.len());
+            for text in events {
+                mirror.take(event(text), |object| object.data.unwrap().remove("key").unwrap());
+            }
+            assert_eq!(mirror.bytes(), expected, "{events:?}");
+        };
+        let start = ["init", "listed a=123", "listed b=1", "done"];
+        let then = |more: &[&'static str]| [start.as_slice(), more].concat();
+        check(&start, 4);
+        check(&then(&["apply a=12345", "apply a=12345", "apply c=1"]), 7);
+        check(&then(&["delete a", "delete a"]), 1);
+        // A list that arrives is held beside the one before, but for what is the same.
+        check(&then(&["init", "listed a=123", "listed b=12"]), 6);
+        check(&then(&["init", "listed a=1234", "init"]), 4);
+        check(&then(&["init", "listed a=1234", "done"]), 4);
     }
 }

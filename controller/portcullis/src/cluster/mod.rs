@@ -1,12 +1,12 @@
 //! The cluster: policies and facts out of its API, kept up to date by watches, and what is written back.
 //!
-//! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a
-//! watch going, `mirror` holds what the watch shows, `references` what policies take their params from and look up, and
-//! `source` hands it on as a [`Source`](crate::source::Source). `control` starts what looks after the cluster: `leader`
-//! says which replica does, `webhooks` keeps the webhook configuration in step, `certificates` the certificate,
-//! `accepted` what is in force for those who start later (in ConfigMaps, which `kept` writes), `status` what became of
-//! policies, and `switch` tells whether everything is called off, which `disarming` does for a person. `audit` reads what
-//! is there, for one run.
+//! `connect` finds the API server, `worker` runs what talks to it on a thread of its own, `follow` keeps a watch going,
+//! `mirror` holds what the watch shows, `references` follows what policies take their params from and look up, of which
+//! `referred` and `register` hold what is known, and `source` hands it on as a [`Source`](crate::source::Source).
+//! `control` starts what looks after the cluster: `leader` says which replica does, `webhooks` keeps the webhook
+//! configuration in step, `certificates` the certificate, `accepted` what is in force for those who start later (in
+//! ConfigMaps, which `kept` writes), `status` what became of policies, and `switch` tells whether everything is called
+//! off, which `disarming` does for a person. `audit` reads what is there, for one run.
 
 mod accepted;
 mod answers;
@@ -21,6 +21,8 @@ mod leader;
 mod mirror;
 mod policies;
 mod references;
+mod referred;
+mod register;
 mod source;
 pub mod status;
 pub(crate) mod switch;

@@ -19,7 +19,7 @@ pub(super) struct PolicyConfigMap {
 
 impl PolicyConfigMap {
     /// What is needed of a ConfigMap that carries our label.
-    pub(super) fn new(config_map: ConfigMap) -> Self {
+    pub(super) fn new(config_map: ConfigMap) -> Arc<Self> {
         let version = Version {
             namespace: config_map.namespace().unwrap_or_default(),
             name: config_map.name_any(),
@@ -32,18 +32,18 @@ impl PolicyConfigMap {
         let modules = modules.map(|(key, module)| (key, Arc::from(module.0))).collect();
         let data = config_map.data.unwrap_or_default();
         let manifest = read_live_config_map(&version.namespace, &version.name, &labels, data, modules);
-        Self { created, version, manifest }
+        Arc::new(Self { created, version, manifest })
     }
 }
 
 /// All of them, those first that were there first: it is they that have a name which several claim. And which
 /// versions these are.
 pub(super) fn sources(
-    policies: &Mirror<PolicyConfigMap>,
+    policies: &Mirror<Arc<PolicyConfigMap>>,
     controller_namespace: &str,
 ) -> (Sources, Vec<Version>) {
     let mut sources = Sources { controller_namespace: controller_namespace.to_owned(), ..Sources::default() };
-    let mut by_age: Vec<&PolicyConfigMap> = policies.objects().collect();
+    let mut by_age: Vec<&PolicyConfigMap> = policies.objects().map(|config_map| &**config_map).collect();
     // Those of one second stay in the order of their names.
     by_age.sort_by_key(|config_map| config_map.created);
     for PolicyConfigMap { manifest, .. } in &by_age {

@@ -1,21 +1,16 @@
 //! What policies refer to, be it params or look-ups: a watch for each reference, for as long as a policy in force has
-//! it.
-//!
-//! Each asks for no more than its reference means, so that it needs no more rights than that, and keeps no more of what
-//! it is told than policies read.
+//! it. Each asks for no more than its reference means, so that it needs no more rights than that.
 
 use super::describe;
 use super::follow::{config, follow_until};
-use super::mirror::Mirror;
 use kube::api::{DynamicObject, PartialObjectMeta};
 use kube::core::{DynamicResourceScope, GroupVersionKind};
 use kube::discovery::{ApiResource, Scope, pinned_kind};
 use kube::error::DiscoveryError;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Client, Resource, ResourceExt};
-use portcullis_core::facts::{is_secret, keep};
-use portcullis_core::tree::{Selection, Tree};
-use portcullis_core::{Facts, Purpose, Reference};
+use kube::{Api, Client, Resource};
+use portcullis_core::facts::is_secret;
+use portcullis_core::{Purpose, Reference};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -26,27 +21,6 @@ const PAUSE_WITHOUT_KIND: Duration = Duration::from_secs(2);
 /// The same of what may not be read, or is too much: asking costs more.
 const PAUSE_IN_VAIN: Duration = Duration::from_secs(30);
 
-/// What of the objects of one reference is kept may take so many bytes.
-const MAX_BYTES: usize = 128 << 20;
-
-/// What is known of one reference.
-#[derive(Debug)]
-pub(super) struct Referred {
-    /// What is kept of each object.
-    selection: Selection,
-    /// The kind's plural, and whether its objects live in namespaces.
-    resource: Option<(String, bool)>,
-    objects: Mirror<Tree>,
-    /// What has arrived of a new list, in bytes.
-    arriving: usize,
-    /// Whether there is more than may be kept.
-    overfull: bool,
-    /// Whether there are none because there is no such kind.
-    absent: bool,
-    /// Why they cannot be told.
-    trouble: Option<String>,
-}
-
 /// What was found out about a reference.
 pub(super) enum Found {
     /// The cluster serves its kind.
@@ -56,112 +30,6 @@ pub(super) enum Found {
     Absent,
     /// They cannot be told, and why.
     Trouble(String),
-}
-
-impl Referred {
-    /// Nothing yet of objects of which so much is to be kept.
-    pub(super) fn new(selection: Selection) -> Self {
-        let (resource, objects, trouble) = (None, Mirror::default(), None);
-        Self { selection, resource, objects, arriving: 0, overfull: false, absent: false, trouble }
-    }
-
-    /// Takes in what was found. True if that changed anything.
-    pub(super) fn take(&mut self, found: Found) -> bool {
-        match found {
-            Found::Kind(resource, namespaced) => {
-                let found = Some((resource.plural, namespaced));
-                let changed = self.resource != found;
-                self.resource = found;
-                std::mem::take(&mut self.absent) || changed
-            }
-            Found::Absent => {
-                (self.resource, self.objects) = (None, Mirror::default());
-                !std::mem::replace(&mut self.absent, true)
-            }
-            Found::Event(event) => self.take_event(*event),
-            Found::Trouble(reason) if self.trouble.as_ref() == Some(&reason) => false,
-            Found::Trouble(reason) => {
-                tracing::warn!("what policies refer to cannot be read: {reason}");
-                self.trouble = Some(reason);
-                true
-            }
-        }
-    }
-
-    fn take_event(&mut self, event: Event<DynamicObject>) -> bool {
-        // What is listed anew may be told again.
-        let is_listed = matches!(event, Event::InitDone)
-            && (self.trouble.take().is_some() | std::mem::take(&mut self.overfull));
-        if matches!(event, Event::Init) {
-            self.arriving = 0;
-        }
-        let (selection, arriving) = (&self.selection, &mut self.arriving);
-        let changed = self.objects.take(event, |object| {
-            let kept = kept(object, selection);
-            *arriving += kept.memory();
-            kept
-        });
-        // What changes counts as if it came on top, until it is time to count anew.
-        let mut is_too_much = false;
-        if self.arriving > MAX_BYTES {
-            self.arriving = self.bytes();
-            is_too_much = self.arriving > MAX_BYTES || self.objects.version().is_none();
-        }
-        if is_too_much {
-            self.objects = Mirror::default();
-        }
-        let is_news = is_too_much && !std::mem::replace(&mut self.overfull, true);
-        changed && !self.overfull || is_listed || is_news
-    }
-
-    /// Whether there is more than may be kept, so that no event is of use until all is listed anew.
-    pub(super) fn is_overfull(&self) -> bool {
-        self.overfull && self.objects.version().is_none()
-    }
-
-    fn bytes(&self) -> usize {
-        self.objects.objects().map(Tree::memory).sum()
-    }
-
-    /// Whether it is known what the reference means, or that this cannot be known.
-    pub(super) fn is_settled(&self) -> bool {
-        self.objects.version().is_some() || self.trouble.is_some() || self.overfull || self.absent
-    }
-
-    /// Why they cannot be told, if they cannot.
-    pub(super) fn trouble(&self, reference: &Reference) -> Option<String> {
-        if self.overfull {
-            let (named, limit) = (named(reference), MAX_BYTES >> 20);
-            return Some(format!(
-                "what policies read of {named} is more than {limit} MiB: narrow it by a namespace or labels"
-            ));
-        }
-        if self.absent {
-            return None;
-        }
-        let unread = || format!("{} is not read yet", named(reference));
-        self.trouble.clone().or_else(|| self.objects.version().is_none().then(unread))
-    }
-
-    /// Adds what is known to facts.
-    pub(super) fn tell(&self, reference: &Reference, facts: &mut Facts) {
-        if let Some((plural, namespaced)) = &self.resource {
-            facts.define(&reference.api_version, &reference.kind, plural, *namespaced);
-        }
-        match self.trouble(reference) {
-            Some(reason) => facts.withhold(reference.clone(), reason),
-            None if reference.is_metadata_only() => {
-                self.objects.objects().for_each(|object| facts.add_part(object.clone()));
-            }
-            None => self.objects.objects().for_each(|object| facts.add(object.clone())),
-        }
-    }
-}
-
-/// What is kept of an object.
-fn kept(mut object: DynamicObject, selection: &Selection) -> Tree {
-    object.managed_fields_mut().clear();
-    keep(serde_json::to_value(object).unwrap_or_default(), selection)
 }
 
 /// Follows a reference for ever, through the coming and going of its kind and of the right to read it. `tell` breaks a
@@ -282,7 +150,7 @@ fn is_one(reference: &Reference) -> bool {
     reference.name.is_some() && reference.namespace.is_some()
 }
 
-fn map<K>(event: Event<K>, object: impl FnOnce(K) -> DynamicObject) -> Event<DynamicObject> {
+pub(super) fn map<K>(event: Event<K>, object: impl FnOnce(K) -> DynamicObject) -> Event<DynamicObject> {
     match event {
         Event::Init => Event::Init,
         Event::InitApply(it) => Event::InitApply(object(it)),
@@ -306,7 +174,7 @@ pub(super) fn of_metadata(part: PartialObjectMeta<DynamicObject>, resource: &Api
     of_type(object, resource)
 }
 
-fn named(reference: &Reference) -> String {
+pub(super) fn named(reference: &Reference) -> String {
     format!("`{}` of `{}`", reference.kind, reference.api_version)
 }
 
@@ -356,8 +224,7 @@ fn code(error: &watcher::Error) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_core::{Extent, Projection};
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -375,51 +242,6 @@ mod tests {
 
     fn resource() -> ApiResource {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.com", "v1", "Limit"), "limits")
-    }
-
-    fn event(event: Event<Json>) -> Found {
-        let object = |json: Json| serde_json::from_value(json).unwrap();
-        Found::Event(Box::new(map(event, |json| of_type(object(json), &resource()))))
-    }
-
-    #[test]
-    fn params_are_told_once_they_are_listed_and_as_long_as_they_may_be() {
-        let limit = json!({"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "data": {"n": 1}});
-        let listed = [Event::Init, Event::InitApply(limit), Event::InitDone];
-        let forbidden = || Found::Trouble("forbidden".to_owned());
-        let mut params = Referred::new(Selection::of(&Projection::new(Extent::Whole)));
-        let unread = "`Limit` of `example.com/v1` is not read yet";
-        let check = |params: &Referred, objects: usize, trouble: Option<&str>| {
-            let reference = reference(None, None);
-            let mut facts = Facts::new(true);
-            params.tell(&reference, &mut facts);
-            assert_eq!(facts.objects("example.com/v1", "Limit").len(), objects);
-            assert_eq!(params.trouble(&reference).as_deref(), trouble);
-            assert_eq!(params.is_settled(), trouble != Some(unread));
-        };
-        check(&params, 0, Some(unread));
-        assert!(params.take(Found::Absent));
-        assert!(!params.take(Found::Absent));
-        check(&params, 0, None);
-        assert!(params.take(Found::Kind(resource(), false)));
-        assert!(params.take(Found::Absent));
-        assert_eq!(params.resource, None);
-        assert!(params.take(Found::Kind(resource(), false)));
-        check(&params, 0, Some(unread));
-        assert!(params.take(forbidden()));
-        assert!(!params.take(forbidden()));
-        check(&params, 0, Some("forbidden"));
-        assert!(!params.take(Found::Kind(resource(), false)));
-        let changes: Vec<bool> =
-            listed.clone().into_iter().map(|listed| params.take(event(listed))).collect();
-        assert_eq!(changes, [false, false, true]);
-        check(&params, 1, None);
-        assert!(params.take(forbidden()));
-        check(&params, 0, Some("forbidden"));
-        // The same list again is no change of the objects, but they may be told again.
-        let changes: Vec<bool> = listed.into_iter().map(|listed| params.take(event(listed))).collect();
-        assert_eq!(changes, [false, false, true]);
-        check(&params, 1, None);
     }
 
     #[test]

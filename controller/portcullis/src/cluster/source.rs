@@ -5,7 +5,8 @@ use super::connect::Cluster;
 use super::follow::{config, follow};
 use super::mirror::Mirror;
 use super::policies::{PolicyConfigMap, sources};
-use super::references::{Found, Referred, follow_reference};
+use super::references::{Found, follow_reference};
+use super::register::{self, Known, Number, Register, View};
 use super::whole;
 use crate::source::watch::{Bell, Points, Wake};
 use crate::source::{ReadFacts, Reading, Source};
@@ -13,27 +14,42 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::Api;
 use portcullis_core::document::POLICY_LABEL;
 use portcullis_core::set::Accepted;
-use portcullis_core::tree::{Selection, Tree};
+use portcullis_core::tree::Tree;
 use portcullis_core::{Facts, PolicySet, Projection, Reference};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 /// How long policies wait for what they refer to, before they are in force without.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Facts are made anew at most for so long a part of the time, and however long that takes, once in so long.
+const REST: u32 = 10;
+const MAX_REST: Duration = Duration::from_secs(2);
+
 /// What the watches show.
 #[derive(Debug, Default)]
 struct Seen {
-    policies: Mirror<PolicyConfigMap>,
+    policies: Mirror<Arc<PolicyConfigMap>>,
     /// What was in force before we started; `None` as long as that is not known.
     accepted: Option<Vec<Accepted>>,
     namespaces: Mirror<Tree>,
-    referred: BTreeMap<Reference, Referred>,
-    /// Grows with each change of what facts are made of.
-    facts: u64,
+    referred: Register,
+    /// The watches on what is referred to.
+    watches: BTreeMap<Number, AbortHandle>,
+}
+
+impl Seen {
+    /// Changes with what facts are made of.
+    fn facts(&self) -> (Option<u64>, u64) {
+        (self.namespaces.version(), self.referred.version())
+    }
+
+    fn end(&mut self, watches: Vec<Number>) {
+        watches.iter().filter_map(|number| self.watches.remove(number)).for_each(|watch| watch.abort());
+    }
 }
 
 /// What is seen, and a call to those who wait for more of it.
@@ -49,10 +65,12 @@ pub struct ClusterSource {
     shared: Arc<Shared>,
     cluster: Arc<Cluster>,
     bell: Bell,
-    /// The watches on what policies refer to, each with what it keeps.
-    watches: BTreeMap<Reference, (Projection, AbortHandle)>,
+    /// The objects of which the last facts were made.
+    known: Known,
     /// The versions that were handed on: of the policies, and of what facts are made of.
-    read: (Option<u64>, Option<u64>),
+    read: (Option<u64>, Option<(Option<u64>, u64)>),
+    /// Until when facts alone are not made anew, and whether the bell will be rung then.
+    rest: Option<(Instant, bool)>,
 }
 
 impl ClusterSource {
@@ -80,39 +98,54 @@ impl ClusterSource {
         });
         let (mirror, ring) = (Arc::clone(&shared), bell.clone());
         cluster.worker.spawn(follow(Api::<Namespace>::all(client.clone()), config(), move |event| {
-            let mut seen = mirror.lock();
-            if seen.namespaces.take(event, whole) {
-                seen.facts += 1;
+            if mirror.lock().namespaces.take(event, whole) {
                 ring.ring();
             }
         }));
-        let watches = BTreeMap::new();
-        Self { shared, cluster: Arc::clone(cluster), bell, watches, read: (None, None) }
+        let (cluster, known) = (Arc::clone(cluster), Known::new());
+        Self { shared, cluster, bell, known, read: (None, None), rest: None }
     }
 
-    /// Watches what these references mean, and nothing else any more. What is to keep something else begins anew.
-    fn refer_to(&mut self, wanted: BTreeMap<Reference, Projection>) {
+    /// Watches what these references mean, and nothing else any more.
+    fn refer_to(&self, wanted: &BTreeMap<Reference, Projection>) {
         let mut seen = self.shared.lock();
-        self.watches.retain(|reference, (kept, watch)| {
-            let stays = wanted.get(reference) == Some(kept);
-            if !stays {
-                watch.abort();
-                seen.referred.remove(reference);
-                seen.facts += 1;
-            }
-            stays
-        });
-        for (reference, kept) in wanted {
-            if self.watches.contains_key(&reference) {
-                continue;
-            }
-            seen.referred.insert(reference.clone(), Referred::new(Selection::of(&kept)));
-            seen.facts += 1;
-            let (shared, bell, of) = (Arc::clone(&self.shared), self.bell.clone(), reference.clone());
-            let tell = move |found| shared.take(&of, found, &bell);
-            let watch = follow_reference(self.cluster.client.clone(), reference.clone(), tell);
-            self.watches.insert(reference, (kept, self.cluster.worker.spawn(watch)));
+        let orders = seen.referred.want(wanted);
+        seen.end(orders.end);
+        for (number, reference) in orders.begin {
+            let (shared, bell) = (Arc::clone(&self.shared), self.bell.clone());
+            let tell = move |found| shared.take(number, found, &bell);
+            let watch = follow_reference(self.cluster.client.clone(), reference, tell);
+            seen.watches.insert(number, self.cluster.worker.spawn(watch));
         }
+    }
+
+    /// Makes facts of what is seen. Nobody else need wait for that: while it is locked, only what changed is taken out.
+    fn facts(&mut self, seen: MutexGuard<'_, Seen>) -> ReadFacts {
+        let begin = Instant::now();
+        self.read.1 = Some(seen.facts());
+        let namespaces: Vec<Tree> = seen.namespaces.objects().cloned().collect();
+        let views: Vec<View> = seen.referred.views(&self.known);
+        drop(seen);
+        let mut facts = Facts::new(true);
+        namespaces.into_iter().for_each(|namespace| facts.add(namespace));
+        let problems = register::tell(views, &mut self.known, &mut facts);
+        self.rest = Some((Instant::now() + (begin.elapsed() * REST).min(MAX_REST), false));
+        ReadFacts { facts, problems: problems.into_iter().collect() }
+    }
+
+    /// Whether facts were made just now, so that it is better to wait for more. The bell is rung once they may be again.
+    fn rests(&mut self) -> bool {
+        let Some((rest, is_called)) = self.rest.as_mut().filter(|(rest, _)| *rest > Instant::now()) else {
+            return false;
+        };
+        if !std::mem::replace(is_called, true) {
+            let (bell, end) = (self.bell.clone(), *rest);
+            self.cluster.worker.spawn(async move {
+                tokio::time::sleep_until(end.into()).await;
+                bell.ring();
+            });
+        }
+        true
     }
 }
 
@@ -122,18 +155,17 @@ impl Shared {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what was found of a reference. Breaks where more of it is of no use.
-    fn take(&self, reference: &Reference, found: Found, bell: &Bell) -> ControlFlow<()> {
+    /// Takes in what a watch found. Breaks where more of it is of no use.
+    fn take(&self, number: Number, found: Found, bell: &Bell) -> ControlFlow<()> {
         let mut seen = self.lock();
-        // None where it was given up meanwhile.
-        let Some(referred) = seen.referred.get_mut(reference) else { return ControlFlow::Break(()) };
-        let (changed, is_overfull) = (referred.take(found), referred.is_overfull());
-        if changed {
-            seen.facts += 1;
+        let before = seen.referred.version();
+        let (flow, ended) = seen.referred.take(number, found);
+        seen.end(ended);
+        if seen.referred.version() != before {
             self.changed.notify_all();
             bell.ring();
         }
-        if is_overfull { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        flow
     }
 }
 
@@ -147,44 +179,30 @@ impl Source for ClusterSource {
             return Ok(reading);
         };
         reading.accepted = std::mem::take(accepted);
-        let current = (Some(policies), Some(seen.facts));
-        if current.0 != self.read.0 {
+        if self.read.0 != Some(policies) {
             let (policies, versions) = sources(&seen.policies, &self.cluster.namespace);
             (reading.policies, reading.versions) = (Some(policies), versions);
         }
-        if current.1 != self.read.1 {
-            reading.facts = Some(facts(&seen));
+        self.read.0 = Some(policies);
+        let is_news = self.read.1 != Some(seen.facts());
+        drop(seen);
+        if is_news && (reading.policies.is_some() || !self.rests()) {
+            let shared = Arc::clone(&self.shared);
+            reading.facts = Some(self.facts(shared.lock()));
         }
-        self.read = current;
         Ok(reading)
     }
 
     fn prepare(&mut self, set: &PolicySet) -> Option<ReadFacts> {
-        self.refer_to(set.references());
-        let seen = self.shared.lock();
-        let is_unsettled = |seen: &mut Seen| !seen.referred.values().all(Referred::is_settled);
-        let waited = self.shared.changed.wait_timeout_while(seen, PATIENCE, is_unsettled);
+        self.refer_to(&set.references());
+        let shared = Arc::clone(&self.shared);
+        let is_unsettled = |seen: &mut Seen| !seen.referred.is_settled();
+        let waited = shared.changed.wait_timeout_while(shared.lock(), PATIENCE, is_unsettled);
         let (seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if self.read.1 == Some(seen.facts) {
-            return None;
-        }
-        self.read.1 = Some(seen.facts);
-        Some(facts(&seen))
+        (self.read.1 != Some(seen.facts())).then(|| self.facts(seen))
     }
 
     fn points(&self) -> Points {
         Points::default()
     }
-}
-
-fn facts(seen: &Seen) -> ReadFacts {
-    let mut facts = Facts::new(true);
-    seen.namespaces.objects().for_each(|namespace| facts.add(namespace.clone()));
-    let mut problems = BTreeSet::new();
-    // Params first: of Secrets that are looked up only a part is known.
-    for (reference, referred) in &seen.referred {
-        referred.tell(reference, &mut facts);
-        problems.extend(referred.trouble(reference));
-    }
-    ReadFacts { facts, problems: problems.into_iter().collect() }
 }

@@ -168,16 +168,22 @@ impl Loader {
         let generation =
             Arc::new(Generation { number, set, facts, versions, resource_problems, since, verdicts });
         self.live.swap(Arc::clone(&generation));
-        self.report(&generation, begin);
+        self.report(&generation, old, begin);
         if number == 1 {
             tracing::info!("ready");
         }
     }
 
-    fn report(&self, generation: &Generation, begin: Instant) {
+    /// Says what became of what was read, and what is new of that: facts may change many times in a second.
+    fn report(&self, generation: &Generation, old: Option<&Arc<Generation>>, begin: Instant) {
         let Generation { number, set, resource_problems, since, .. } = generation;
-        set.problems().iter().for_each(warn);
-        for problem in resource_problems {
+        let old = old.map(|old| (&old.set, old.resource_problems.as_slice()));
+        let same_set = old.is_some_and(|(old, _)| Arc::ptr_eq(old, set));
+        if !same_set {
+            set.problems().iter().for_each(warn);
+        }
+        let old_problems = old.map(|(_, problems)| problems).unwrap_or_default();
+        for problem in resource_problems.iter().filter(|problem| !old_problems.contains(problem)) {
             tracing::warn!("resources: {problem}");
         }
         let problems = set.problems().len() + resource_problems.len();
@@ -190,6 +196,9 @@ impl Loader {
         }
         self.metrics.generation.set(i64::try_from(*number).unwrap_or(i64::MAX));
         self.metrics.problems.set(i64::try_from(problems).unwrap_or(i64::MAX));
+        if same_set {
+            return;
+        }
         let count = |state: State| set.entries().iter().filter(|entry| entry.state == state).count();
         tracing::info!(
             generation = number,

@@ -121,6 +121,14 @@ impl Projection {
         }
     }
 
+    /// Whether everything that another projection reads is read by this one.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut both = self.clone();
+        both.merge(other);
+        both == *self
+    }
+
     /// Reads so much at the end of a path, too.
     pub(super) fn add(&mut self, steps: &[Step], extent: Extent) {
         let read = steps.iter().rev().fold(Self::new(extent), |below, step| match step {

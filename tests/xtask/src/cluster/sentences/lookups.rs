@@ -195,10 +195,17 @@ fn a_lookup_that_rbac_forbids_fails_by_failure_policy_and_says_what_to_grant(
     let report: Value = serde_json::from_str(&asked(world, &controller, "/policies")?)?;
     let problems = report["resourceProblems"].to_string();
     ensure!(problems.contains(what), "{problems}");
-    ensure!(
-        controller.served.log().iter().any(|line| line.contains(what)),
-        "the log does not say what to grant"
-    );
+    // However often facts change, it is said once.
+    let seen = world.namespace("seen")?;
+    world.eventually("the namespace is known", || {
+        let known = asked(world, &controller, "/policies")?;
+        let generation = |text: &str| serde_json::from_str::<Value>(text).map(|it| it["generation"].as_u64());
+        ensure!(generation(&known)? > report["generation"].as_u64(), "{seen} changed nothing");
+        Ok(())
+    })?;
+    let told = format!("resources: {what}");
+    let lines = controller.served.log().iter().filter(|line| line.contains(&told)).count();
+    ensure!(lines == 1, "the log says {lines} times what to grant");
     grant(world, "services")?;
     denied(world, &create(&shop, "web"), "team a has no service web")?;
     world.apply(&service(&shop, "web", "a"))?;

@@ -1,13 +1,17 @@
 //! What a decision may know beside the request: Namespaces and the objects that policies refer to.
 
-use crate::document::{LabelSelector, ParamKind, ParamRef, ParamSelect};
+mod objects;
+
+pub use objects::{Held, Objects};
+
+use crate::document::{ParamKind, ParamRef, ParamSelect};
 use crate::matching::Resources;
 use crate::request::split_api_version;
 use portcullis_cel::tree::{Builder, Selection};
 use portcullis_cel::{Authorizer, Node, Projection, Tree};
 use serde::de::DeserializeSeed;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,12 +35,14 @@ pub struct Facts {
 struct Known {
     /// Namespaces by name, whole objects.
     namespaces: BTreeMap<String, Tree>,
-    /// Other objects by (`apiVersion`, kind), in the order in which they were added.
-    objects: BTreeMap<(String, String), Kind>,
+    /// Other objects by (`apiVersion`, kind).
+    objects: BTreeMap<(String, String), Arc<Objects>>,
     /// The kinds that CustomResourceDefinitions among the objects define.
     definitions: Resources,
     /// What cannot be told, and why.
     untold: BTreeMap<Reference, String>,
+    /// Of what no more is known than this, and why.
+    partial: BTreeMap<Reference, (Projection, String)>,
 }
 
 /// Objects that a policy refers to.
@@ -104,14 +110,6 @@ pub fn is_secret(api_version: &str, kind: &str) -> bool {
     group.is_empty() && kind == "Secret"
 }
 
-/// The objects of one kind.
-#[derive(Debug, Clone, Default)]
-struct Kind {
-    objects: Vec<Tree>,
-    /// Where each is, by namespace and name: dumps hold thousands of one kind.
-    index: HashMap<String, HashMap<String, usize>>,
-}
-
 /// Which objects of a kind are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query<'q> {
@@ -120,16 +118,6 @@ pub(crate) struct Query<'q> {
     /// None for all of them, and for what lives in none.
     pub(crate) namespace: Option<&'q str>,
     pub(crate) name: Option<&'q str>,
-    pub(crate) selector: Option<&'q LabelSelector>,
-}
-
-/// How much is held of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
-    /// How many objects.
-    pub objects: usize,
-    /// What they take, in bytes.
-    pub bytes: usize,
 }
 
 impl Facts {
@@ -165,6 +153,12 @@ impl Facts {
         Arc::make_mut(&mut self.known).add(object.into(), false);
     }
 
+    /// Has these be all objects of a kind.
+    pub fn put(&mut self, api_version: &str, kind: &str, objects: Arc<Objects>) {
+        let key = (api_version.to_owned(), kind.to_owned());
+        Arc::make_mut(&mut self.known).objects.insert(key, objects);
+    }
+
     /// Adds that there is a kind, and where its objects live. It cannot change what is built into Kubernetes.
     pub fn define(&mut self, api_version: &str, kind: &str, plural: &str, namespaced: bool) {
         let (group, _) = split_api_version(api_version);
@@ -176,8 +170,17 @@ impl Facts {
         Arc::make_mut(&mut self.known).untold.insert(reference, reason);
     }
 
+    /// Adds that of some objects no more is known than this: policies that refer to them and read more fail with the
+    /// reason.
+    pub fn withhold_beyond(&mut self, reference: Reference, known: Projection, reason: String) {
+        Arc::make_mut(&mut self.known).partial.insert(reference, (known, reason));
+    }
+
     /// Adds what was found where nothing was known: nothing, if it does not exist; or why that cannot be told.
-    pub fn learn(&mut self, sought: Sought, found: Result<Vec<Tree>, String>) {
+    pub fn learn(&mut self, sought: Sought, mut found: Result<Vec<Tree>, String>) {
+        if let Ok(found) = &mut found {
+            found.sort_by(|a, b| (namespace_of(a), name_of(a)).cmp(&(namespace_of(b), name_of(b))));
+        }
         self.learned.insert(sought, found);
     }
 
@@ -191,17 +194,26 @@ impl Facts {
         self.learned.get(sought)?.as_ref().err().map(String::as_str)
     }
 
-    /// Why the objects that a reference means cannot be told, if they cannot.
-    pub(crate) fn withheld(&self, reference: &Reference) -> Option<&str> {
-        self.known.untold.get(reference).map(String::as_str)
+    /// Why the objects that a reference means cannot be told to who reads so much of them, if they cannot.
+    pub(crate) fn withheld(&self, reference: &Reference, read: impl FnOnce() -> Projection) -> Option<&str> {
+        if let Some(reason) = self.known.untold.get(reference) {
+            return Some(reason);
+        }
+        let (known, reason) = self.known.partial.get(reference)?;
+        (!known.covers(&read())).then_some(reason)
     }
 
     /// The same of params.
-    pub(crate) fn withheld_params(&self, kind: &ParamKind, reference: &ParamRef) -> Option<&str> {
-        if self.known.untold.is_empty() {
+    pub(crate) fn withheld_params(
+        &self,
+        kind: &ParamKind,
+        reference: &ParamRef,
+        read: impl FnOnce() -> Projection,
+    ) -> Option<&str> {
+        if self.known.untold.is_empty() && self.known.partial.is_empty() {
             return None;
         }
-        self.withheld(&Reference::of_params(kind, reference))
+        self.withheld(&Reference::of_params(kind, reference), read)
     }
 
     /// The plural of a kind and whether its objects live in namespaces, as Kubernetes or a CustomResourceDefinition
@@ -242,20 +254,15 @@ impl Facts {
     /// Every object of a kind, in all namespaces.
     pub fn objects(&self, api_version: &str, kind: &str) -> &[Tree] {
         let kind = self.known.objects.get(&(api_version.to_owned(), kind.to_owned()));
-        kind.map_or(&[], |kind| &kind.objects)
+        kind.map_or(&[], |objects| objects.all())
     }
 
     /// The objects that are wanted, sorted by namespace and name.
     pub(crate) fn find(&self, query: Query<'_>) -> Vec<&Tree> {
-        let mut found: Vec<&Tree> = match query.name.and_then(|name| self.learned.get(&query.sought(name))) {
+        match query.name.and_then(|name| self.learned.get(&query.sought(name))) {
             Some(learned) => learned.iter().flatten().collect(),
             None => self.known.find(query),
-        };
-        if let Some(selector) = query.selector {
-            found.retain(|object| selector.matches(object.pointer("/metadata/labels")));
         }
-        found.sort_by_key(|object| (namespace_of(object), name_of(object)));
-        found
     }
 
     /// Whether it was already asked for in vain.
@@ -265,10 +272,8 @@ impl Facts {
 
     /// How much is held, by `apiVersion` and kind, Namespaces not included.
     pub fn held(&self) -> impl Iterator<Item = ((&str, &str), Held)> {
-        self.known.objects.iter().map(|((api_version, kind), Kind { objects, .. })| {
-            let bytes = objects.iter().map(Tree::memory).sum();
-            ((api_version.as_str(), kind.as_str()), Held { objects: objects.len(), bytes })
-        })
+        let all = self.known.objects.iter();
+        all.map(|((api_version, kind), objects)| ((api_version.as_str(), kind.as_str()), objects.held()))
     }
 }
 
@@ -291,18 +296,8 @@ impl Known {
         if kind == "CustomResourceDefinition" {
             self.definitions.add_crd(&object.to_json());
         }
-        let (namespace, name) = (namespace_of(&object).to_owned(), name.to_owned());
         let key = (api_version.to_owned(), kind.to_owned());
-        let Kind { objects, index } = self.objects.entry(key).or_default();
-        let index = index.entry(namespace).or_default();
-        match index.get(&name).and_then(|index| objects.get_mut(*index)) {
-            Some(slot) if replaces => *slot = object,
-            Some(_) => {}
-            None => {
-                index.insert(name, objects.len());
-                objects.push(object);
-            }
-        }
+        Arc::make_mut(self.objects.entry(key).or_default()).add(object, replaces);
     }
 
     fn find(&self, query: Query<'_>) -> Vec<&Tree> {
@@ -312,26 +307,8 @@ impl Known {
                 None => self.namespaces.values().collect(),
             };
         }
-        let Some(kind) = self.objects.get(&(query.api_version.to_owned(), query.kind.to_owned())) else {
-            return Vec::new();
-        };
-        let Kind { objects, index } = kind;
-        let named = |of_one: &HashMap<String, usize>| -> Vec<usize> {
-            match query.name {
-                Some(name) => of_one.get(name).copied().into_iter().collect(),
-                None => of_one.values().copied().collect(),
-            }
-        };
-        let places: Vec<usize> = match (query.namespace, query.name) {
-            (None, None) => return objects.iter().collect(),
-            (None, Some(_)) => index.values().flat_map(named).collect(),
-            // Where kubectl would send what names no namespace.
-            (Some("default"), _) => {
-                ["default", ""].iter().filter_map(|one| index.get(*one)).flat_map(named).collect()
-            }
-            (Some(namespace), _) => index.get(namespace).map(named).unwrap_or_default(),
-        };
-        places.into_iter().filter_map(|place| objects.get(place)).collect()
+        let kind = self.objects.get(&(query.api_version.to_owned(), query.kind.to_owned()));
+        kind.map(|objects| objects.find(query.namespace, query.name)).unwrap_or_default()
     }
 }
 
