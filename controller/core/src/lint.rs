@@ -1,8 +1,11 @@
 //! What is wrong with documents, and what is sound and hardly as it was meant.
 
-use crate::document::{self, Code, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument};
+use crate::document::{
+    self, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument,
+};
 use crate::policy::{self, Typing};
 use crate::set::{PolicySet, Sources, confine};
+use crate::yaml::TextPlace;
 use std::collections::BTreeSet;
 
 /// How grave a finding is.
@@ -31,7 +34,8 @@ pub fn severity(code: Code) -> Severity {
         | Code::TypeCheck
         | Code::Constant
         | Code::NeverMatches
-        | Code::Unbound => Severity::Warning,
+        | Code::Unbound
+        | Code::LargeConfigMap => Severity::Warning,
     }
 }
 
@@ -77,6 +81,7 @@ fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
     for read in &read {
         findings.extend(lint_document(read, &bound, typing));
     }
+    findings.extend(sources.config_maps.iter().filter_map(size));
     findings.sort_by(|a, b| place(a).cmp(&place(b)));
     findings.dedup();
     Linted { policies: policies.len(), findings }
@@ -106,6 +111,54 @@ fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>, typing: Option<&Ty
         }
         _ => Vec::new(),
     }
+}
+
+/// What all values of a ConfigMap may have together (`MaxSecretSize` of `pkg/apis/core/validation`), in bytes.
+const MAX_CONFIG_MAP: usize = 1 << 20;
+/// What all annotations of an object may have together (`TotalAnnotationSizeLimitB` of
+/// `apimachinery/pkg/api/validation`), in bytes: `kubectl apply` keeps a copy of the whole object in one.
+const MAX_ANNOTATIONS: usize = 256 << 10;
+
+/// What is to be said of a ConfigMap's size.
+fn size(config_map: &ConfigMap) -> Option<DocumentError> {
+    let ConfigMap { data, modules, .. } = config_map;
+    let binary: usize = modules.iter().map(|(_, module)| module.len()).sum();
+    let values = binary + data.iter().map(|(_, text)| text.text.len()).sum::<usize>();
+    // Quoted, as it is in the copy, which is larger by the names of its fields.
+    let quoted = |text: &str| serde_json::to_string(text).map_or(text.len(), |quoted| quoted.len());
+    let copy = binary.div_ceil(3) * 4 + data.iter().map(|(_, text)| quoted(&text.text)).sum::<usize>();
+    let (code, message, hint) = if values > MAX_CONFIG_MAP {
+        let message =
+            format!("its values have {values} bytes, and a ConfigMap takes {MAX_CONFIG_MAP} at most");
+        let hint = if binary > 0 {
+            "`portcullis wrap` compresses a module, and spreads it over several ConfigMaps"
+        } else {
+            "give policies ConfigMaps of their own"
+        };
+        (Code::Document, message, hint)
+    } else if copy > MAX_ANNOTATIONS {
+        let message = format!("`kubectl apply` cannot keep its copy of {copy} bytes in an annotation");
+        (Code::LargeConfigMap, message, "apply it with `--server-side`, which keeps none")
+    } else {
+        return None;
+    };
+    let first = data.first().filter(|_| config_map.file.is_some()).map(|(_, text)| text.place.clone());
+    Some(DocumentError {
+        code,
+        file_position: first.as_ref().map(TextPlace::start),
+        origin: Origin {
+            file: config_map.file.clone(),
+            namespace: config_map.namespace.clone(),
+            config_map: config_map.name.clone(),
+            key: String::new(),
+            document: 0,
+            text: first,
+        },
+        name: None,
+        place: None,
+        message,
+        hint: Some(hint.to_owned()),
+    })
 }
 
 /// Whether something is broken that expressions may name, so that what is said of them may follow from that.

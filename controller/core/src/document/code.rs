@@ -35,6 +35,8 @@ pub enum Code {
     NeverMatches,
     /// A ValidatingAdmissionPolicy without a binding.
     Unbound,
+    /// A ConfigMap that `kubectl apply` takes from its server only.
+    LargeConfigMap,
 }
 
 impl Code {
@@ -56,6 +58,7 @@ impl Code {
             Self::Constant => "constant",
             Self::NeverMatches => "never-matches",
             Self::Unbound => "unbound",
+            Self::LargeConfigMap => "large-config-map",
         }
     }
 }

@@ -6,6 +6,8 @@ use crate::policy::Typing;
 use crate::schema::Schemas;
 use crate::set::Sources;
 use crate::testing::policy;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use portcullis_cel::KubernetesVersion;
 
 /// What is found in documents outside ConfigMaps: code, field, message and hint. That those of ours are not in force
@@ -292,6 +294,49 @@ fn what_is_not_in_force_is_an_error() {
     assert_eq!(linted.policies, 1);
     assert!(told.contains(&(Severity::Warning, "not-in-force")), "{told:?}");
     assert!(told.contains(&(Severity::Error, "document")), "{told:?}");
+}
+
+#[test]
+fn what_no_config_map_takes_is_said() {
+    let check = |text: usize, module: usize, expect: &[(Severity, &str)]| {
+        let padded = format!(
+            "# {}\n{}",
+            "x".repeat(text),
+            policy("p", "validations: [{expression: 'object == null'}]")
+        );
+        let config_map = serde_json::json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "c", "namespace": "portcullis", "labels": {"portcullis.dev/policy": "true"}},
+            "data": {"policy.yaml": padded},
+            "binaryData": {"m.wasm": STANDARD.encode(vec![0; module])},
+        });
+        let (manifest, _) = read_documents(Some("f.json"), &config_map.to_string(), "portcullis");
+        let linted = lint(&Sources { config_maps: manifest.config_maps, ..Sources::default() }, None);
+        let told: Vec<_> = linted
+            .findings
+            .iter()
+            .filter(|found| found.message.contains("bytes"))
+            .map(|found| (severity(found.code), found.message.as_str()))
+            .collect();
+        assert_eq!(told, expect);
+    };
+    check(0, 190_000, &[]);
+    check(261_000, 0, &[]);
+    check(
+        0,
+        196_608,
+        &[(Severity::Warning, "`kubectl apply` cannot keep its copy of 262278 bytes in an annotation")],
+    );
+    check(
+        262_100,
+        0,
+        &[(Severity::Warning, "`kubectl apply` cannot keep its copy of 262234 bytes in an annotation")],
+    );
+    check(
+        48_576,
+        1_000_000,
+        &[(Severity::Error, "its values have 1048773 bytes, and a ConfigMap takes 1048576 at most")],
+    );
 }
 
 /// A part of the table of built-in kinds, and two versions of it.
