@@ -335,7 +335,7 @@ fn what_no_config_map_takes_is_said() {
     check(
         48_576,
         1_000_000,
-        &[(Severity::Error, "its values have 1048773 bytes, and a ConfigMap takes 1048576 at most")],
+        &[(Severity::Error, "its values have 1048700 bytes, and a ConfigMap takes 1048576 at most")],
     );
 }
 
