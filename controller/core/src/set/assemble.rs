@@ -66,7 +66,7 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
         .flat_map(|config_map| find(config_map, &sources.controller_namespace))
         .collect();
     found.extend(sources.plain.iter().map(|read| Found { read: read.clone(), source: "" }));
-    let shadowed = names::settle(&mut found, &sources.failures, previous);
+    let shadowed = names::settle(&mut found, sources, previous);
     for Found { read, source } in found {
         assembly.take(read, source, sources, previous);
     }
@@ -319,6 +319,13 @@ fn attach(bound: &mut [(State, Bound)], name: &str, binding: &Arc<CompiledBindin
 
 pub(super) fn identity_of(kind: &'static str, name: String) -> Identity {
     (if Dialect::of_kind(kind).is_some() { POLICY } else { kind }, name)
+}
+
+/// Whether a document can be in force, or waits for nothing but its module.
+pub(super) fn is_sound(Found { read, .. }: &Found<'_>, sources: &Sources) -> bool {
+    let document::Outcome::Document(document) = &read.outcome else { return false };
+    let compiled = content(&read.origin, document.clone(), sources, read.node.as_ref());
+    !matches!(compiled, Err(Unusable::Broken(..)))
 }
 
 /// Compiles a document. A policy that does not compile is handed back with its errors.

@@ -1,10 +1,11 @@
 //! Who has a name that several documents of a cluster claim.
 //!
 //! In files that is an error for all of them: whoever wrote them can tell. In a cluster the document in force keeps
-//! its name, else the first has it, which is of the oldest ConfigMap. The others wait: one takes over in the same set
+//! its name, else the first that is sound has it, which is of the oldest ConfigMap. The others wait: one takes over in the same set
 //! in which the incumbent is gone, so that a ConfigMap under a generated name follows another without a gap.
 
-use super::assemble::{Found, Identity, Unit, identity_of};
+use super::Sources;
+use super::assemble::{Found, Identity, Unit, identity_of, is_sound};
 use super::origins::{covers, describe};
 use crate::document::{Code, DocumentError, Identity as Name, Origin, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ pub struct Shadowed {
 /// Takes those documents out whose name another one has, and says which; each with what is to be said of it.
 pub(super) fn settle(
     found: &mut Vec<Found<'_>>,
-    failures: &[DocumentError],
+    sources: &Sources,
     previous: &[Arc<Unit>],
 ) -> Vec<(Shadowed, DocumentError)> {
     let mut claims: BTreeMap<Identity, Vec<usize>> = BTreeMap::new();
@@ -41,7 +42,7 @@ pub(super) fn settle(
     let nameless = nameless.filter(|found| matches!(found.read.outcome, Outcome::Broken { .. }));
     let unreadable: Vec<&Origin> = nameless
         .map(|found| &found.read.origin)
-        .chain(failures.iter().map(|failure| &failure.origin))
+        .chain(sources.failures.iter().map(|failure| &failure.origin))
         .collect();
     let incumbents: BTreeMap<&Identity, &Origin> =
         previous.iter().map(|unit| (&unit.identity, &unit.origin)).collect();
@@ -49,7 +50,13 @@ pub(super) fn settle(
     for (identity, claims) in &claims {
         let origins: Vec<&Origin> =
             claims.iter().filter_map(|index| Some(&found.get(*index)?.read.origin)).collect();
-        let Some(owner) = owner(&origins, incumbents.get(identity).copied(), &unreadable) else { continue };
+        let claimant = || {
+            let sound = claims.iter().filter(|_| claims.len() > 1);
+            let mut sound = sound.filter_map(|index| found.get(*index)).filter(|one| is_sound(one, sources));
+            sound.next().map(|one| &one.read.origin).or(origins.first().copied())
+        };
+        let incumbent = incumbents.get(identity).copied();
+        let Some(owner) = owner(&origins, incumbent, &unreadable).or_else(claimant) else { continue };
         let others = claims.iter().zip(&origins).filter(|(_, origin)| **origin != owner);
         shadowed.extend(others.map(|(index, _)| (*index, owner.clone())));
     }
@@ -67,14 +74,13 @@ pub(super) fn settle(
     reports
 }
 
-/// Where the document stands, or stood, that has a name which these claim.
+/// Where the document stands, or stood, that had a name before which these claim; none if that is gone.
 fn owner<'a>(
     claims: &[&'a Origin],
     incumbent: Option<&'a Origin>,
     unreadable: &[&Origin],
 ) -> Option<&'a Origin> {
-    let first = claims.first().copied();
-    let Some(incumbent) = incumbent else { return first };
+    let incumbent = incumbent?;
     let of = |is_it: &dyn Fn(&Origin) -> bool| claims.iter().copied().find(|origin| is_it(origin));
     let same_config_map = |origin: &Origin| {
         origin.namespace == incumbent.namespace && origin.config_map == incumbent.config_map
@@ -84,7 +90,6 @@ fn owner<'a>(
         .or_else(|| of(&same_config_map))
         // What cannot be read may be the incumbent still.
         .or_else(|| unreadable.iter().any(|origin| covers(origin, incumbent)).then_some(incumbent))
-        .or(first)
 }
 
 fn report(Name { kind, name, place }: &Name, origin: &Origin, by: &Origin) -> (Shadowed, DocumentError) {

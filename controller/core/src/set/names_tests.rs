@@ -37,6 +37,19 @@ fn the_oldest_has_the_name_until_one_is_in_force_and_then_that_one() {
 }
 
 #[test]
+fn without_an_incumbent_what_is_sound_comes_before_what_is_older() {
+    let (uncompiled, unread) = (broken("a"), named("a", "one").replace("matchPods: {}", "matchPods: 1"));
+    for broken in [&uncompiled, &unread] {
+        let cold = set(&[("p-1", broken), ("p-2", &named("a", "two")), ("p-3", &named("a", "three"))], None);
+        assert_eq!(says(&cold), ["a: deny [] two"]);
+        assert_eq!(shadowed(&cold), ["p-1 is shadowed by p-2", "p-3 is shadowed by p-2"]);
+    }
+    let neither = set(&[("p-1", &uncompiled), ("p-2", &unread)], None);
+    assert_eq!(shadowed(&neither), ["p-2 is shadowed by p-1"]);
+    assert_eq!(states(&neither), [("a", State::Broken)]);
+}
+
+#[test]
 fn a_rename_takes_over_in_the_set_in_which_the_incumbent_is_gone() {
     let (old, new) = (named("a", "old"), named("a", "new"));
     let before = set(&[("p-1", &old)], None);

@@ -25,9 +25,12 @@ use tokio::time::{Instant, timeout_at};
 const HOLDS: Duration = Duration::from_secs(5);
 /// How long an object holds that was found: by then the watch shows it.
 const FOUND_HOLDS: Duration = Duration::from_secs(1);
+/// How long it holds that there is none. Whoever makes it, and what needs it at once, waits for the reply first: an
+/// object that is asked for again later than that is seen however young it is.
+const MISSED_HOLDS: Duration = Duration::from_millis(100);
 /// How many answers are kept, and how many objects.
 const MAX_KEPT: usize = 4_096;
-/// How many questions may be under way; others wait, as long as their requests may.
+/// How many questions of a sort may be under way; others wait, as long as their requests may.
 const MAX_UNDER_WAY: usize = 64;
 
 /// What a request needs.
