@@ -249,6 +249,14 @@ impl PolicySet {
         references
     }
 
+    /// What has to be known of objects of a kind, if policies in force refer to any.
+    pub fn referred(&self, api_version: &str, kind: &str) -> Option<Projection> {
+        let mut references = self.references().into_iter();
+        references
+            .find(|(reference, _)| reference.api_version == api_version && reference.kind == kind)
+            .map(|(_, kept)| kept)
+    }
+
     /// Whether deciding a request by the pairs asked for may run a module, which takes longer than expressions do.
     pub fn calls_modules(&self, pairs: Pairs, request: &Request) -> bool {
         let calls_modules = |id: usize| {

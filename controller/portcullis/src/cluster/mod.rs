@@ -10,6 +10,7 @@
 
 mod accepted;
 mod answers;
+mod asked;
 pub mod audit;
 mod certificates;
 mod connect;

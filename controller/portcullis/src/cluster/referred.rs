@@ -145,7 +145,7 @@ fn empty() -> Mirror<Tree> {
 }
 
 /// What is kept of an object.
-fn kept(mut object: DynamicObject, selection: &Selection) -> Tree {
+pub(super) fn kept(mut object: DynamicObject, selection: &Selection) -> Tree {
     object.managed_fields_mut().clear();
     keep(serde_json::to_value(object).unwrap_or_default(), selection)
 }

@@ -54,9 +54,9 @@ impl Pending {
             && decision.outcomes.iter().any(|outcome| is_open(&outcome.verdict))
             && self.generation.facts.namespace(&request.namespace).is_none();
         let namespace = namespace.then(|| request.namespace.clone());
-        let facts = &self.generation.facts;
+        let Generation { set, facts, .. } = &*self.generation;
         let objects: Vec<Looked> =
-            decision.sought.iter().filter_map(|sought| Looked::of(sought, facts)).collect();
+            decision.sought.iter().filter_map(|sought| Looked::of(sought, set, facts)).collect();
         let is_any = !decision.unanswered.is_empty() || namespace.is_some() || !objects.is_empty();
         (is_any && self.rounds < MAX_ROUNDS).then(|| Question {
             reviews: decision.unanswered.clone(),

@@ -44,7 +44,7 @@ pub enum Step {
 }
 
 /// How much is read of what is at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Extent {
     /// Whether it is there.
     Presence,

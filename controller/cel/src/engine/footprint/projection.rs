@@ -11,7 +11,7 @@ use super::{Extent, Step};
 /// a scalar that is reached is kept as it is, or as any other value where only its [presence](Self::is_presence)
 /// is read; of a map, what [`field`](Self::field) knows is kept; of a list, every element is kept if
 /// [`element`](Self::element) knows something and none otherwise; a container stays one of its sort.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Projection {
     /// How much of the value itself.
     extent: Extent,
