@@ -32,8 +32,11 @@ pub(crate) fn compiling() -> wasmtime::Result<Engine> {
     Engine::new(&config())
 }
 
-/// An engine that runs what the other one compiled.
-pub(crate) fn running() -> wasmtime::Result<Engine> {
+/// An engine that runs what the other one compiled: the one of a [`Host`](crate::Host), for whoever measures it.
+///
+/// # Errors
+/// There is no address space for its instances.
+pub fn running() -> wasmtime::Result<Engine> {
     let instances = u32::try_from(INSTANCES + SPARE).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(instances)

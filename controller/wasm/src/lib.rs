@@ -22,6 +22,7 @@ mod log;
 mod reply;
 
 pub use compiler::{Compiler, compile_here};
+pub use engine::running as engine;
 pub use host::{Host, Waiting};
 
 /// How many instances there are at most at any time. Whoever runs modules from several threads sees to it that no more

@@ -8,6 +8,7 @@ mod cel;
 mod counting;
 mod process;
 mod vap;
+mod wasm;
 mod webhook;
 
 use crate::workspace::cargo;
@@ -21,6 +22,7 @@ pub(crate) enum Bench {
     Blowups(blowups::Args),
     Cel(cel::Args),
     Vap(vap::Args),
+    Wasm(wasm::Args),
     Webhook(webhook::Args),
 }
 
@@ -32,6 +34,7 @@ pub(crate) fn run(bench: &Bench) -> Result<ExitCode> {
         Bench::Blowups(args) => blowups::run(args),
         Bench::Cel(args) => cel::run(args),
         Bench::Vap(args) => vap::run(args),
+        Bench::Wasm(args) => wasm::run(args),
         Bench::Webhook(args) => webhook::run(args),
     }
 }
