@@ -7,33 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A module that denies with the message of its settings, and does this first in `portcullis_validate`.
-fn module(before: &str, more: &str) -> Vec<u8> {
-    let text = format!(
-        r#"(module
-          (import "portcullis" "log" (func $log (param i32 i32 i32)))
-          (memory (export "memory") 2)
-          (table $t 1 funcref)
-          (data (i32.const 16) "{{\"errors\":[]}}")
-          (data (i32.const 64) "panicked at policy.rs:7: no such field")
-          (global $next (mut i32) (i32.const 1024))
-          (func (export "portcullis_abi_v1"))
-          (func (export "portcullis_alloc") (param i32) (result i32)
-            global.get $next
-            (global.set $next (i32.add (global.get $next) (local.get 0))))
-          (func $validate (export "portcullis_validate") (param i32 i32 i32 i32) (result i64)
-            {before}
-            (i64.or
-              (i64.shl (i64.extend_i32_u (local.get 2)) (i64.const 32))
-              (i64.extend_i32_u (local.get 3))))
-          (func (export "portcullis_validate_settings") (param i32 i32) (result i64)
-            (i64.const 0x000000100000000D))
-          {more})"#
-    );
-    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+/// A module of the conformance set; `kept` replies its settings to every request.
+fn module(name: &str) -> Vec<u8> {
+    wat::parse_file(conformance().join(name).with_extension("wat")).unwrap()
+}
+
+fn conformance() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/conformance")
 }
 
 fn denying(message: &str) -> Json {
@@ -80,89 +64,48 @@ fn compile_bomb() -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// What modules do while they judge: name, module, and what the requester is told.
-fn at_run_time() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let endless = "the module did not end within 300 million instructions";
-    let doing = |before: &str| module(before, "");
-    vec![
-        ("endless-loop", doing("(loop br 0)"), endless),
-        ("grow-by-nothing-loop", doing("(loop (drop (memory.grow (i32.const 0))) br 0)"), endless),
-        (
-            "recursion",
-            doing("(drop (call $validate (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))"),
-            "the module's calls nest too deep",
-        ),
-        (
-            "memory-bomb",
-            doing("(loop (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable"),
-            "the module needs more than 32 MiB of memory",
-        ),
-        (
-            "table-bomb",
-            doing(
-                "(loop (br_if 0 (i32.ne (table.grow $t (ref.null func) (i32.const 100)) (i32.const -1)))) unreachable",
-            ),
-            "the module needs a table of more than 10000 elements",
-        ),
-        (
-            "memory-fill-loop",
-            doing("(loop (memory.fill (i32.const 1024) (i32.const 1) (i32.const 100000)) br 0)"),
-            endless,
-        ),
-        (
-            "trap",
-            doing("(drop (i32.div_s (i32.const 1) (i32.const 0)))"),
-            "the module failed: integer divide by zero",
-        ),
-        (
-            "panic",
-            doing("(call $log (i32.const 1) (i32.const 64) (i32.const 38)) unreachable"),
-            "the module panicked: panicked at policy.rs:7: no such field",
-        ),
-        (
-            "garbage-reply",
-            doing("(return (i64.const 0x0000004000000010))"),
-            "the module's reply is not what the ABI asks for: expected value at line 1 column 1",
-        ),
-        (
-            "reply-out-of-range",
-            doing("(return (i64.const 0x7FFFFFFF00000010))"),
-            "the module's reply lies outside its memory",
-        ),
-        (
-            "reply-of-a-gigabyte",
-            doing("(return (i64.const 0x0000000040000000))"),
-            "the module's reply is longer than 256 KiB",
-        ),
-        ("log-flood", doing("(loop (call $log (i32.const 3) (i32.const 64) (i32.const 38)) br 0)"), endless),
-    ]
+/// A module that does what it should not: its name, and how what is said of it begins.
+struct Culprit {
+    name: String,
+    module: Vec<u8>,
+    told: String,
 }
 
-/// What is found out when a module is loaded: name, module, and what is said of its policy.
-fn at_load() -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let unknown = wat::parse_str(r#"(module (import "env" "abort" (func)))"#).unwrap();
-    vec![
-        ("compile-bomb", compile_bomb(), "the module takes "),
-        ("unknown-import", unknown, "the module imports `env.abort`, which there is not"),
-        (
-            "start-function-loop",
-            module("", "(func $endless (loop br 0)) (start $endless)"),
-            "the module did not end within 300 million instructions",
-        ),
-        (
-            "large-memory",
-            wat::parse_str("(module (memory 513))").unwrap(),
-            "the module begins with 33 MiB of memory",
-        ),
-        ("text", b"(module)".to_vec(), "the module is WebAssembly text, not a binary"),
-        (
+/// Those of the conformance set that the index says this of (`error` while they judge, `refused` when they are loaded).
+/// What only settings bring about is left to the unit tests.
+fn culprits(what: &str) -> Vec<Culprit> {
+    let index = fs::read_to_string(conformance().join("index.json")).unwrap();
+    let index: Vec<Json> = serde_json::from_str(&index).unwrap();
+    let culprit = |case: &Json| {
+        let told = case.get(what).filter(|_| case["settings"].is_null())?;
+        // Of what is refused the first thing, without the field that it is about.
+        let first = told.as_str().or_else(|| told[0].as_str()?.strip_prefix("module: ")).unwrap();
+        let name = case["module"].as_str().unwrap().strip_suffix(".wat").unwrap();
+        Some(Culprit { name: name.to_owned(), module: module(name), told: first.to_owned() })
+    };
+    index.iter().filter_map(culprit).collect()
+}
+
+/// Those found out when they are loaded, and what is no module of any kind.
+fn at_load() -> Vec<Culprit> {
+    let culprit = |name: &str, module: &[u8], told: &str| Culprit {
+        name: name.to_owned(),
+        module: module.to_owned(),
+        told: told.to_owned(),
+    };
+    let mut all = vec![
+        culprit("compile-bomb", &compile_bomb(), "the module takes "),
+        culprit("text", b"(module)", "the module is WebAssembly text, not a binary"),
+        culprit(
             "component",
-            b"\0asm\x0d\0\x01\0".to_vec(),
+            b"\0asm\x0d\0\x01\0",
             "the module is a WebAssembly component, not a core module",
         ),
-        ("empty", Vec::new(), "the module is empty"),
-        ("malformed", b"\0asm\x01\0\0\0\x01".to_vec(), "the module cannot be compiled: "),
-    ]
+        culprit("empty", b"", "the module is empty"),
+        culprit("malformed", b"\0asm\x01\0\0\0\x01", "the module cannot be compiled: "),
+    ];
+    all.extend(culprits("refused"));
+    all
 }
 
 /// Resident memory of a process, in MiB.
@@ -199,16 +142,18 @@ async fn told(gate: &Gate, name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_module_does_nobody_else_notices() {
+    let (at_run_time, at_load) = (culprits("error"), at_load());
+    assert!(at_run_time.len() >= 15 && at_load.len() >= 25);
     let mut files: Vec<(String, String)> = vec![("cel.yaml".to_owned(), policy("cel", "cel says no"))];
-    for (name, module, _) in at_run_time() {
-        files.push((format!("{name}.yaml"), config_map(name, &module, &denying("not reached"))));
+    for Culprit { name, module, .. } in &at_run_time {
+        files.push((format!("{name}.yaml"), config_map(name, module, &json!({}))));
     }
-    for (name, module, _) in at_load() {
-        let text = config_map(name, &module, &denying("not reached"));
+    for Culprit { name, module, .. } in &at_load {
+        let text = config_map(name, module, &json!({}));
         let ignored = text.replace("validationActions", "failurePolicy: Ignore\n      validationActions");
         files.push((format!("{name}.yaml"), ignored));
     }
-    files.push(("good.yaml".to_owned(), config_map("good", &module("", ""), &denying("good says no"))));
+    files.push(("good.yaml".to_owned(), config_map("good", &module("kept"), &denying("good says no"))));
     let policies: Vec<(&str, &str)> =
         files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let directory = tempfile::tempdir().unwrap();
@@ -221,25 +166,26 @@ async fn whatever_a_module_does_nobody_else_notices() {
     settled(&gate).await;
 
     let mut table = String::from("| module | told | ms | MiB before | after |\n|---|---|---|---|---|\n");
-    for (name, _, expected) in at_run_time() {
+    for Culprit { name, told: expected, .. } in &at_run_time {
         let before = resident(&gate);
         let begin = Instant::now();
         let name_of_object = format!("bad-{name}");
         let (told, other) = tokio::join!(told(&gate, &name_of_object), told(&gate, "bad-good"));
         let (took, after) = (begin.elapsed().as_millis(), resident(&gate));
         // The CEL policy judges the same request, and the other request is judged by a module at the same time.
-        assert_eq!(told, [cel.clone(), format!("policy `{name}`: {expected}")]);
+        assert_eq!((told.len(), &told[0]), (2, &cel), "{told:?}");
+        assert!(told[1].starts_with(&format!("policy `{name}`: {expected}")), "{told:?}");
         assert_eq!(other, [cel.clone(), "policy `good`: `data.key`: good says no".to_owned()]);
         assert!(after < before + 64, "{name}: from {before} to {after} MiB");
-        writeln!(table, "| {name} | {expected} | {took} | {before} | {after} |").unwrap();
+        writeln!(table, "| {name} | {} | {took} | {before} | {after} |", told[1]).unwrap();
     }
     let page = gate.page("/policies").await.json();
-    for (name, _, expected) in at_load() {
+    for Culprit { name, told: expected, .. } in &at_load {
         assert_eq!(state(&gate, name).await, "broken");
         let problems = page["problems"].as_array().unwrap();
-        let problem = problems.iter().find(|problem| problem["policy"] == name);
+        let problem = problems.iter().find(|problem| problem["policy"] == **name);
         let message = problem.and_then(|problem| problem["message"].as_str()).unwrap_or_default();
-        assert!(message.starts_with(expected), "{name}: {message} in {page}");
+        assert!(message.starts_with(expected.as_str()), "{name}: {message} in {page}");
         writeln!(table, "| {name} | {message} | at load | | |").unwrap();
     }
     println!("{table}");
@@ -253,7 +199,7 @@ async fn a_module_that_is_replaced_stays_in_force_until_the_new_one_is_there() {
     let cache = directory.path().join("modules");
     let flag = cache.display().to_string();
     let flags = ["--module-cache", flag.as_str()];
-    let first = text("one", &module("", ""));
+    let first = text("one", &module("kept"));
     let gate = Gate::start(&Start { policies: &[("policy.yaml", &first)], flags: &flags });
     settled(&gate).await;
     let says = async |expected: &str| {
@@ -266,9 +212,11 @@ async fn a_module_that_is_replaced_stays_in_force_until_the_new_one_is_there() {
     says("one").await;
     let file = gate.policies().join("policy.yaml");
     // Settings alone, then the module as well, then one that is no policy.
-    fs::write(&file, text("two", &module("", ""))).unwrap();
+    fs::write(&file, text("two", &module("kept"))).unwrap();
     says("two").await;
-    fs::write(&file, text("three", &module("nop", ""))).unwrap();
+    // A custom section makes it another one.
+    let other = [module("kept"), b"\0\x02\x01n".to_vec()].concat();
+    fs::write(&file, text("three", &other)).unwrap();
     says("three").await;
     fs::write(&file, text("four", b"\0asm\x01\0\0\0")).unwrap();
     let refused = |line: &Json| line["message"] == "the module does not export `portcullis_abi_v1`";
@@ -282,7 +230,7 @@ async fn a_module_that_is_replaced_stays_in_force_until_the_new_one_is_there() {
 #[tokio::test]
 async fn many_requests_share_the_instances() {
     let flags = ["--module-cache", "/nonexistent/cache"];
-    let text = config_map("busy", &module("", ""), &denying("no"));
+    let text = config_map("busy", &module("kept"), &denying("no"));
     let gate = Gate::start(&Start { policies: &[("policy.yaml", &text)], flags: &flags });
     settled(&gate).await;
     let connection = gate.connect(Version::Http2).await;
@@ -295,7 +243,7 @@ async fn many_requests_share_the_instances() {
 
 #[tokio::test]
 async fn whoever_asked_hears_in_time_that_a_module_is_late() {
-    let text = config_map("slow", &module("(loop br 0)", ""), &denying("not reached"));
+    let text = config_map("slow", &module("endless-loop"), &denying("not reached"));
     let gate = Gate::start(&Start { policies: &[("policy.yaml", &text)], flags: &[] });
     settled(&gate).await;
     // Less than 300 million instructions take anywhere.
@@ -313,7 +261,7 @@ fn the_offline_verbs_judge_by_modules() {
         fs::write(&path, text).unwrap();
         path
     };
-    let policies = write("policy.yaml", &config_map("offline", &module("", ""), &denying("no")));
+    let policies = write("policy.yaml", &config_map("offline", &module("kept"), &denying("no")));
     let object = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}});
     let bad = write("bad.json", &object("bad-offline").to_string());
     let run = |words: &[&std::ffi::OsStr]| {

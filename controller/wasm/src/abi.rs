@@ -2,7 +2,7 @@
 
 use crate::engine::{MAX_MEMORY, MAX_TABLE, MAX_TABLES};
 use portcullis_core::module::Refusal;
-use wasmtime::{ExternType, FuncType, Module, ValType};
+use wasmtime::{ExternType, FuncType, ImportType, Module, ValType};
 
 /// The module in whose name the host's functions are imported.
 pub(crate) const NAMESPACE: &str = "portcullis";
@@ -47,52 +47,46 @@ pub(crate) fn check_header(module: &[u8]) -> Result<(), Refusal> {
     Err(refusal("the module is not WebAssembly", Some("it must begin with `\\0asm`")))
 }
 
-/// Refuses a module that does not keep to the ABI.
-pub(crate) fn check(module: &Module) -> Result<(), Refusal> {
-    check_imports(module)?;
-    check_version(module)?;
-    check_memory(module)?;
+/// All in which a module does not keep to the ABI.
+pub(crate) fn check(module: &Module) -> Vec<Refusal> {
     use ValType::{I32, I64};
-    check_function(module, VERSION, &[], &[])?;
-    check_function(module, ALLOC, &[I32], &[I32])?;
-    check_function(module, VALIDATE, &[I32, I32, I32, I32], &[I64])?;
-    check_function(module, VALIDATE_SETTINGS, &[I32, I32], &[I64])?;
+    let mut wrong: Vec<Refusal> =
+        module.imports().filter_map(|import| check_import(module, &import)).collect();
+    wrong.extend(check_version(module));
+    wrong.extend(check_memory(module));
+    wrong.extend(check_function(module, ALLOC, &[I32], &[I32]));
+    wrong.extend(check_function(module, VALIDATE, &[I32, I32, I32, I32], &[I64]));
+    wrong.extend(check_function(module, VALIDATE_SETTINGS, &[I32, I32], &[I64]));
     if module.get_export(INIT).is_some() {
-        check_function(module, INIT, &[], &[])?;
+        wrong.extend(check_function(module, INIT, &[], &[]));
     }
-    Ok(())
+    wrong
 }
 
-fn check_imports(module: &Module) -> Result<(), Refusal> {
-    for import in module.imports() {
-        let full = format!("`{}.{}`", import.module(), import.name());
-        let known = import.module() == NAMESPACE && import.name() == LOG;
-        if !known {
-            let message = format!("the module imports {full}, which there is not");
-            let hint = match import.module() {
-                "wasi_snapshot_preview1" | "wasi_unstable" => {
-                    "a policy has no files, clock, environment or randomness: build it for wasm32-unknown-unknown"
-                }
-                "wapc" => "modules for Kubewarden do not run here",
-                _ => "`portcullis.log` is all that can be imported",
-            };
-            return Err(refusal(message, Some(hint)));
-        }
-        let expected = FuncType::new(module.engine(), [ValType::I32, ValType::I32, ValType::I32], []);
-        let fits = matches!(import.ty(), ExternType::Func(found) if FuncType::eq(&found, &expected));
-        if !fits {
-            return Err(refusal(
-                format!("the module imports {full} as something else than it is"),
-                Some("it is a function of (i32, i32, i32) without a result"),
-            ));
-        }
+fn check_import(module: &Module, import: &ImportType<'_>) -> Option<Refusal> {
+    let full = format!("`{}.{}`", import.module(), import.name());
+    if import.module() != NAMESPACE || import.name() != LOG {
+        let message = format!("the module imports {full}, which there is not");
+        let hint = match import.module() {
+            "wasi_snapshot_preview1" | "wasi_unstable" => {
+                "a policy has no files, clock, environment or randomness: build it for wasm32-unknown-unknown"
+            }
+            "wapc" => "modules for Kubewarden do not run here",
+            _ => "`portcullis.log` is all that can be imported",
+        };
+        return Some(refusal(message, Some(hint)));
     }
-    Ok(())
+    let expected = FuncType::new(module.engine(), [ValType::I32, ValType::I32, ValType::I32], []);
+    let fits = matches!(import.ty(), ExternType::Func(found) if FuncType::eq(&found, &expected));
+    (!fits).then(|| {
+        let message = format!("the module imports {full} as something else than it is");
+        refusal(message, Some("it is a function of (i32, i32, i32) without a result"))
+    })
 }
 
-fn check_version(module: &Module) -> Result<(), Refusal> {
+fn check_version(module: &Module) -> Option<Refusal> {
     if module.get_export(VERSION).is_some() {
-        return Ok(());
+        return check_function(module, VERSION, &[], &[]);
     }
     let mut exports = module.exports().map(|export| export.name().to_owned());
     let message = match exports.find(|name| name.starts_with("portcullis_abi_v")) {
@@ -104,33 +98,27 @@ fn check_version(module: &Module) -> Result<(), Refusal> {
         }
         None => format!("the module does not export `{VERSION}`"),
     };
-    Err(refusal(message, Some(CONTRACT)))
+    Some(refusal(message, Some(CONTRACT)))
 }
 
-fn check_memory(module: &Module) -> Result<(), Refusal> {
-    match module.get_export(MEMORY) {
-        Some(ExternType::Memory(_)) => Ok(()),
-        Some(_) => Err(refusal("the module exports `memory`, but that is no memory", Some(CONTRACT))),
-        None => Err(refusal("the module does not export its `memory`", Some(CONTRACT))),
-    }
+fn check_memory(module: &Module) -> Option<Refusal> {
+    let message = match module.get_export(MEMORY) {
+        Some(ExternType::Memory(_)) => return None,
+        Some(_) => "the module exports `memory`, but that is no memory",
+        None => "the module does not export its `memory`",
+    };
+    Some(refusal(message, Some(CONTRACT)))
 }
 
-fn check_function(
-    module: &Module,
-    name: &str,
-    params: &[ValType],
-    results: &[ValType],
-) -> Result<(), Refusal> {
+fn check_function(module: &Module, name: &str, params: &[ValType], results: &[ValType]) -> Option<Refusal> {
     let expected = FuncType::new(module.engine(), params.iter().cloned(), results.iter().cloned());
-    match module.get_export(name) {
-        Some(ExternType::Func(found)) if FuncType::eq(&found, &expected) => Ok(()),
-        Some(ExternType::Func(_)) => {
-            let message = format!("`{name}` must be a function of {}", signature(params, results));
-            Err(refusal(message, Some(CONTRACT)))
-        }
-        Some(_) => Err(refusal(format!("`{name}` must be a function"), Some(CONTRACT))),
-        None => Err(refusal(format!("the module does not export `{name}`"), Some(CONTRACT))),
-    }
+    let message = match module.get_export(name) {
+        Some(ExternType::Func(found)) if FuncType::eq(&found, &expected) => return None,
+        Some(ExternType::Func(_)) => format!("`{name}` must be a function of {}", signature(params, results)),
+        Some(_) => format!("`{name}` must be a function"),
+        None => format!("the module does not export `{name}`"),
+    };
+    Some(refusal(message, Some(CONTRACT)))
 }
 
 fn signature(params: &[ValType], results: &[ValType]) -> String {

@@ -252,13 +252,8 @@ impl Loader {
         delivery::compare(&digest, key.sha256.as_deref())?;
         abi::check_header(&module)?;
         let module = self.module(&runtime, &module, &digest)?;
-        abi::check(&module)?;
-        let linked = Linked::new(&runtime.engine, &module).map_err(|error| unusable(&error))?;
-        let program = Policy::new(&key.policy, linked, key.settings.clone());
-        let errors = program.check_settings().map_err(|message| refusal(message, None))?;
-        if !errors.is_empty() {
-            return Err(Failed::Refused(errors.into_iter().map(of_settings).collect()));
-        }
+        let program =
+            program(&runtime.engine, &module, &key.policy, &key.settings).map_err(Failed::Refused)?;
         Ok(Loaded { program: Arc::new(program), _module: module })
     }
 
@@ -305,6 +300,23 @@ impl Loader {
         lock(&self.modules).insert(*digest, Arc::downgrade(&module));
         Ok(module)
     }
+}
+
+/// A module with a policy's settings, or all that is wrong with the one or the others.
+pub(crate) fn program(
+    engine: &Engine,
+    module: &Module,
+    policy: &str,
+    settings: &str,
+) -> Result<Policy, Vec<Refusal>> {
+    let wrong = abi::check(module);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let linked = Linked::new(engine, module).map_err(|error| vec![unusable(&error)])?;
+    let program = Policy::new(policy, linked, settings.to_owned());
+    let errors = program.check_settings().map_err(|message| vec![refusal(message, None)])?;
+    if errors.is_empty() { Ok(program) } else { Err(errors.into_iter().map(of_settings).collect()) }
 }
 
 #[expect(unsafe_code, reason = "wasmtime cannot tell whether machine code is what its compiler wrote")]

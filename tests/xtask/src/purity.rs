@@ -51,7 +51,7 @@ const EDGES: [(&str, &[&str]); 9] = [
     ("portcullis-sdk-macros", &[]),
     ("pinned-images", &["portcullis-sdk"]),
     ("test-guest", &["portcullis-sdk"]),
-    ("xtask", &["portcullis", "portcullis-cel", "portcullis-core"]),
+    ("xtask", &["portcullis", "portcullis-cel", "portcullis-core", "portcullis-wasm"]),
 ];
 
 /// Every violation, a line each.

@@ -1,7 +1,10 @@
 //! The modules that are measured.
 
+use crate::modules;
+use crate::workspace::root;
 use anyhow::{Context, Result};
 use serde_json::{Value as Json, json};
+use std::fs;
 
 /// A module, and what it takes for it to find something in a Pod.
 pub(super) struct Guest {
@@ -12,29 +15,31 @@ pub(super) struct Guest {
     pub(super) spoil: fn(&mut Json),
 }
 
-/// Replies its settings, which is the least that a module can do.
-const NO_OP: &str = r#"(module
-  (memory (export "memory") 2)
-  (data (i32.const 16) "{\"errors\":[]}")
-  (global $next (mut i32) (i32.const 1024))
-  (func (export "portcullis_abi_v1"))
-  (func (export "portcullis_alloc") (param i32) (result i32)
-    global.get $next
-    (global.set $next (i32.add (global.get $next) (local.get 0))))
-  (func (export "portcullis_validate") (param i32 i32 i32 i32) (result i64)
-    (i64.or
-      (i64.shl (i64.extend_i32_u (local.get 2)) (i64.const 32))
-      (i64.extend_i32_u (local.get 3))))
-  (func (export "portcullis_validate_settings") (param i32 i32) (result i64)
-    (i64.const 0x000000100000000D)))"#;
-
+/// The least that a module can do, and the policy that others begin with.
 pub(super) fn all() -> Result<Vec<Guest>> {
-    Ok(vec![Guest {
-        name: "no-op",
-        module: wat::parse_str(NO_OP).context("the no-op is malformed")?,
-        settings: json!({"violations": [{"message": "no"}]}),
-        spoil: |_| {},
-    }])
+    let no_op = wat::parse_file(root()?.join("sdk/conformance/kept.wat"))?;
+    Ok(vec![
+        Guest {
+            name: "no-op",
+            module: no_op,
+            settings: json!({"violations": [{"message": "no"}]}),
+            spoil: |_| {},
+        },
+        Guest {
+            name: "pinned-images",
+            module: built("pinned-images")?,
+            settings: json!({}),
+            spoil: |pod| pod["spec"]["containers"][0]["image"] = json!("nginx"),
+        },
+    ])
+}
+
+/// A module that is written in Rust.
+fn built(name: &str) -> Result<Vec<u8>> {
+    let file = format!("{name}.wasm");
+    let modules = modules::build()?;
+    let module = modules.iter().find(|module| module.ends_with(&file));
+    Ok(fs::read(module.with_context(|| format!("there is no `{file}`"))?)?)
 }
 
 /// The same module as another one: with a custom section that nobody looks at.

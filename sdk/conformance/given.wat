@@ -1,0 +1,27 @@
+;; Request and settings are written where `portcullis_alloc` says, in this order, be it at an odd address, and are
+;; JSON objects.
+(module
+  (memory (export "memory") 1)
+  (func (export "portcullis_abi_v1"))
+  (global $next (mut i32) (i32.const 1025))
+  (global $first (mut i32) (i32.const 0))
+  (global $last (mut i32) (i32.const 0))
+  (func (export "portcullis_alloc") (param i32) (result i32)
+    (global.set $first (global.get $last))
+    (global.set $last (local.get 0))
+    global.get $next
+    (global.set $next (i32.or (i32.const 1) (i32.add (global.get $next) (local.get 0)))))
+  (func $object (param $at i32) (param $length i32)
+    (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x7B)) (then unreachable))
+    (local.set $at (i32.sub (i32.add (local.get $at) (local.get $length)) (i32.const 1)))
+    (if (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x7D)) (then unreachable)))
+  (data (i32.const 32) "{\"violations\":[]}")
+  (func (export "portcullis_validate") (param i32 i32 i32 i32) (result i64)
+    (if (i32.ne (local.get 1) (global.get $first)) (then unreachable))
+    (if (i32.ne (local.get 3) (global.get $last)) (then unreachable))
+    (call $object (local.get 0) (local.get 1))
+    (call $object (local.get 2) (local.get 3))
+    (i64.const 0x00000020_00000011))
+  (data (i32.const 16) "{\"errors\":[]}")
+  (func (export "portcullis_validate_settings") (param i32 i32) (result i64)
+    (i64.const 0x00000010_0000000D)))

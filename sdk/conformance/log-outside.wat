@@ -1,0 +1,15 @@
+;; Broken: logs what lies outside its memory.
+(module
+  (import "portcullis" "log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "portcullis_abi_v1"))
+  (global $next (mut i32) (i32.const 1024))
+  (func (export "portcullis_alloc") (param i32) (result i32)
+    global.get $next
+    (global.set $next (i32.add (global.get $next) (local.get 0))))
+  (func (export "portcullis_validate") (param i32 i32 i32 i32) (result i64)
+    (call $log (i32.const 3) (i32.const 65535) (i32.const 2))
+    (i64.const 0))
+  (data (i32.const 16) "{\"errors\":[]}")
+  (func (export "portcullis_validate_settings") (param i32 i32) (result i64)
+    (i64.const 0x00000010_0000000D)))
