@@ -18,6 +18,7 @@ mod modules;
 mod oracle;
 mod podsecurity;
 mod purity;
+mod scaffold;
 mod schemas;
 mod served;
 mod swap;

@@ -80,7 +80,7 @@ fn replace(source: &Path, destination: &Path) -> Result<()> {
 }
 
 /// Fails with what to do where Rust cannot build for WebAssembly.
-fn require_target() -> Result<()> {
+pub(crate) fn require_target() -> Result<()> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .current_dir(root()?)

@@ -8,6 +8,7 @@ pub mod disarm;
 pub mod explain;
 pub mod inputs;
 pub mod lint;
+pub mod new;
 pub mod serve;
 pub mod status;
 mod stop;
@@ -39,6 +40,8 @@ pub enum Verb {
     Disarm(disarm::DisarmArgs),
     /// End what `disarm` began, and wait until it is in force
     Arm(disarm::ArmArgs),
+    /// Begin a policy in Rust, to be run as a WASM module
+    New(new::NewArgs),
     /// Put a WASM module into the ConfigMap of its policy
     Wrap(wrap::WrapArgs),
     /// Show the webhook at work on the policy library, over real HTTPS
@@ -60,6 +63,7 @@ impl Verb {
             | Self::Explain(_)
             | Self::Test(_)
             | Self::Lint(_)
+            | Self::New(_)
             | Self::Wrap(_)
             | Self::CompileModule => LogLevel::Info,
         }
@@ -87,6 +91,7 @@ pub fn run(verb: Verb, global: &GlobalArgs) -> anyhow::Result<Exit> {
         Verb::Disarm(args) => disarm::disarm(&args, global),
         Verb::Arm(args) => disarm::arm(&args),
         Verb::Demo(args) => demo::run(&args, global),
+        Verb::New(args) => new::run(&args, global),
         Verb::Wrap(args) => wrap::run(&args, global),
         Verb::CompileModule => Ok(compile_module::run()),
     }

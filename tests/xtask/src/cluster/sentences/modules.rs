@@ -3,6 +3,7 @@
 use super::sentences;
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
+use crate::scaffold;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -12,7 +13,10 @@ use std::fs;
 const LARGE: usize = 2 << 20;
 
 pub(super) fn all() -> Vec<Sentence> {
-    sentences![a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts]
+    sentences![
+        a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts,
+        a_policy_that_was_just_begun_denies_a_pod_and_admits_another,
+    ]
 }
 
 /// A module that denies every request with the message that its settings hold as a reply, and carries these data.
@@ -101,4 +105,26 @@ fn a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_par
     let bad = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "labels": {"test": "large"}}}"#;
     let call = world.kubectl(&format!("create -n {shop} --dry-run=server -f -")).input(bad);
     call.refused(&["the large module says no"]).map(drop)
+}
+
+fn a_policy_that_was_just_begun_denies_a_pod_and_admits_another(world: &mut World<'_>) -> Result<()> {
+    let shop = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let wrapped = fs::read_to_string(scaffold::make()?.join("wrapped.yaml"))?;
+    // The namespace is all that whoever installed the controller elsewhere has to edit.
+    let namespace = format!("  namespace: {}\n", world.controller_namespace());
+    let wrapped = wrapped.replace("  namespace: portcullis\n", &namespace);
+    world.kubectl("apply --server-side -f -").input(&wrapped).ok()?;
+    let create = |image: &str| {
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n  - {{name: web, image: '{image}'}}\n"
+        );
+        world.kubectl(&format!("create -n {shop} --dry-run=server -f -")).input(&pod)
+    };
+    let name = scaffold::NAME;
+    let expected = format!(
+        "policy `{name}`: `spec.containers[0].image`: image `nginx:1.29` has no digest; add the digest: image@sha256:"
+    );
+    world.eventually(&expected, || create("nginx:1.29").refused(&[&expected]).map(drop))?;
+    create(&format!("nginx:1.29@sha256:{}", "5e1f".repeat(16))).ok().map(drop)
 }
