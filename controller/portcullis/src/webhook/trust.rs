@@ -138,14 +138,17 @@ fn certificates(files: &Files) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 #[derive(Debug)]
 pub(super) struct OwnCa {
     files: Files,
+    /// The last that could be used.
+    usable: Option<String>,
     tell: watch::Sender<Vec<u8>>,
 }
 
 impl OwnCa {
     /// Reads `ca.crt`, if it is there yet, and tells it.
     pub(super) fn open(directory: &Path, tell: watch::Sender<Vec<u8>>) -> Self {
-        let own = Self { files: Files::read(vec![directory.join(CA)]), tell };
-        if let Some(text) = own.text() {
+        let mut own = Self { files: Files::read(vec![directory.join(CA)]), usable: None, tell };
+        own.usable = own.text();
+        if let Some(text) = own.usable.clone() {
             own.tell.send_replace(text.into_bytes());
         }
         own
@@ -169,11 +172,12 @@ impl Followed for OwnCa {
 
     /// The CA before stays in the bundle until the next one comes: replicas do not see new files at the same moment.
     fn refresh(&mut self) -> bool {
-        let before = self.files.snapshot().texts.first().map(|(_, text)| text.clone());
         let change = self.files.refresh();
         if change == Change::Content {
             match self.text() {
                 Some(text) => {
+                    // However often it was something else meanwhile that nobody could use.
+                    let before = self.usable.replace(text.clone());
                     let before = before.filter(|before| *before != text).unwrap_or_default();
                     self.tell.send_replace(format!("{}\n{before}", text.trim_end()).into_bytes());
                     tracing::info!("the CA that the API server trusts was replaced");
@@ -182,5 +186,37 @@ impl Followed for OwnCa {
             }
         }
         change != Change::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ca(name: &str) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        parameters.self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn the_last_ca_that_could_be_used_stays_beside_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let (one, two) = (ca("one"), ca("two"));
+        let write = |text: &str| std::fs::write(directory.path().join(CA), text).unwrap();
+        write(&one);
+        let (tell, told) = watch::channel(Vec::new());
+        let mut own = OwnCa::open(directory.path(), tell);
+        let told = || String::from_utf8(told.borrow().clone()).unwrap();
+        assert_eq!(told(), one);
+        for garbage in ["garbage", "more garbage"] {
+            write(garbage);
+            assert!(own.refresh());
+            assert_eq!(told(), one, "{garbage}");
+        }
+        write(&two);
+        assert!(own.refresh());
+        assert_eq!(told(), format!("{two}{one}"));
     }
 }
