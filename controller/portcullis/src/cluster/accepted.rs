@@ -37,12 +37,20 @@ struct Place {
     documents: Vec<usize>,
 }
 
-/// What was stored. Asks until there is an answer: without it, what is broken would not be in force as it was.
+/// What was stored. Asks until there is an answer: without it, what is broken would not be in force as it was. Whoever may
+/// not ask goes on without, and says so: no answer will ever come.
 pub(super) async fn read(client: &Client, namespace: &str) -> Vec<Accepted> {
     let mut told = false;
     loop {
         match kept::list(client, namespace, PURPOSE).await {
             Ok(shards) => return of_shards(&shards),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                tracing::error!(
+                    "what is broken now is not in force as it was accepted before, as that may not be read: grant the \
+                     controller `list` on `configmaps` in namespace `{namespace}`, as the chart does"
+                );
+                return Vec::new();
+            }
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!("what was accepted before cannot be read yet: {}", describe(&error));
@@ -214,5 +222,23 @@ mod tests {
             of_shards(&BTreeMap::from([("portcullis-accepted-0".to_owned(), torn)])),
             [accepted("a", 1)]
         );
+    }
+
+    #[tokio::test]
+    async fn who_may_not_read_what_was_accepted_starts_without() {
+        let refused = |status: u16| {
+            let service = tower::service_fn(move |_: hyper::Request<kube::client::Body>| {
+                let body =
+                    serde_json::json!({"kind": "Status", "status": "Failure", "code": status}).to_string();
+                let response = hyper::Response::builder().status(status);
+                let response = response.body(kube::client::Body::from(body.into_bytes())).unwrap();
+                async { Ok::<_, std::convert::Infallible>(response) }
+            });
+            Client::new(service, "default")
+        };
+        assert_eq!(read(&refused(403), "portcullis").await, []);
+        let asking =
+            tokio::time::timeout(Duration::from_millis(100), async { read(&refused(500), "gate").await });
+        assert!(asking.await.is_err(), "what may pass is waited for");
     }
 }
