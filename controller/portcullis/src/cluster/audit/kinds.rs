@@ -93,11 +93,11 @@ fn of_resource(
     let namespaced = versions.first()?.1.scope.as_deref() == Some("Namespaced");
     let covering: Vec<&&ResourceRule> =
         rules.iter().filter(|rule| covers(rule, resource, namespaced)).collect();
-    // What the webhook is asked in: a version that is named comes before any.
+    // What the webhook is asked in: a version that is named comes before any, if it is served.
     let named: BTreeSet<&str> =
         covering.iter().flat_map(|rule| &rule.api_versions).map(String::as_str).collect();
-    let any = named.len() == 1 && named.contains("*");
-    let (version, found) = versions.into_iter().find(|(version, _)| any || named.contains(version))?;
+    let any = versions.first().filter(|_| named.contains("*"));
+    let (version, found) = versions.iter().find(|(version, _)| named.contains(version)).or(any)?;
     let kind = found.response_kind.as_ref()?.kind.as_deref()?;
     let is_excluded = excluded_kinds().iter().any(|(of, kinds)| *of == group && kinds.contains(&kind));
     let can = |verb: &str| found.verbs.iter().any(|other| other == verb);
@@ -201,6 +201,8 @@ mod tests {
         // In the version that is asked for.
         check(&["CREATE example.com/v1/widgets", "CREATE example.com/*/widgets"], &[&widgets("v1")]);
         check(&["CREATE example.com/*/widgets"], &[&widgets("v2")]);
+        check(&["CREATE example.com/v3/widgets"], &[]);
+        check(&["CREATE example.com/v3/widgets", "CREATE example.com/*/widgets"], &[&widgets("v2")]);
         check(&["CREATE example.com/v1,v2/*"], &[gadgets, &widgets("v2")]);
         check(&["CREATE */*/* Cluster"], &[namespaces, gadgets, down]);
         check(&["CREATE down.example.com/v1/any"], &[down]);

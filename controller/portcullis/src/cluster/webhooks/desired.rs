@@ -2,6 +2,7 @@
 //! fill in is here, so that what it stores compares equal.
 
 use super::rules::{Coverage, union};
+use super::served::Served;
 use crate::entry::Entry;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -60,8 +61,14 @@ pub(in crate::cluster) struct Settings {
     pub(in crate::cluster) namespaced_policies: bool,
 }
 
-/// The entries that ask about what the pairs of a set match, and trust this CA (PEM).
-pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<ValidatingWebhook> {
+/// The entries that ask about what the pairs of a set match, and trust this CA (PEM). Where
+/// it is known, only versions count that are served.
+pub(super) fn desired(
+    set: &PolicySet,
+    settings: &Settings,
+    ca: &[u8],
+    served: Option<&Served>,
+) -> Vec<ValidatingWebhook> {
     let of = |class| set.matched().filter(move |(own, _)| *own == class).flat_map(|(_, rules)| rules);
     let own = settings.controller_namespace.as_str();
     let critical = settings.critical_namespaces.iter().map(String::as_str).filter(|name| *name != own);
@@ -76,7 +83,7 @@ pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<Va
         name: format!("{}.portcullis.dev", entry.path().rsplit('/').next().unwrap_or_default()),
         namespace_selector: Some(selector),
         object_selector: Some(LabelSelector::default()),
-        rules: Some(union(rules, coverage)),
+        rules: Some(union(rules, coverage, served)),
         side_effects: "NoneOnDryRun".to_owned(),
         timeout_seconds: Some(TIMEOUT),
     };
@@ -217,7 +224,7 @@ data:
             critical_namespaces: critical.iter().map(|&name| name.to_owned()).collect(),
             namespaced_policies: false,
         };
-        desired(&set, &settings, b"ca")
+        desired(&set, &settings, b"ca", None)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The union of what policies match, as few rules as say the same.
 
+use super::served::Served;
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use portcullis_core::document::{ResourceRule, Scope};
 use portcullis_core::request::Operation;
@@ -37,6 +38,7 @@ struct Asked {
 pub(super) fn union<'a>(
     rules: impl IntoIterator<Item = &'a ResourceRule>,
     coverage: Coverage,
+    served: Option<&Served>,
 ) -> Vec<RuleWithOperations> {
     let mut asked: BTreeMap<(String, String, &'static str), Asked> = BTreeMap::new();
     for rule in rules {
@@ -48,10 +50,14 @@ pub(super) fn union<'a>(
     }
     let mut joined: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
     for ((group, resource, scope), Asked { mut versions, operations }) in asked {
-        // The API server converts objects into the version that is asked for. With `*` beside it, it would not,
-        // and a policy written for that version would not see what was sent as another.
-        if versions.len() > 1 {
-            versions.remove("*");
+        // The API server converts objects into the version that is asked for. With `*` beside it, it would not, and a
+        // policy written for that version would not see what was sent as another. One that is not served is never
+        // asked for, and must not hide those that are; where nobody knows, all are asked for.
+        if versions.len() > 1 && versions.remove("*") {
+            versions.retain(|version| served.is_some_and(|served| served.serves(&group, version, &resource)));
+            if versions.is_empty() {
+                versions.insert("*".to_owned());
+            }
         }
         joined.entry(Key { group, versions, operations, scope }).or_default().insert(resource);
     }
@@ -109,6 +115,7 @@ fn rule(Key { group, versions, operations, scope }: Key, resources: BTreeSet<Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// `CREATE,UPDATE apps/v1/deployments,replicasets Namespaced`; `*` for all operations and scopes
     fn parse(text: &str) -> ResourceRule {
@@ -131,6 +138,19 @@ mod tests {
         }
     }
 
+    fn served() -> Served {
+        let resources =
+            |names: &[&str]| names.iter().map(|name| json!({"resource": name})).collect::<Vec<_>>();
+        let groups = json!([
+            {"metadata": {}, "versions": [{"version": "v1", "resources": resources(&["pods", "services"])}]},
+            {"metadata": {"name": "apps"}, "versions": [
+                {"version": "v1", "resources": resources(&["deployments"])},
+                {"version": "v1beta1", "resources": resources(&["deployments", "controllers"])},
+            ]},
+        ]);
+        Served::of(serde_json::from_value(groups).unwrap())
+    }
+
     fn show(rule: &RuleWithOperations) -> String {
         let join = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().join(",");
         format!(
@@ -145,7 +165,7 @@ mod tests {
 
     fn check(coverage: Coverage, rules: &[&str], expect: &[&str]) {
         let rules: Vec<ResourceRule> = rules.iter().map(|rule| parse(rule)).collect();
-        let shown: Vec<String> = union(&rules, coverage).iter().map(show).collect();
+        let shown: Vec<String> = union(&rules, coverage, Some(&served())).iter().map(show).collect();
         assert_eq!(shown, expect, "{rules:?}");
     }
 
@@ -167,6 +187,26 @@ mod tests {
             &["CREATE apps/*/deployments", "CREATE apps/v1/deployments"],
             &["CREATE apps/v1/deployments *"],
         );
+        // Unless that is not served, or nobody knows.
+        let beside = |version: &str, resource: &str| {
+            let named = format!("CREATE apps/{version}/{resource}");
+            [format!("CREATE apps/*/{resource}"), named]
+        };
+        for (version, resource, expect) in [
+            ("v2", "deployments", "*"),
+            ("v2,v1", "deployments", "v1"),
+            ("v1", "controllers", "*"),
+            ("v1", "deployments/scale", "v1"),
+            ("v2", "*", "*"),
+            ("v1", "*", "v1"),
+        ] {
+            let rules = beside(version, resource);
+            check(&[&rules[0], &rules[1]], &[&format!("CREATE apps/{expect}/{resource} *")]);
+        }
+        check(&["CREATE apps/v2/deployments"], &["CREATE apps/v2/deployments *"]);
+        let rules = beside("v1", "deployments").map(|rule| parse(&rule));
+        let unknown: Vec<String> = union(&rules, Coverage::Everywhere, None).iter().map(show).collect();
+        assert_eq!(unknown, ["CREATE apps/*/deployments *"]);
     }
 
     #[test]
