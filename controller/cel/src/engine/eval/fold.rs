@@ -286,11 +286,16 @@ impl<'a> Frame<'a, '_> {
         self.meter.charge(CALL)?;
         match target? {
             Value::Optional(Some(value)) => {
+                let due = cost + CALL;
                 if let Some(slot) = self.slot(map.var) {
                     let value = Arc::unwrap_or_clone(value);
-                    *slot = Local::Due { value, cost: cost + CALL };
+                    *slot = Local::Due { value, cost: due };
                 }
                 let body = unless_final(self.eval(&map.body))?;
+                if let Some(Local::Value(_)) = self.slot(map.var) {
+                    // Whoever evaluates all of this once more pays for its own variable once more.
+                    self.paid = self.paid.saturating_sub(due);
+                }
                 if map.flat {
                     return body;
                 }
