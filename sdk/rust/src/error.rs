@@ -1,5 +1,6 @@
 //! What can go wrong while a request is read.
 
+use crate::json;
 use std::fmt;
 
 /// Why a request cannot be judged. A policy that returns it has not decided: its `failurePolicy` says what follows.
@@ -12,8 +13,10 @@ impl Error {
         Self(message.into())
     }
 
-    pub(crate) fn of_json(what: &str, error: &serde_json::Error) -> Self {
-        Self(format!("`{what}` is not of the type that it is read as: {error}"))
+    pub(crate) fn of_json(what: &str, error: &json::Error) -> Self {
+        let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+        let (path, message) = (&error.path, &error.message);
+        Self(format!("`{what}{dot}{path}` is not of the type that it is read as: {message}"))
     }
 
     /// Something was asked for that the policy does not name in `wasm.reads`.

@@ -8,6 +8,7 @@
 mod error;
 #[doc(hidden)]
 pub mod guest;
+mod json;
 pub mod log;
 mod objects;
 mod place;

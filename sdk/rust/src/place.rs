@@ -1,5 +1,6 @@
 //! Where kinds keep their Pods, and reading what is there.
 
+use crate::json;
 use crate::objects::{Metadata, or_default};
 use crate::pod::{ContainerKind, Image, ImageVolume, Pod};
 use serde::Deserialize;
@@ -45,13 +46,13 @@ impl Place {
     pub(crate) fn pod<'de, T: Default + Deserialize<'de>>(
         self,
         object: &'de str,
-    ) -> Result<Pod<T>, serde_json::Error> {
+    ) -> Result<Pod<T>, json::Error> {
         let Written { metadata, spec } = self.read(object)?;
         Ok(Pod::new(metadata, spec, self.prefix()))
     }
 
     /// The images that the Pod there uses.
-    pub(crate) fn images(self, object: &str) -> Result<Vec<Image>, serde_json::Error> {
+    pub(crate) fn images(self, object: &str) -> Result<Vec<Image>, json::Error> {
         let Images { spec } = self.read(object)?;
         let prefix = self.prefix();
         let lists = [
@@ -73,17 +74,13 @@ impl Place {
     }
 
     /// Reads what is at that place of an object.
-    fn read<'de, T: Default + Deserialize<'de>>(self, object: &'de str) -> Result<T, serde_json::Error> {
+    fn read<'de, T: Default + Deserialize<'de>>(self, object: &'de str) -> Result<T, json::Error> {
         Ok(match self {
-            Self::Here => serde_json::from_str(object)?,
-            Self::Template => serde_json::from_str::<Template<T>>(object)?.template,
-            Self::SpecTemplate => serde_json::from_str::<Spec<Template<T>>>(object)?.spec.template,
+            Self::Here => json::read(object)?,
+            Self::Template => json::read::<Template<T>>(object)?.template,
+            Self::SpecTemplate => json::read::<Spec<Template<T>>>(object)?.spec.template,
             Self::JobTemplate => {
-                serde_json::from_str::<Spec<JobTemplate<Spec<Template<T>>>>>(object)?
-                    .spec
-                    .job_template
-                    .spec
-                    .template
+                json::read::<Spec<JobTemplate<Spec<Template<T>>>>>(object)?.spec.job_template.spec.template
             }
         })
     }

@@ -1,12 +1,12 @@
 //! What is judged: the request, with its objects read as whatever type asks for them.
 
 use crate::error::Error;
+use crate::json::{self, Raw};
 use crate::objects::{ConfigMap, Metadata, Secret, or_default};
 use crate::place::Place;
 use crate::pod::{Image, Pod, PodSpec};
 use crate::settings::NoSettings;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,12 +37,12 @@ struct Rest {
     sub_resource: Option<Cow<'static, str>>,
     user: Option<UserInfo>,
     dry_run: Option<bool>,
-    options: Option<&'static RawValue>,
-    object: Option<&'static RawValue>,
-    old_object: Option<&'static RawValue>,
-    params: Option<&'static RawValue>,
-    namespace_object: Option<&'static RawValue>,
-    lookups: Option<&'static RawValue>,
+    options: Option<Raw<'static>>,
+    object: Option<Raw<'static>>,
+    old_object: Option<Raw<'static>>,
+    params: Option<Raw<'static>>,
+    namespace_object: Option<Raw<'static>>,
+    lookups: Option<Raw<'static>>,
 }
 
 /// What sort of object something is.
@@ -103,7 +103,7 @@ impl<S> Request<S> {
     /// Reads the request as the ABI has it.
     pub(crate) fn read(text: &'static str, settings: S) -> Result<Self, Error> {
         let Written { policy, request, params, namespace_object, lookups } =
-            serde_json::from_str(text).map_err(|error| Error::of_json("request", &error))?;
+            json::read(text).map_err(|error| Error::of_json("request", &error))?;
         Ok(Self {
             policy,
             kind: request.kind,
@@ -198,10 +198,10 @@ impl<S> Request<S> {
     /// # Errors
     /// The policy declares no such look-up, or what was found is not of this type.
     pub fn lookup<T: Deserialize<'static>>(&self, name: &str) -> Result<Vec<T>, Error> {
-        let all: Option<BTreeMap<Cow<'static, str>, &'static RawValue>> = read("lookups", self.rest.lookups)?;
+        let all: Option<BTreeMap<Cow<'static, str>, Raw<'static>>> = read("lookups", self.rest.lookups)?;
         let found = all.as_ref().and_then(|all| all.get(name));
         let found = found.ok_or_else(|| Error::new(format!("the policy declares no look-up `{name}`")))?;
-        serde_json::from_str(found.get()).map_err(|error| Error::of_json(&format!("lookups.{name}"), &error))
+        json::read(found.0).map_err(|error| Error::of_json(&format!("lookups.{name}"), &error))
     }
 
     /// The object's names, labels and annotations; empty ones when it is deleted.
@@ -244,7 +244,7 @@ impl<S> Request<S> {
     fn pod_of<T: Default + Deserialize<'static>>(
         &self,
         name: &str,
-        object: Option<&'static RawValue>,
+        object: Option<Raw<'static>>,
     ) -> Result<Option<Pod<T>>, Error> {
         let Some((place, object)) = self.place(object) else { return Ok(None) };
         place.pod(object).map(Some).map_err(|error| Error::of_json(name, &error))
@@ -261,8 +261,8 @@ impl<S> Request<S> {
     }
 
     /// Where the Pod is in an object, and the object; `None` if there is none.
-    fn place(&self, object: Option<&'static RawValue>) -> Option<(Place, &'static str)> {
-        Some((Place::of(&self.kind.group, &self.kind.kind)?, object?.get()))
+    fn place(&self, object: Option<Raw<'static>>) -> Option<(Place, &'static str)> {
+        Some((Place::of(&self.kind.group, &self.kind.kind)?, object?.0))
     }
 
     /// The object if it is a ConfigMap.
@@ -298,8 +298,8 @@ impl<S: fmt::Debug> fmt::Debug for Request<S> {
     }
 }
 
-fn read<T: Deserialize<'static>>(name: &str, json: Option<&'static RawValue>) -> Result<Option<T>, Error> {
-    let read = |json: &'static RawValue| serde_json::from_str(json.get());
+fn read<T: Deserialize<'static>>(name: &str, json: Option<Raw<'static>>) -> Result<Option<T>, Error> {
+    let read = |json: Raw<'static>| json::read(json.0);
     json.map(read).transpose().map_err(|error| Error::of_json(name, &error))
 }
 
@@ -311,11 +311,11 @@ struct Written {
     policy: String,
     request: WrittenRequest,
     #[serde(borrow, default)]
-    params: Option<&'static RawValue>,
+    params: Option<Raw<'static>>,
     #[serde(borrow, default)]
-    namespace_object: Option<&'static RawValue>,
+    namespace_object: Option<Raw<'static>>,
     #[serde(borrow, default)]
-    lookups: Option<&'static RawValue>,
+    lookups: Option<Raw<'static>>,
 }
 
 #[derive(Deserialize)]
@@ -334,9 +334,9 @@ struct WrittenRequest {
     user_info: Option<UserInfo>,
     dry_run: Option<bool>,
     #[serde(borrow, default)]
-    options: Option<&'static RawValue>,
+    options: Option<Raw<'static>>,
     #[serde(borrow, default)]
-    object: Option<&'static RawValue>,
+    object: Option<Raw<'static>>,
     #[serde(borrow, default)]
-    old_object: Option<&'static RawValue>,
+    old_object: Option<Raw<'static>>,
 }

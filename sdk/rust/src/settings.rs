@@ -1,6 +1,7 @@
 //! What a policy's author sets under `wasm.settings`.
 
 use crate::error::Error;
+use crate::json;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -60,25 +61,13 @@ impl SettingsError {
 
 /// Settings that were found to be right when the policy was loaded.
 pub(crate) fn read<S: Settings>(text: &str) -> Result<S, Error> {
-    serde_json::from_str(text).map_err(|error| Error::of_json("settings", &error))
+    json::read(text).map_err(|error| Error::of_json("settings", &error))
 }
 
 /// Everything that is wrong with settings.
 pub(crate) fn errors<S: Settings>(text: &str) -> Vec<SettingsError> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, S>(&mut json) {
+    match json::read::<S>(text) {
         Ok(settings) => settings.validate(),
-        Err(error) => {
-            let path = match error.path().to_string() {
-                whole if whole == "." => String::new(),
-                path => path,
-            };
-            vec![SettingsError::new(path, without_place(&error.inner().to_string()))]
-        }
+        Err(json::Error { path, message }) => vec![SettingsError { path, message }],
     }
-}
-
-/// Lines and columns are those of the JSON that the host made, which nobody has seen.
-fn without_place(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
 }
