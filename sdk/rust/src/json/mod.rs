@@ -2,9 +2,10 @@
 //! call: strings are looked through eight bytes at a time, and what is skipped is not looked at otherwise. Numbers that are
 //! no integers, and strings with escapes, are left to `serde_json`.
 
-use serde::de::value::{BorrowedStrDeserializer, MapDeserializer};
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Unexpected, Visitor};
-use serde::{Deserialize, forward_to_deserialize_any};
+mod deserializer;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -224,6 +225,28 @@ impl<'a> Json<'a> {
     }
 }
 
+/// The entries of a list or an object.
+struct Entries<'j, 'a> {
+    json: &'j mut Json<'a>,
+    /// The key whose value comes next.
+    key: Cow<'a, str>,
+    index: usize,
+}
+
+impl Entries<'_, '_> {
+    /// Whether there is another entry before the bracket that ends them.
+    fn has_next(&mut self, end: u8) -> Result<bool, Error> {
+        if self.json.peek() == Some(end) {
+            return Ok(false);
+        }
+        if self.index > 0 {
+            self.json.expect(b',')?;
+        }
+        self.index += 1;
+        Ok(true)
+    }
+}
+
 fn cut_off() -> Error {
     de::Error::custom("the text is cut off")
 }
@@ -279,200 +302,6 @@ fn places(word: u64, byte: u8) -> u64 {
     differs.wrapping_sub(ONES) & !differs & (ONES << 7)
 }
 
-/// One for each width, all the same.
-macro_rules! integers {
-    ($($name:ident)*) => {
-        $(fn $name<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-            self.integer(visitor)
-        })*
-    };
-}
-
-impl<'a> Deserializer<'a> for &mut Json<'a> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'"') => self.deserialize_str(visitor),
-            Some(b'{') => self.deserialize_map(visitor),
-            Some(b'[') => self.deserialize_seq(visitor),
-            Some(b't' | b'f') => self.deserialize_bool(visitor),
-            Some(b'n') => self.deserialize_unit(visitor),
-            Some(_) => self.number(visitor),
-            None => Err(cut_off()),
-        }
-    }
-
-    // What a type cannot be is not looked for: each of these is there once for each type.
-
-    fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != Some(b'"') {
-            return Err(self.mistyped(&visitor));
-        }
-        match self.string()? {
-            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
-            Cow::Owned(text) => visitor.visit_string(text),
-        }
-    }
-
-    fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != Some(b'{') {
-            return Err(self.mistyped(&visitor));
-        }
-        self.nested(|mut entries| {
-            let value = visitor.visit_map(&mut entries)?;
-            entries.json.expect(b'}').map(|()| value)
-        })
-    }
-
-    fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.peek() != Some(b'[') {
-            return Err(self.mistyped(&visitor));
-        }
-        self.nested(|mut entries| {
-            let value = visitor.visit_seq(&mut entries)?;
-            entries.json.expect(b']').map(|()| value)
-        })
-    }
-
-    fn deserialize_bool<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b't') => self.word("true").and_then(|()| visitor.visit_bool(true)),
-            Some(b'f') => self.word("false").and_then(|()| visitor.visit_bool(false)),
-            _ => Err(self.mistyped(&visitor)),
-        }
-    }
-
-    integers! {
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
-    }
-
-    fn deserialize_unit<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'n') => self.word("null").and_then(|()| visitor.visit_unit()),
-            _ => Err(self.mistyped(&visitor)),
-        }
-    }
-
-    fn deserialize_struct<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_map(visitor)
-    }
-
-    fn deserialize_string<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_str(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.peek() {
-            Some(b'n') => self.word("null").and_then(|()| visitor.visit_none()),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'a>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        match name {
-            RAW => visitor.visit_borrowed_str(self.raw()?),
-            RAW_OF_SERDE_JSON => {
-                let raw = BorrowedStrDeserializer::new(self.raw()?);
-                visitor.visit_map(MapDeserializer::new(std::iter::once((RAW_OF_SERDE_JSON, raw))))
-            }
-            _ => visitor.visit_newtype_struct(self),
-        }
-    }
-
-    fn deserialize_enum<V: Visitor<'a>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        if self.peek() == Some(b'{') {
-            return self.nested(|mut entries| {
-                let value = visitor.visit_enum(de::value::MapAccessDeserializer::new(&mut entries))?;
-                entries.json.expect(b'}').map(|()| value)
-            });
-        }
-        visitor.visit_enum(self.string()?.into_deserializer())
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.skip()?;
-        visitor.visit_unit()
-    }
-
-    forward_to_deserialize_any! {
-        <V: Visitor<'a>>
-        i128 u128 f32 f64 char bytes byte_buf unit_struct tuple
-        tuple_struct identifier
-    }
-}
-
-/// The entries of a list or an object.
-struct Entries<'j, 'a> {
-    json: &'j mut Json<'a>,
-    /// The key whose value comes next.
-    key: Cow<'a, str>,
-    index: usize,
-}
-
-impl Entries<'_, '_> {
-    /// Whether there is another entry before the bracket that ends them.
-    fn has_next(&mut self, end: u8) -> Result<bool, Error> {
-        if self.json.peek() == Some(end) {
-            return Ok(false);
-        }
-        if self.index > 0 {
-            self.json.expect(b',')?;
-        }
-        self.index += 1;
-        Ok(true)
-    }
-}
-
-impl<'a> de::MapAccess<'a> for Entries<'_, 'a> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        if !self.has_next(b'}')? {
-            return Ok(None);
-        }
-        self.json.peek();
-        self.key = self.json.string()?;
-        let key = match &self.key {
-            Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
-            Cow::Owned(key) => seed.deserialize(key.as_str().into_deserializer()),
-        };
-        key.map(Some).map_err(|error: Error| error.below(&self.key))
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        self.json.expect(b':')?;
-        seed.deserialize(&mut *self.json).map_err(|error| error.below(&self.key))
-    }
-}
-
-impl<'a> de::SeqAccess<'a> for Entries<'_, 'a> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'a>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        if !self.has_next(b']')? {
-            return Ok(None);
-        }
-        let index = self.index - 1;
-        seed.deserialize(&mut *self.json).map(Some).map_err(|error| error.below(format_args!("[{index}]")))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -490,7 +319,7 @@ mod tests {
             "{}",
             "[]",
             r#"{"a":{"b":[{"c":"d"},[]],"":null},"e":"\u00e4\n\"}]","😀":"ä"}"#,
-            include_str!("../../../tests/reviews/pod-7kb.json"),
+            include_str!("../../../../tests/reviews/pod-7kb.json"),
             "18446744073709551616",
             "0.1",
             &quoted,
