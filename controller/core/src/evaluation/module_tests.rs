@@ -135,10 +135,25 @@ fn a_module_is_given_what_its_policy_declares() {
     let request_most = most["request"].as_object_mut().unwrap();
     request_most.insert("oldObject".to_owned(), json!({"old": [1, 2.5, true]}));
     request_most.insert("operation".to_owned(), json!("UPDATE"));
+    request_most.insert("subResource".to_owned(), json!(""));
     request_most.insert("userInfo".to_owned(), json!({"username": "jane"}));
     request_most.insert("options".to_owned(), json!({}));
     request_most.insert("dryRun".to_owned(), json!(false));
     assert_eq!(echoed(&spec, &all, &request, &facts), most);
+}
+
+#[test]
+fn what_is_asked_for_and_not_there_is_empty_or_null() {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "c-"}});
+    let given = echoed(MATCH, &["oldObject", "subResource"], &create(object), &Facts::new(true));
+    for (name, expected) in [
+        ("name", json!("")),
+        ("namespace", json!("")),
+        ("subResource", json!("")),
+        ("oldObject", json!(null)),
+    ] {
+        assert_eq!(given["request"].get(name), Some(&expected), "{name}");
+    }
 }
 
 #[test]

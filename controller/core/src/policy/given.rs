@@ -35,6 +35,15 @@ pub(super) fn compile(
     Some((given, Reads::union(&reads)))
 }
 
+/// A field of the request. A text that the AdmissionRequest leaves out is empty: what is not there at all was not asked
+/// for, and no module must take the one for the other.
+fn of_request(name: &str) -> String {
+    match name {
+        "name" | "namespace" | "subResource" => format!("request.?{name}.orValue('')"),
+        name => format!("request.{name}"),
+    }
+}
+
 /// Each value: what it is below, its name, and the expression that gives it.
 fn written(policy: &PolicyDocument, wasm: &Wasm) -> Vec<(&'static str, String, String)> {
     let mut all = Vec::new();
@@ -47,14 +56,14 @@ fn written(policy: &PolicyDocument, wasm: &Wasm) -> Vec<(&'static str, String, S
         add("", "namespaceObject", "namespaceObject".to_owned());
     }
     for name in ALWAYS {
-        add(REQUEST, name, format!("request.{name}"));
+        add(REQUEST, name, of_request(name));
     }
     add(REQUEST, "object", "object".to_owned());
     for reads in &wasm.reads {
         match reads {
             ModuleReads::NamespaceObject => {}
             ModuleReads::OldObject => add(REQUEST, reads.name(), "oldObject".to_owned()),
-            reads => add(REQUEST, reads.name(), format!("request.{}", reads.name())),
+            reads => add(REQUEST, reads.name(), of_request(reads.name())),
         }
     }
     for lookup in &policy.lookups {
