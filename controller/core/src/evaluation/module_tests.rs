@@ -148,7 +148,7 @@ fn what_is_asked_for_and_not_there_is_empty_or_null() {
     let given = echoed(MATCH, &["oldObject", "subResource"], &create(object), &Facts::new(true));
     for (name, expected) in [
         ("name", json!("")),
-        ("namespace", json!("")),
+        ("namespace", json!("default")),
         ("subResource", json!("")),
         ("oldObject", json!(null)),
     ] {
