@@ -1,7 +1,7 @@
 //! Who may ask, where that is limited to the clients of a CA.
 
 use crate::gate::{Gate, PATIENCE, command, policy, review};
-use portcullis::client::Client;
+use portcullis::client::{Client, Connection};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -27,11 +27,15 @@ fn authority() -> Authority {
     Authority { ca, certificate: leaf.signed_by(&key, &issuer).unwrap().pem(), key: key.serialize_pem() }
 }
 
-/// What a client with this certificate is answered, or why it is not.
-async fn ask(gate: &Gate, own: Option<&Authority>) -> Result<String, String> {
+async fn connection(gate: &Gate, own: Option<&Authority>) -> Result<Connection, String> {
     let own = own.map(|own| (own.certificate.as_bytes(), own.key.as_bytes()));
     let client = Client::https_as(gate.address, &gate.ca(), own).unwrap();
-    let mut connection = client.connect().await.map_err(|error| error.to_string())?;
+    client.connect().await.map_err(|error| error.to_string())
+}
+
+/// What a client with this certificate is answered, or why it is not.
+async fn ask(gate: &Gate, own: Option<&Authority>) -> Result<String, String> {
+    let mut connection = connection(gate, own).await?;
     let reply = connection.post("/validate", review("bad").to_string().into()).await;
     reply.map(|reply| String::from_utf8_lossy(&reply.body).into_owned()).map_err(|error| error.to_string())
 }
@@ -62,11 +66,20 @@ async fn only_clients_of_the_ca_are_answered_and_the_ca_may_be_replaced() {
     // Health and metrics are elsewhere.
     assert_eq!(gate.page("/readyz").await.status, 200);
 
-    give(clients.path(), "..second", &second.ca);
+    // Who is let in still stays connected, and who is not does not.
+    let mut open = connection(&gate, Some(&first)).await.unwrap();
+    open.post("/validate", review("bad").to_string().into()).await.unwrap();
+    give(clients.path(), "..both", &format!("{}{}", first.ca, second.ca));
     let begin = Instant::now();
     while ask(&gate, Some(&second)).await.is_err() {
         assert!(begin.elapsed() < PATIENCE, "the CA is not replaced");
     }
+    open.post("/validate", review("bad").to_string().into()).await.unwrap();
+    give(clients.path(), "..second", &second.ca);
+    while open.post("/validate", review("bad").to_string().into()).await.is_ok() {
+        assert!(begin.elapsed() < PATIENCE, "a client of the CA before stays connected");
+    }
+    ask(&gate, Some(&second)).await.unwrap();
     ask(&gate, Some(&first)).await.unwrap_err();
 
     // Nobody is let in by what is no CA.

@@ -1,5 +1,6 @@
 //! Connections: accepted, shaken hands with, served over HTTP/1.1 or HTTP/2, and drained.
 
+use super::trust::Clients;
 use crate::metrics::Metrics;
 use axum::Router;
 use hyper::server::conn::{http1, http2};
@@ -33,15 +34,22 @@ const BREATHER: Duration = Duration::from_millis(50);
 pub(super) struct Listener {
     router: Router,
     tls: TlsAcceptor,
+    /// Whose connections are served, where not everybody's are.
+    clients: Option<Arc<Clients>>,
     metrics: Arc<Metrics>,
     places: Arc<Semaphore>,
 }
 
 impl Listener {
     /// Serves `router` over TLS.
-    pub(super) fn new(router: Router, tls: rustls::ServerConfig, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        router: Router,
+        tls: rustls::ServerConfig,
+        clients: Option<Arc<Clients>>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
-        Self { router, tls: Arc::new(tls).into(), metrics, places }
+        Self { router, tls: Arc::new(tls).into(), clients, metrics, places }
     }
 
     /// Accepts connections until told to stop, then returns; open ones finish what they are at.
@@ -109,13 +117,27 @@ impl Listener {
 
     async fn speak(&self, stream: TlsStream<TcpStream>, mut stop: watch::Receiver<bool>) {
         let service = TowerToHyperService::new(self.router.clone());
+        let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
+        // A client that is let in no more is not served any longer on what it opened before.
+        let refused = async {
+            match self.clients.as_ref().zip(chain) {
+                Some((clients, chain)) => clients.until_refused(&chain).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut closing = pin!(async {
+            tokio::select! {
+                _ = told(&mut stop) => {}
+                () = refused => {}
+            }
+        });
         // A client that breaks off, or breaks the protocol, is its own affair.
         macro_rules! until_closed {
             ($connection:expr) => {{
                 let mut connection = pin!($connection);
                 let ended = tokio::select! {
                     ended = connection.as_mut() => ended,
-                    _ = told(&mut stop) => {
+                    () = closing.as_mut() => {
                         connection.as_mut().graceful_shutdown();
                         connection.await
                     }

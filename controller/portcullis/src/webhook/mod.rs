@@ -193,7 +193,7 @@ impl Server {
             files.push(Box::new(client_ca));
             clients = Some(found);
         }
-        let tls = serving.server_config(clients)?;
+        let tls = serving.server_config(clients.clone())?;
         let from_secret = upkeep.as_ref().is_some_and(|upkeep| upkeep.certificate.is_some());
         let (mut cert_dir, mut temporary) = (None, None);
         if !from_secret {
@@ -220,7 +220,7 @@ impl Server {
             busy: Arc::clone(&busy),
             instances: Arc::new(Semaphore::new(INSTANCES)),
         });
-        let listener = Listener::new(gate::router(&gate), tls, Arc::clone(&metrics));
+        let listener = Listener::new(gate::router(&gate), tls, clients, Arc::clone(&metrics));
         let connections = listener.places();
         let runtime = runtime(config.threads)?;
         let _handover = Handover::start(runtime.handle().clone(), busy)?;

@@ -20,11 +20,26 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Clients {
     current: ArcSwap<Verifier>,
+    /// Says that they are others now.
+    replaced: watch::Sender<()>,
     provider: Arc<CryptoProvider>,
 }
 
 #[derive(Debug)]
 struct Verifier(Arc<dyn ClientCertVerifier>);
+
+impl Clients {
+    /// Waits until a client that was let in with this chain would not be any more.
+    pub(super) async fn until_refused(&self, chain: &[CertificateDer<'static>]) {
+        let mut replaced = self.replaced.subscribe();
+        let lets_in = || {
+            let (own, others) = chain.split_first()?;
+            self.verify_client_cert(own, others, UnixTime::now()).ok()
+        };
+        // It fails when nobody can replace them any more.
+        while lets_in().is_some() && replaced.changed().await.is_ok() {}
+    }
+}
 
 impl ClientCertVerifier for Clients {
     /// None are named: they may be others by the time of the answer.
@@ -81,7 +96,11 @@ impl ClientCa {
         let files = Files::read(vec![file.to_owned()]);
         let verifier = verifier(&files, &provider)
             .with_context(|| format!("the CA of clients in `{}` cannot be used", file.display()))?;
-        let clients = Arc::new(Clients { current: ArcSwap::from_pointee(verifier), provider });
+        let clients = Arc::new(Clients {
+            current: ArcSwap::from_pointee(verifier),
+            replaced: watch::Sender::new(()),
+            provider,
+        });
         Ok((Self { files, clients: Arc::clone(&clients) }, clients))
     }
 }
@@ -97,6 +116,7 @@ impl Followed for ClientCa {
             match verifier(&self.files, &self.clients.provider) {
                 Ok(verifier) => {
                     self.clients.current.store(Arc::new(verifier));
+                    self.clients.replaced.send_replace(());
                     tracing::info!("the CA of clients was replaced");
                 }
                 Err(error) => {
