@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// A review nests at most so deep: serde and evaluation recurse.
-const MAX_DEPTH: usize = 1_000;
+pub(crate) const MAX_DEPTH: usize = 1_000;
 /// A review takes at most so much memory once it is read, roughly. Its values take forty times their text at
 /// worst; of what people write, the 6 MiB that an API server sends at most stay far below.
 const MAX_MEMORY: usize = 256 << 20;

@@ -8,7 +8,7 @@ const MAX_UID_BYTES: usize = 256;
 
 /// What of a JSON text is too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Excess {
+pub(crate) enum Excess {
     /// Brackets nest too deep.
     Depth,
     /// It would take too much memory.
@@ -19,7 +19,7 @@ pub(super) enum Excess {
 const VALUE: usize = 80;
 
 /// Whether brackets nest deeper than `depth`, or the values would take more than `memory` bytes, roughly.
-pub(super) fn excess(json: &[u8], depth: usize, memory: usize) -> Option<Excess> {
+pub(crate) fn excess(json: &[u8], depth: usize, memory: usize) -> Option<Excess> {
     // Counting is much cheaper than following strings, and settles nearly every review.
     let opening = opening_brackets(json);
     // A value takes two bytes of text at least.

@@ -3,6 +3,7 @@
 use super::Kind;
 use crate::cluster::{Cluster, describe};
 use crate::report::model::Problem;
+use crate::webhook::{MAX_DEPTH, outline};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::Client;
 use kube::api::ListParams;
@@ -138,9 +139,8 @@ impl Listing {
 
     /// Objects in a list do not always say of what type they are.
     fn object(&self, text: &RawValue) -> Result<Json, String> {
-        let mut object: Json = serde_json::from_str(text.get()).map_err(|error| {
-            format!("{} of `{}` cannot be read: {}", name(text), self.kind, broken(&error))
-        })?;
+        let unreadable = |why| format!("{} of `{}` cannot be read: {why}", name(text), self.kind);
+        let mut object = parse(text.get()).map_err(unreadable)?;
         if let Some(fields) = object.as_object_mut() {
             // Metadata says of itself that it is metadata.
             fields.retain(|name, _| !self.metadata_only || name == "metadata");
@@ -149,6 +149,16 @@ impl Listing {
         }
         Ok(object)
     }
+}
+
+/// An object as the webhook takes it: no deeper than that would.
+fn parse(text: &str) -> Result<Json, String> {
+    if outline::excess(text.as_bytes(), MAX_DEPTH, usize::MAX).is_some() {
+        return Err("it nests too deep".to_owned());
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.disable_recursion_limit();
+    Json::deserialize(&mut deserializer).map_err(|error| broken(&error))
 }
 
 /// Which object that is, of one that nests too deep to be read as a whole.
@@ -317,6 +327,13 @@ mod tests {
 
     #[test]
     fn what_nests_too_deep_is_told_by_its_name() {
+        let deep = format!("{}1{}", "[".repeat(900), "]".repeat(900));
+        let items = format!(r#"[{{"spec":{deep}}}]"#);
+        let (found, end, _) = list(vec![(200, format!(r#"{{"metadata":{{}},"items":{items}}}"#))]);
+        assert_eq!(
+            (end, found),
+            (Ok(()), vec![format!(r#"{{"apiVersion":"v1","kind":"Pod","spec":{deep}}}"#)])
+        );
         let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
         let items = format!(
             r#"[{{"spec":{deep},"metadata":{{"name":"deep","namespace":"shop","labels":{{}}}}}},{{"spec":1}}]"#
