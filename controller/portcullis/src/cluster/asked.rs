@@ -143,7 +143,7 @@ mod tests {
     /// How often it is asked, if the answers that are not odd hold.
     async fn asks(questions: &[usize]) -> usize {
         let cluster = cluster();
-        let holds = |answer: &usize| Duration::from_secs(if answer % 2 == 0 { 3_600 } else { 0 });
+        let holds = |answer: &usize| Duration::from_secs(if answer.is_multiple_of(2) { 3_600 } else { 0 });
         let asked: Arc<Asked<usize, usize>> = Asked::new(holds, |_| 1);
         let count = Arc::new(AtomicUsize::new(0));
         for question in questions {
