@@ -17,6 +17,7 @@ mod load;
 mod modules;
 mod oracle;
 mod podsecurity;
+mod precision;
 mod purity;
 mod scaffold;
 mod schemas;
@@ -55,6 +56,8 @@ enum Command {
     Modules,
     /// Judge the fixtures of Pod Security admission by the policies that we ship; needs Go
     PodSecurity,
+    /// Look for literal credentials in what others have published; needs Go
+    Precision,
     Tables(tables::Args),
     /// Check that the core stays pure and that crates depend on each other as the design says
     Purity,
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Modules => modules::run(),
         Command::CompileModule => Ok(portcullis::verbs::compile_module::run().into()),
         Command::PodSecurity => podsecurity::run(),
+        Command::Precision => precision::run(),
         Command::Tables(args) => tables::run(&args),
         Command::Purity => workspace::verdict("purity", purity::check()),
         Command::House => workspace::verdict("house rules", house::check()),

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 /// How long a child may take until it listens.
 const START: Duration = Duration::from_secs(30);
+/// How long it may take to load all modules.
+const LOADING: Duration = Duration::from_secs(300);
 
 /// A running child that listens. It is killed when this is dropped.
 pub(crate) struct Launched {
@@ -132,6 +134,26 @@ impl Launched {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         bail!("the webhook is not ready after {} s:\n{}", START.as_secs(), self.log().join("\n"))
+    }
+}
+
+impl Launched {
+    /// Waits until the child has loaded the modules of its policies, or refused them.
+    ///
+    /// # Errors
+    /// It has not within the time that this may take.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        let is_pending = |line: &str| {
+            line.strip_prefix("portcullis_policies{state=\"pending\"} ").is_some_and(|count| count != "0")
+        };
+        let deadline = Instant::now() + LOADING;
+        while self.tell("/metrics").await?.lines().any(is_pending) {
+            if Instant::now() >= deadline {
+                bail!("modules are pending after {} s:\n{}", LOADING.as_secs(), self.log().join("\n"));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
     }
 }
 

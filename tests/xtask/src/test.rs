@@ -3,7 +3,8 @@
 use crate::cluster::Minor;
 use crate::workspace::{build_portcullis, cargo, root};
 use crate::{
-    agree, cluster, conformance, fuzz, house, modules, oracle, podsecurity, purity, swap, tables, vap,
+    agree, cluster, conformance, fuzz, house, modules, oracle, podsecurity, precision, purity, swap, tables,
+    vap,
 };
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -52,6 +53,8 @@ enum Phase {
     Vap,
     /// Pod Security admission's fixtures on the policies that we ship; needs Go
     PodSecurity,
+    /// Manifests that others have published on the policy against literal credentials; needs Go
+    Precision,
     /// The expressions of Kubernetes' own tests on our CEL engine, and what they decide; needs Go
     Tables,
     /// The CEL engine fuzzed for half a minute each way; says so where nightly Rust or cargo-fuzz is missing
@@ -84,6 +87,7 @@ impl Phase {
             Self::Oracle => "our CEL engine against cel-go",
             Self::Vap => "our verdicts against the API server's",
             Self::PodSecurity => "Pod Security admission's fixtures",
+            Self::Precision => "credentials in published manifests",
             Self::Tables => "Kubernetes' own tests",
             Self::Fuzz => "the CEL engine fuzzed",
             Self::Suites => "suites of the library and the sample reviews",
@@ -97,8 +101,11 @@ impl Phase {
 
     /// Whether the policies of the library must be there, modules and all.
     fn reads_library(self) -> bool {
-        use Phase::{Agree, Cluster, ClusterOldest, Demo, PodSecurity, Suites, Swap, Unit, Vap};
-        matches!(self, Agree | Cluster | ClusterOldest | Demo | PodSecurity | Suites | Swap | Unit | Vap)
+        use Phase::{Agree, Cluster, ClusterOldest, Demo, PodSecurity, Precision, Suites, Swap, Unit, Vap};
+        matches!(
+            self,
+            Agree | Cluster | ClusterOldest | Demo | PodSecurity | Precision | Suites | Swap | Unit | Vap
+        )
     }
 
     fn run(self) -> Result<Tally> {
@@ -119,6 +126,7 @@ impl Phase {
             Self::Oracle => oracle::check(),
             Self::Vap => vap::check(),
             Self::PodSecurity => podsecurity::check(),
+            Self::Precision => precision::check(),
             Self::Tables => tables::check(),
             Self::Fuzz => fuzz::check_briefly(),
             Self::Suites => suites(),

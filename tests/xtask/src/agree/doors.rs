@@ -56,6 +56,7 @@ pub(super) fn webhook(
     let server = Served::portcullis(program, &world.policies(), &["--resources", resources])?;
     runtime.block_on(async {
         server.ready().await?;
+        server.settled().await?;
         let mut connection = server.webhook.connect().await?;
         for question in world.cases.iter().map(Question::admission) {
             let Question { number, case, .. } = question;

@@ -83,7 +83,28 @@ fn policies(args: &DemoArgs) -> anyhow::Result<Vec<PathBuf>> {
             Hinted::new(message, "run this in a clone of the repository, or give `--policies DIR`").into()
         );
     }
-    Ok([args.policies.clone()].into_iter().chain(beside(&args.reviews, "policies")).collect())
+    Ok(without_crates(&args.policies).into_iter().chain(beside(&args.reviews, "policies")).collect())
+}
+
+/// A library without the policies whose modules have to be built first: this is what one runs after nothing but a clone.
+fn without_crates(library: &Path) -> Vec<PathBuf> {
+    let folders = |directory: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let mut folders: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    };
+    let is_crate = |folder: &PathBuf| folder.join("Cargo.toml").is_file();
+    let keep = |area: PathBuf| match folders(&area) {
+        policies if policies.iter().any(is_crate) => {
+            policies.into_iter().filter(|it| !is_crate(it)).collect()
+        }
+        _ => vec![area],
+    };
+    let areas = folders(library);
+    let has_crates = areas.iter().any(|area| folders(area).iter().any(is_crate));
+    if has_crates { areas.into_iter().flat_map(keep).collect() } else { vec![library.to_owned()] }
 }
 
 /// A directory beside the reviews, if it is there.

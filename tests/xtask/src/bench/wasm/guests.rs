@@ -15,7 +15,7 @@ pub(super) struct Guest {
     pub(super) spoil: fn(&mut Json),
 }
 
-/// The least that a module can do, and the policy that others begin with.
+/// The least that a module can do, what `portcullis new` begins with, and one that reads all of a Pod.
 pub(super) fn all() -> Result<Vec<Guest>> {
     let no_op = wat::parse_file(root()?.join("sdk/conformance/kept.wat"))?;
     Ok(vec![
@@ -30,6 +30,14 @@ pub(super) fn all() -> Result<Vec<Guest>> {
             module: built("pinned-images")?,
             settings: json!({}),
             spoil: |pod| pod["spec"]["containers"][0]["image"] = json!("nginx"),
+        },
+        Guest {
+            name: "no-literal-credentials",
+            module: built("no-literal-credentials")?,
+            settings: json!({}),
+            spoil: |pod| {
+                pod["spec"]["containers"][0]["env"] = json!([{"name": "PASSWORD", "value": "swordfish"}])
+            },
         },
     ])
 }

@@ -141,9 +141,8 @@ impl World {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         figures.cel.push(milliseconds(start));
-        while cache.is_some() && server.tell("/metrics").await?.lines().any(is_pending) {
-            ensure!(start.elapsed() < PATIENCE, "modules are pending:\n{}", server.log().join("\n"));
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        if cache.is_some() {
+            server.settled().await?;
         }
         figures.modules.push(milliseconds(start));
         if cache.is_some() {
@@ -166,11 +165,6 @@ impl World {
         let message = response["status"]["message"].as_str().unwrap_or_default();
         Ok(message.lines().map(str::to_owned).collect())
     }
-}
-
-/// Whether a line of the metrics says that modules are loaded still.
-fn is_pending(line: &str) -> bool {
-    line.strip_prefix("portcullis_policies{state=\"pending\"} ").is_some_and(|count| count != "0")
 }
 
 fn policy(number: u8, module: &[u8], settings: &Json) -> Json {
