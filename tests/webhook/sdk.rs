@@ -104,7 +104,7 @@ async fn what_a_policy_says_reaches_the_requester() {
         ("panic", "panic has a name (tests/guest/src/lib.rs:"),
     ] {
         let told = told(name).await;
-        assert!(told.starts_with(&format!("policy `{name}`: the module panicked: {expected}")), "{told}");
+        assert!(told.starts_with(&format!("policy `{name}`: the module gave up: {expected}")), "{told}");
     }
     let page = gate.page("/policies").await.json();
     for (name, field, message) in [

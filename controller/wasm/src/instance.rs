@@ -252,7 +252,7 @@ fn reason(error: &wasmtime::Error, call: &Call, fuel: u64) -> String {
         (_, Some(Refused::Table), _) => {
             format!("the module needs a table of more than {MAX_TABLE} elements")
         }
-        (Trap::UnreachableCodeReached, _, Some(words)) => format!("the module panicked: {words}"),
+        (Trap::UnreachableCodeReached, _, Some(words)) => format!("the module gave up: {words}"),
         (Trap::UnreachableCodeReached, ..) => "the module gave up (`unreachable`)".to_owned(),
         (Trap::StackOverflow, ..) => "the module's calls nest too deep".to_owned(),
         (Trap::MemoryOutOfBounds, ..) => {

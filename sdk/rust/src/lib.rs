@@ -22,9 +22,10 @@ mod verdict;
 pub use error::Error;
 pub use objects::{ConfigMap, Metadata, OwnerReference, Secret};
 pub use pod::{
-    Capabilities, Container, ContainerKind, ContainerPort, EnvFrom, EnvVar, HostPath, Image, ImageVolume,
-    Named, Placed, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecretVolume,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, ContainerKind, ContainerPort, CsiVolume, EnvFrom, EnvVar, HostPath, Image,
+    ImageVolume, Named, Placed, Pod, PodSecurityContext, PodSpec, ProjectedVolume, ResourceRequirements,
+    SeLinuxOptions, SeccompProfile, SecretVolume, SecurityContext, Sysctl, Volume, VolumeMount,
+    VolumeProjection, WindowsOptions,
 };
 pub use portcullis_sdk_macros::policy;
 pub use request::{GroupVersionKind, GroupVersionResource, Operation, Request, UserInfo};

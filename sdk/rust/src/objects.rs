@@ -1,7 +1,7 @@
 //! Objects that are not Pods, as far as policies read them. Fields that are not here are skipped; a type of your own has
 //! those that you need.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What every object carries under `metadata`.
@@ -15,13 +15,10 @@ pub struct Metadata {
     /// Its namespace; empty in a template, and of what is in none.
     pub namespace: String,
     /// What it is selected by.
-    #[serde(deserialize_with = "texts")]
     pub labels: BTreeMap<String, String>,
     /// What else is noted on it.
-    #[serde(deserialize_with = "texts")]
     pub annotations: BTreeMap<String, String>,
     /// Whose it is.
-    #[serde(deserialize_with = "or_default")]
     pub owner_references: Vec<OwnerReference>,
 }
 
@@ -48,10 +45,8 @@ pub struct ConfigMap {
     /// Its names, labels and annotations.
     pub metadata: Metadata,
     /// Texts by key.
-    #[serde(deserialize_with = "texts")]
     pub data: BTreeMap<String, String>,
     /// The rest, in base64, by key.
-    #[serde(deserialize_with = "texts")]
     pub binary_data: BTreeMap<String, String>,
     /// Whether it may be changed no more.
     pub immutable: Option<bool>,
@@ -67,24 +62,9 @@ pub struct Secret {
     #[serde(rename = "type")]
     pub kind: String,
     /// `***` by key.
-    #[serde(deserialize_with = "texts")]
     pub data: BTreeMap<String, String>,
     /// `***` by key: what a manifest that was not yet sent has in clear.
-    #[serde(deserialize_with = "texts")]
     pub string_data: BTreeMap<String, String>,
     /// Whether it may be changed no more.
     pub immutable: Option<bool>,
-}
-
-/// What is null is as if it were absent: so the API server has it, and so manifests are written.
-pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Texts by key. One that is null is empty: so Go reads it.
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let texts: Option<BTreeMap<String, Option<String>>> = Option::deserialize(deserializer)?;
-    Ok(texts.into_iter().flatten().map(|(key, text)| (key, text.unwrap_or_default())).collect())
 }

@@ -1,7 +1,7 @@
 //! Where kinds keep their Pods, and reading what is there.
 
 use crate::json;
-use crate::objects::{Metadata, or_default};
+use crate::objects::Metadata;
 use crate::pod::{ContainerKind, Image, ImageVolume, Pod};
 use serde::Deserialize;
 
@@ -76,11 +76,15 @@ impl Place {
     /// Reads what is at that place of an object.
     fn read<'de, T: Default + Deserialize<'de>>(self, object: &'de str) -> Result<T, json::Error> {
         Ok(match self {
-            Self::Here => json::read(object)?,
-            Self::Template => json::read::<Template<T>>(object)?.template,
-            Self::SpecTemplate => json::read::<Spec<Template<T>>>(object)?.spec.template,
+            Self::Here => json::read_object(object)?,
+            Self::Template => json::read_object::<Template<T>>(object)?.template,
+            Self::SpecTemplate => json::read_object::<Spec<Template<T>>>(object)?.spec.template,
             Self::JobTemplate => {
-                json::read::<Spec<JobTemplate<Spec<Template<T>>>>>(object)?.spec.job_template.spec.template
+                json::read_object::<Spec<JobTemplate<Spec<Template<T>>>>>(object)?
+                    .spec
+                    .job_template
+                    .spec
+                    .template
             }
         })
     }
@@ -89,13 +93,9 @@ impl Place {
 /// A Pod, or the template of one.
 #[derive(Default, Deserialize)]
 struct Written<T: Default> {
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     metadata: Metadata,
-    #[serde(
-        default = "T::default",
-        bound = "T: Default + Deserialize<'de>",
-        deserialize_with = "or_default"
-    )]
+    #[serde(default = "T::default", bound = "T: Default + Deserialize<'de>")]
     spec: T,
 }
 
@@ -103,20 +103,15 @@ struct Written<T: Default> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Images {
-    #[serde(deserialize_with = "or_default")]
     spec: ImagesOfSpec,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ImagesOfSpec {
-    #[serde(deserialize_with = "or_default")]
     containers: Vec<Used>,
-    #[serde(deserialize_with = "or_default")]
     init_containers: Vec<Used>,
-    #[serde(deserialize_with = "or_default")]
     ephemeral_containers: Vec<Used>,
-    #[serde(deserialize_with = "or_default")]
     volumes: Vec<UsedVolume>,
 }
 
@@ -124,7 +119,6 @@ struct ImagesOfSpec {
 #[serde(default)]
 struct Used {
     name: String,
-    #[serde(deserialize_with = "or_default")]
     image: String,
 }
 
@@ -137,31 +131,19 @@ struct UsedVolume {
 
 #[derive(Default, Deserialize)]
 struct Spec<T: Default> {
-    #[serde(
-        default = "T::default",
-        bound = "T: Default + Deserialize<'de>",
-        deserialize_with = "or_default"
-    )]
+    #[serde(default = "T::default", bound = "T: Default + Deserialize<'de>")]
     spec: T,
 }
 
 #[derive(Default, Deserialize)]
 struct Template<T: Default> {
-    #[serde(
-        default = "T::default",
-        bound = "T: Default + Deserialize<'de>",
-        deserialize_with = "or_default"
-    )]
+    #[serde(default = "T::default", bound = "T: Default + Deserialize<'de>")]
     template: T,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct JobTemplate<T: Default> {
-    #[serde(
-        default = "T::default",
-        bound = "T: Default + Deserialize<'de>",
-        deserialize_with = "or_default"
-    )]
+    #[serde(default = "T::default", bound = "T: Default + Deserialize<'de>")]
     job_template: T,
 }

@@ -1,6 +1,6 @@
 //! Pods and the templates of Pods, wherever a kind keeps them, with the paths of what is in them.
 
-use crate::objects::{Metadata, or_default};
+use crate::objects::Metadata;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -113,31 +113,25 @@ pub struct Image {
 #[serde(default, rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields are PodSpec's own")]
 pub struct PodSpec {
-    #[serde(deserialize_with = "or_default")]
+    /// The regular ones only; [`Pod::containers`] goes over all.
     pub containers: Vec<Container>,
-    #[serde(deserialize_with = "or_default")]
     pub init_containers: Vec<Container>,
-    #[serde(deserialize_with = "or_default")]
     pub ephemeral_containers: Vec<Container>,
-    #[serde(deserialize_with = "or_default")]
     pub volumes: Vec<Volume>,
-    #[serde(deserialize_with = "or_default")]
     pub service_account_name: String,
     pub automount_service_account_token: Option<bool>,
-    #[serde(rename = "hostNetwork", deserialize_with = "or_default")]
+    #[serde(rename = "hostNetwork")]
     pub host_network: bool,
-    #[serde(rename = "hostPID", deserialize_with = "or_default")]
+    #[serde(rename = "hostPID")]
     pub host_pid: bool,
-    #[serde(rename = "hostIPC", deserialize_with = "or_default")]
+    #[serde(rename = "hostIPC")]
     pub host_ipc: bool,
+    pub host_users: Option<bool>,
     pub node_name: Option<String>,
-    #[serde(deserialize_with = "or_default")]
     pub node_selector: BTreeMap<String, String>,
     pub priority_class_name: Option<String>,
     pub runtime_class_name: Option<String>,
-    #[serde(deserialize_with = "or_default")]
     pub image_pull_secrets: Vec<Named>,
-    #[serde(deserialize_with = "or_default")]
     pub security_context: PodSecurityContext,
 }
 
@@ -147,24 +141,19 @@ pub struct PodSpec {
 #[expect(missing_docs, reason = "the fields are Container's own")]
 pub struct Container {
     pub name: String,
-    #[serde(deserialize_with = "or_default")]
     pub image: String,
     pub image_pull_policy: Option<String>,
-    #[serde(deserialize_with = "or_default")]
+    pub lifecycle: Option<Value>,
+    pub liveness_probe: Option<Value>,
+    pub readiness_probe: Option<Value>,
+    pub startup_probe: Option<Value>,
     pub command: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
     pub args: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
     pub env: Vec<EnvVar>,
-    #[serde(deserialize_with = "or_default")]
     pub env_from: Vec<EnvFrom>,
-    #[serde(deserialize_with = "or_default")]
     pub ports: Vec<ContainerPort>,
-    #[serde(deserialize_with = "or_default")]
     pub resources: ResourceRequirements,
-    #[serde(deserialize_with = "or_default")]
     pub volume_mounts: Vec<VolumeMount>,
-    #[serde(deserialize_with = "or_default")]
     pub security_context: SecurityContext,
     pub restart_policy: Option<String>,
 }
@@ -217,9 +206,7 @@ pub struct ContainerPort {
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are ResourceRequirements' own")]
 pub struct ResourceRequirements {
-    #[serde(deserialize_with = "or_default")]
     pub limits: BTreeMap<String, Value>,
-    #[serde(deserialize_with = "or_default")]
     pub requests: BTreeMap<String, Value>,
 }
 
@@ -230,12 +217,11 @@ pub struct ResourceRequirements {
 pub struct VolumeMount {
     pub name: String,
     pub mount_path: String,
-    #[serde(deserialize_with = "or_default")]
     pub read_only: bool,
 }
 
 /// A volume, as far as policies mostly read it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Volume {
     /// Its name.
@@ -248,6 +234,19 @@ pub struct Volume {
     pub config_map: Option<Named>,
     /// An image.
     pub image: Option<ImageVolume>,
+    /// Several of the others in one.
+    pub projected: Option<ProjectedVolume>,
+    /// Whatever a driver makes of it.
+    pub csi: Option<CsiVolume>,
+    /// Memory, or space on the node.
+    pub empty_dir: Option<Value>,
+    /// A claim of storage.
+    pub persistent_volume_claim: Option<Value>,
+    /// A claim that is made for the Pod.
+    pub ephemeral: Option<Value>,
+    /// Fields of the Pod.
+    #[serde(rename = "downwardAPI")]
+    pub downward_api: Option<Value>,
 }
 
 /// A file or directory of the node as a volume.
@@ -266,12 +265,48 @@ pub struct SecretVolume {
     pub secret_name: String,
 }
 
+/// Several sources as one volume.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ProjectedVolume {
+    /// What is in it.
+    pub sources: Vec<VolumeProjection>,
+}
+
+/// A part of a volume of several.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VolumeProjection {
+    /// A Secret.
+    pub secret: Option<Named>,
+    /// A ConfigMap.
+    pub config_map: Option<Named>,
+    /// A token of the Pod's ServiceAccount.
+    pub service_account_token: Option<Value>,
+    /// Fields of the Pod.
+    #[serde(rename = "downwardAPI")]
+    pub downward_api: Option<Value>,
+    /// Bundles of certificates that the cluster trusts.
+    pub cluster_trust_bundle: Option<Value>,
+    /// A key and certificate made for the Pod.
+    pub pod_certificate: Option<Value>,
+}
+
+/// A volume that a driver makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CsiVolume {
+    /// The driver's name.
+    pub driver: String,
+    /// The Secret that the driver is given.
+    pub node_publish_secret_ref: Option<Named>,
+}
+
 /// An image as a volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ImageVolume {
     /// The reference of the image.
-    #[serde(deserialize_with = "or_default")]
     pub reference: String,
 }
 
@@ -287,9 +322,11 @@ pub struct SecurityContext {
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
     pub proc_mount: Option<String>,
-    #[serde(deserialize_with = "or_default")]
     pub capabilities: Capabilities,
     pub seccomp_profile: Option<SeccompProfile>,
+    pub app_armor_profile: Option<SeccompProfile>,
+    pub se_linux_options: Option<SeLinuxOptions>,
+    pub windows_options: Option<WindowsOptions>,
 }
 
 /// What all containers of a Pod may do to their node.
@@ -301,7 +338,44 @@ pub struct PodSecurityContext {
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
     pub fs_group: Option<i64>,
+    pub supplemental_groups: Vec<i64>,
     pub seccomp_profile: Option<SeccompProfile>,
+    pub app_armor_profile: Option<SeccompProfile>,
+    pub se_linux_options: Option<SeLinuxOptions>,
+    pub windows_options: Option<WindowsOptions>,
+    pub sysctls: Vec<Sysctl>,
+}
+
+/// How SELinux sees processes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the fields are SELinuxOptions' own")]
+pub struct SeLinuxOptions {
+    pub user: String,
+    pub role: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub level: String,
+}
+
+/// What there is on Windows only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct WindowsOptions {
+    /// Whether it runs as if it were no container.
+    pub host_process: Option<bool>,
+    /// As whom it runs.
+    pub run_as_user_name: Option<String>,
+}
+
+/// A parameter of the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Sysctl {
+    /// Such as `net.core.somaxconn`.
+    pub name: String,
+    /// What it is set to.
+    pub value: String,
 }
 
 /// Linux capabilities.
@@ -309,13 +383,11 @@ pub struct PodSecurityContext {
 #[serde(default)]
 #[expect(missing_docs, reason = "the fields are Capabilities' own")]
 pub struct Capabilities {
-    #[serde(deserialize_with = "or_default")]
     pub add: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
     pub drop: Vec<String>,
 }
 
-/// Which system calls are let through.
+/// Which system calls are let through; AppArmor's profiles have the same fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SeccompProfile {

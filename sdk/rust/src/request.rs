@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::json::{self, Raw};
-use crate::objects::{ConfigMap, Metadata, Secret, or_default};
+use crate::objects::{ConfigMap, Metadata, Secret};
 use crate::place::Place;
 use crate::pod::{Image, Pod, PodSpec};
 use crate::settings::NoSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -92,10 +92,8 @@ pub struct UserInfo {
     /// What tells two users of one name apart, at different times.
     pub uid: String,
     /// The groups that they are in.
-    #[serde(deserialize_with = "or_default")]
     pub groups: Vec<String>,
     /// What else the authenticator said of them.
-    #[serde(deserialize_with = "or_default")]
     pub extra: BTreeMap<String, Vec<String>>,
 }
 
@@ -103,7 +101,7 @@ impl<S> Request<S> {
     /// Reads the request as the ABI has it.
     pub(crate) fn read(text: &'static str, settings: S) -> Result<Self, Error> {
         let Written { policy, request, params, namespace_object, lookups } =
-            json::read(text).map_err(|error| Error::of_json("request", &error))?;
+            json::read_object(text).map_err(|error| Error::of_json("request", &error))?;
         Ok(Self {
             policy,
             kind: request.kind,
@@ -142,21 +140,30 @@ impl<S> Request<S> {
         self.rest.user.as_ref().ok_or_else(|| Error::not_given("userInfo"))
     }
 
-    /// The subresource, such as `scale`; empty if it is the object itself, and without `subResource` in `wasm.reads`.
-    pub fn sub_resource(&self) -> &str {
-        self.rest.sub_resource.as_deref().unwrap_or_default()
+    /// The subresource, such as `scale`; empty if it is the object itself. Only with `subResource` in `wasm.reads`.
+    ///
+    /// # Errors
+    /// It is not given.
+    pub fn sub_resource(&self) -> Result<&str, Error> {
+        self.rest.sub_resource.as_deref().ok_or_else(|| Error::not_given("subResource"))
     }
 
-    /// Whether nothing will be persisted; never without `dryRun` in `wasm.reads`.
-    pub fn dry_run(&self) -> bool {
-        self.rest.dry_run.unwrap_or_default()
+    /// Whether nothing will be persisted; only with `dryRun` in `wasm.reads`.
+    ///
+    /// # Errors
+    /// It is not given.
+    pub fn dry_run(&self) -> Result<bool, Error> {
+        self.rest.dry_run.ok_or_else(|| Error::not_given("dryRun"))
     }
 
     /// The object as it is to be, as any type: your own, [`Metadata`] within one, or `serde_json::Value`. `None` when one is
     /// deleted.
     ///
+    /// Of an object with a Pod under `matchPods`, an update is judged anew only where the Pod's spec, or the metadata beside
+    /// it, changes. A policy that reads anything else needs `onUpdate: Always`.
+    ///
     /// # Errors
-    /// It is not of this type.
+    /// It is not of this type. A text that is borrowed must be a `Cow<'static, str>`: `&str` cannot hold what is escaped.
     pub fn object<T: Deserialize<'static>>(&self) -> Result<Option<T>, Error> {
         read("object", self.rest.object)
     }
@@ -164,15 +171,15 @@ impl<S> Request<S> {
     /// The object as it was; only with `oldObject` in `wasm.reads`. `None` when one is created.
     ///
     /// # Errors
-    /// It is not of this type.
+    /// It is not given, or not of this type.
     pub fn old_object<T: Deserialize<'static>>(&self) -> Result<Option<T>, Error> {
         read("oldObject", self.rest.old_object)
     }
 
-    /// CreateOptions and the like; only with `options` in `wasm.reads`.
+    /// CreateOptions and the like; only with `options` in `wasm.reads`. `None` where there are none.
     ///
     /// # Errors
-    /// It is not of this type.
+    /// They are not given, or not of this type.
     pub fn options<T: Deserialize<'static>>(&self) -> Result<Option<T>, Error> {
         read("options", self.rest.options)
     }
@@ -182,13 +189,14 @@ impl<S> Request<S> {
     /// # Errors
     /// It is not of this type.
     pub fn params<T: Deserialize<'static>>(&self) -> Result<Option<T>, Error> {
-        read("params", self.rest.params)
+        let params = self.rest.params.map(|params| json::read(params.0)).transpose();
+        params.map(Option::flatten).map_err(|error| Error::of_json("params", &error))
     }
 
     /// The Namespace that the object is in; only with `namespaceObject` in `wasm.reads`. `None` if it is in none.
     ///
     /// # Errors
-    /// It is not of this type.
+    /// It is not given, or not of this type.
     pub fn namespace_object<T: Deserialize<'static>>(&self) -> Result<Option<T>, Error> {
         read("namespaceObject", self.rest.namespace_object)
     }
@@ -198,13 +206,16 @@ impl<S> Request<S> {
     /// # Errors
     /// The policy declares no such look-up, or what was found is not of this type.
     pub fn lookup<T: Deserialize<'static>>(&self, name: &str) -> Result<Vec<T>, Error> {
-        let all: Option<BTreeMap<Cow<'static, str>, Raw<'static>>> = read("lookups", self.rest.lookups)?;
-        let found = all.as_ref().and_then(|all| all.get(name));
-        let found = found.ok_or_else(|| Error::new(format!("the policy declares no look-up `{name}`")))?;
-        json::read(found.0).map_err(|error| Error::of_json(&format!("lookups.{name}"), &error))
+        let none = || Error::new(format!("the policy declares no look-up `{name}`"));
+        let all =
+            json::read::<BTreeMap<Cow<'static, str>, Raw<'static>>>(self.rest.lookups.ok_or_else(none)?.0);
+        let all = all.map_err(|error| Error::of_json("lookups", &error))?;
+        json::read_object(all.get(name).ok_or_else(none)?.0)
+            .map_err(|error| Error::of_json(&format!("lookups.{name}"), &error))
     }
 
-    /// The object's names, labels and annotations; empty ones when it is deleted.
+    /// The object's names, labels and annotations; empty ones when it is deleted. Of what has a template of Pods, these are
+    /// its own, and not the template's, which are `pod()?.metadata`: see [`object`](Self::object) on updates of them.
     ///
     /// # Errors
     /// They are not what they must be.
@@ -225,7 +236,8 @@ impl<S> Request<S> {
         self.pod_as::<PodSpec>()
     }
 
-    /// The same with a type of your own for the Pod's spec, which need only have what the policy reads.
+    /// The same with a type of your own for the Pod's spec, which need only have what the policy reads. Mind that containers
+    /// are in three lists: `containers`, `initContainers` and `ephemeralContainers`.
     ///
     /// # Errors
     /// It is not of this type.
@@ -233,10 +245,10 @@ impl<S> Request<S> {
         self.pod_of("object", self.rest.object)
     }
 
-    /// The Pod, or the template of Pods, as it was; only with `oldObject` in `wasm.reads`.
+    /// The Pod, or the template of Pods, as it was; only with `oldObject` in `wasm.reads`. `None` when one is created.
     ///
     /// # Errors
-    /// It is not what a Pod must be.
+    /// It is not given, or not what a Pod must be.
     pub fn old_pod(&self) -> Result<Option<Pod>, Error> {
         self.pod_of("oldObject", self.rest.old_object)
     }
@@ -246,23 +258,31 @@ impl<S> Request<S> {
         name: &str,
         object: Option<Raw<'static>>,
     ) -> Result<Option<Pod<T>>, Error> {
-        let Some((place, object)) = self.place(object) else { return Ok(None) };
+        let Some((place, object)) = self.place(name, object)? else { return Ok(None) };
         place.pod(object).map(Some).map_err(|error| Error::of_json(name, &error))
     }
 
     /// The images that the Pod, or the template of Pods, in the object uses: those of all containers, then those of image
-    /// volumes. Nothing else of it is read, so that this is faster than [`pod`](Self::pod).
+    /// volumes; none where the kind has no Pod, and when the object is deleted. Nothing else of it is read, so that this is
+    /// faster than [`pod`](Self::pod).
     ///
     /// # Errors
     /// They are not what they must be.
     pub fn images(&self) -> Result<Vec<Image>, Error> {
-        let Some((place, object)) = self.place(self.rest.object) else { return Ok(Vec::new()) };
+        let Some((place, object)) = self.place("object", self.rest.object)? else { return Ok(Vec::new()) };
         place.images(object).map_err(|error| Error::of_json("object", &error))
     }
 
     /// Where the Pod is in an object, and the object; `None` if there is none.
-    fn place(&self, object: Option<Raw<'static>>) -> Option<(Place, &'static str)> {
-        Some((Place::of(&self.kind.group, &self.kind.kind)?, object?.0))
+    fn place(
+        &self,
+        name: &str,
+        object: Option<Raw<'static>>,
+    ) -> Result<Option<(Place, &'static str)>, Error> {
+        let object = object.ok_or_else(|| Error::not_given(name))?.0;
+        Ok(Place::of(&self.kind.group, &self.kind.kind)
+            .filter(|_| object != NULL)
+            .map(|place| (place, object)))
     }
 
     /// The object if it is a ConfigMap.
@@ -298,9 +318,16 @@ impl<S: fmt::Debug> fmt::Debug for Request<S> {
     }
 }
 
+/// How JSON writes that there is nothing: of what was not asked for, there is not even that.
+const NULL: &str = "null";
+
 fn read<T: Deserialize<'static>>(name: &str, json: Option<Raw<'static>>) -> Result<Option<T>, Error> {
-    let read = |json: Raw<'static>| json::read(json.0);
-    json.map(read).transpose().map_err(|error| Error::of_json(name, &error))
+    let json = json.ok_or_else(|| Error::not_given(name))?;
+    json::read_object(json.0).map_err(|error| Error::of_json(name, &error))
+}
+
+fn given<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Raw<'a>>, D::Error> {
+    Raw::deserialize(deserializer).map(Some)
 }
 
 /// The request as the ABI has it; objects are not read yet.
@@ -310,11 +337,11 @@ struct Written {
     #[serde(default)]
     policy: String,
     request: WrittenRequest,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     params: Option<Raw<'static>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     namespace_object: Option<Raw<'static>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     lookups: Option<Raw<'static>>,
 }
 
@@ -322,21 +349,21 @@ struct Written {
 #[serde(rename_all = "camelCase")]
 struct WrittenRequest {
     kind: GroupVersionKind,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     resource: GroupVersionResource,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     name: String,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     namespace: String,
     operation: Option<Operation>,
     #[serde(borrow, default)]
     sub_resource: Option<Cow<'static, str>>,
     user_info: Option<UserInfo>,
     dry_run: Option<bool>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     options: Option<Raw<'static>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     object: Option<Raw<'static>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     old_object: Option<Raw<'static>>,
 }

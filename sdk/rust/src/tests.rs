@@ -63,6 +63,92 @@ fn what_is_null_or_absent_is_empty() {
     assert!(made(pod().image("a").deleted()).pod().unwrap().is_none());
 }
 
+/// Every place in a value, as a JSON pointer.
+fn pointers(value: &Value, here: &str, all: &mut Vec<String>) {
+    all.push(here.to_owned());
+    match value {
+        Value::Array(list) => {
+            list.iter()
+                .enumerate()
+                .for_each(|(index, value)| pointers(value, &format!("{here}/{index}"), all));
+        }
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| pointers(value, &format!("{here}/{key}"), all));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn null_is_as_if_absent_wherever_it_is() {
+    let whole = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "a", "namespace": "b", "labels": {"c": "d"}, "annotations": {"e": "f"},
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u", "controller": true}],
+        },
+        "spec": {
+            "containers": [{
+                "name": "main", "image": "i", "command": ["c"], "args": ["a"],
+                "env": [{"name": "n", "value": "v"}, {"name": "m", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
+                "envFrom": [{"secretRef": {"name": "s"}}], "ports": [{"name": "p", "hostPort": 1, "containerPort": 2}],
+                "resources": {"limits": {"cpu": "1"}}, "volumeMounts": [{"name": "v", "mountPath": "/", "readOnly": true}],
+                "securityContext": {"privileged": true, "capabilities": {"add": ["ALL"]}, "seccompProfile": {"type": "x"}},
+            }],
+            "volumes": [
+                {"name": "h", "hostPath": {"path": "/"}}, {"name": "s", "secret": {"secretName": "s"}},
+                {"name": "i", "image": {"reference": "r"}}, {"name": "c", "csi": {"driver": "d"}},
+                {"name": "p", "projected": {"sources": [{"secret": {"name": "s"}}, {"configMap": {"name": "c"}}]}},
+            ],
+            "hostNetwork": true, "nodeSelector": {"a": "b"}, "serviceAccountName": "s", "imagePullSecrets": [{"name": "s"}],
+            "securityContext": {"runAsUser": 0, "sysctls": [{"name": "n", "value": "v"}], "windowsOptions": {"hostProcess": true}},
+        },
+    });
+    let read = |value: Value| {
+        let request = made(object("pods", value));
+        (request.pod().map(drop), request.images().map(drop), request.metadata().map(drop))
+    };
+    let mut all = Vec::new();
+    pointers(&whole, "", &mut all);
+    assert!(all.len() > 90, "{}", all.len());
+    // Without its kind it is no Pod, and which port it is a container must say.
+    all.retain(|pointer| {
+        !["", "/apiVersion", "/kind"].contains(&pointer.as_str()) && !pointer.ends_with("/containerPort")
+    });
+    for pointer in &all {
+        let mut value = whole.clone();
+        *value.pointer_mut(pointer).unwrap() = Value::Null;
+        assert_eq!(read(value), (Ok(()), Ok(()), Ok(())), "{pointer}");
+    }
+    let pod = made(object("pods", whole)).pod().unwrap().unwrap();
+    let projected = pod.spec.volumes[4].projected.as_ref().unwrap();
+    assert_eq!(projected.sources[0].secret.as_ref().unwrap().name, "s");
+    assert_eq!(pod.spec.security_context.windows_options.unwrap().host_process, Some(true));
+}
+
+#[test]
+fn what_is_deleted_is_the_old_object_however_it_is_said() {
+    for builder in [
+        pod().image("a").deleted(),
+        pod().operation(Operation::Delete).image("a"),
+        pod().deleted().image("a"),
+    ] {
+        let request = made(builder);
+        assert_eq!((request.name.as_str(), request.pod(), request.images()), ("test", Ok(None), Ok(vec![])));
+        assert_eq!(request.old_pod().unwrap().unwrap().spec.containers[0].image, "a");
+    }
+}
+
+#[test]
+fn a_scale_is_no_deployment() {
+    let refused = catch_unwind(|| deployment().sub_resource("scale")).unwrap_err();
+    assert!(refused.downcast_ref::<String>().unwrap().contains("through `scale` a Scale is written"));
+    let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": {"replicas": 2}});
+    let request =
+        made(object("deployments", scale).resource("apps", "v1", "deployments").sub_resource("scale"));
+    assert_eq!((request.pod(), request.resource.group.as_str()), (Ok(None), "apps"));
+}
+
 #[test]
 fn what_is_of_another_type_is_an_error_that_says_where() {
     let request = made(pod().container(json!({"image": 5})));
@@ -81,10 +167,19 @@ fn what_is_not_named_in_reads_is_told() {
         |name: &str| Error::new(format!("`{name}` is not given: name it in `wasm.reads` of the policy"));
     assert_eq!(request.operation(), Err(message("operation")));
     assert_eq!(request.user(), Err(message("userInfo")));
-    assert_eq!((request.sub_resource(), request.dry_run()), ("", false));
-    assert!(request.old_object::<Value>().unwrap().is_none());
+    assert_eq!(request.sub_resource(), Err(message("subResource")));
+    assert_eq!(request.dry_run(), Err(message("dryRun")));
+    assert_eq!(request.old_object::<Value>(), Err(message("oldObject")));
+    assert_eq!(request.old_pod(), Err(message("oldObject")));
+    assert_eq!(request.options::<Value>(), Err(message("options")));
+    assert_eq!(request.namespace_object::<Value>(), Err(message("namespaceObject")));
+    assert_eq!(request.params::<Value>(), Ok(None));
     let unknown = request.lookup::<Value>("services").unwrap_err().to_string();
     assert_eq!(unknown, "the policy declares no look-up `services`");
+    // What is named and not there is another matter.
+    let request = made(pod().operation(Operation::Create).sub_resource(""));
+    assert_eq!(request.sub_resource(), Ok(""));
+    assert_eq!((request.old_object::<Value>(), request.old_pod()), (Ok(None), Ok(None)));
 }
 
 #[test]
@@ -100,7 +195,7 @@ fn everything_that_is_given_can_be_read() {
         .image("new")
         .old(deployment().image("old"))
         .user("jane", &["developers"])
-        .sub_resource("scale")
+        .sub_resource("status")
         .dry_run()
         .options(json!({"fieldManager": "kubectl"}))
         .params(json!({"limit": 3}))
@@ -122,7 +217,7 @@ fn everything_that_is_given_can_be_read() {
         (user.username.as_str(), user.groups.as_slice()),
         ("jane", ["developers".to_owned()].as_slice())
     );
-    assert_eq!((request.sub_resource(), request.dry_run()), ("scale", true));
+    assert_eq!((request.sub_resource(), request.dry_run()), (Ok("status"), Ok(true)));
     assert_eq!(request.metadata().unwrap().labels["team"], "shop");
     assert_eq!(request.old_pod().unwrap().unwrap().spec.containers[0].image, "old");
     assert_eq!(request.options::<Value>().unwrap().unwrap()["fieldManager"], "kubectl");
@@ -133,8 +228,16 @@ fn everything_that_is_given_can_be_read() {
     let deleted = made(secret().data("key", "***").deleted().user("jane", &[]));
     assert_eq!((deleted.operation(), deleted.name.as_str()), (Ok(Operation::Delete), "test"));
     assert_eq!(deleted.secret().unwrap(), None);
-    let secret = made(secret().data("key", "***")).secret().unwrap().unwrap();
-    assert_eq!(secret.data["key"], "***");
+    let applied = "kubectl.kubernetes.io/last-applied-configuration";
+    let with_value =
+        secret().data("key", "aHVudGVyMg==").annotation(applied, "aHVudGVyMg==").annotation("a", "b");
+    let secret = made(with_value.clone()).secret().unwrap().unwrap();
+    assert_eq!((secret.data["key"].as_str(), secret.metadata.annotations[applied].as_str()), ("***", "***"));
+    assert_eq!(secret.metadata.annotations["a"], "b");
+    let found = json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"key": "aHVudGVyMg=="}});
+    let others = made(config_map().lookup("secrets", vec![found]).old(with_value));
+    assert_eq!(others.lookup::<Value>("secrets").unwrap()[0]["data"]["key"], "***");
+    assert_eq!(others.old_object::<Value>().unwrap().unwrap()["data"]["key"], "***");
     let map = made(config_map().data("a", "b").annotation("c", "d")).config_map().unwrap().unwrap();
     assert_eq!((map.data["a"].as_str(), map.metadata.annotations["c"].as_str()), ("b", "d"));
 }

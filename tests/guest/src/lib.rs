@@ -59,10 +59,10 @@ fn validate(request: Request<Told>) -> Result<Verdict, Error> {
                 user.groups,
                 map.data,
                 map.metadata.namespace,
-                request.dry_run(),
+                request.dry_run()?,
                 old.is_some(),
                 request.pod()?.is_some(),
-                request.sub_resource().is_empty(),
+                request.sub_resource()?.is_empty(),
             ));
         }
         Act::Flood => {

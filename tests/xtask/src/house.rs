@@ -85,9 +85,10 @@ fn problems_of(path: &Path, text: &str) -> Vec<String> {
     problems
 }
 
-/// Whether a file holds only tests: `tests.rs`, or anything in a folder `tests`, our own commands aside.
+/// Whether a file holds only tests: `tests.rs` or `*_tests.rs`, or anything in a folder `tests`, our own commands aside.
 fn is_test(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "tests.rs")
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name == "tests.rs" || name.ends_with("_tests.rs"))
         || path.components().any(|part| part.as_os_str() == "tests") && !path.starts_with("tests/xtask")
 }
 

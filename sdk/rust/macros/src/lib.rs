@@ -10,7 +10,7 @@ use syn::{Error, FnArg, ItemFn, ReturnType, Safety};
 /// `Result<Verdict, E>`, whose error is told as the policy's.
 ///
 /// The function stays as it is, so that tests can call it. For wasm32 it is exported as the ABI has it; there is one in a
-/// module.
+/// module. The exports need unsafe code: a crate may deny it, and not forbid it.
 #[proc_macro_attribute]
 pub fn policy(arguments: TokenStream, function: TokenStream) -> TokenStream {
     expand(arguments.into(), function.into()).unwrap_or_else(|error| error.into_compile_error()).into()
@@ -23,8 +23,12 @@ fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
     let function: ItemFn = syn::parse2(function)?;
     check(&function)?;
     let name = &function.sig.ident;
+    // What is generated is there where the function is.
+    let conditions: Vec<_> =
+        function.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg")).collect();
     // Where a type is wrong, the function's own line is shown.
     let typed = quote_spanned! { function.sig.span() =>
+        #(#conditions)*
         const _: () = {
             let _ = || ::portcullis_sdk::guest::is_policy(#name);
         };
@@ -32,11 +36,13 @@ fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
     Ok(quote! {
         #function
         #typed
+        #(#conditions)*
         #[cfg(target_arch = "wasm32")]
         #[allow(unsafe_code, reason = "the ABI asks for exports by name")]
         const _: () = {
             use ::portcullis_sdk::guest;
 
+            // The names here are ours, so that none is the function's.
             #[unsafe(no_mangle)]
             extern "C" fn portcullis_abi_v1() {}
 
@@ -52,23 +58,30 @@ fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
 
             #[unsafe(no_mangle)]
             extern "C" fn portcullis_validate(
-                request: *const u8,
-                request_length: usize,
-                settings: *const u8,
-                settings_length: usize,
+                portcullis_request: *const u8,
+                portcullis_request_length: usize,
+                portcullis_settings: *const u8,
+                portcullis_settings_length: usize,
             ) -> u64 {
                 // SAFETY: both are where `portcullis_alloc` said and as long, written by the host.
-                let (request, settings) = unsafe {
-                    (guest::text(request, request_length), guest::text(settings, settings_length))
-                };
-                guest::validate(#name, request, settings)
+                unsafe {
+                    guest::validate(
+                        #name,
+                        guest::text(portcullis_request, portcullis_request_length),
+                        guest::text(portcullis_settings, portcullis_settings_length),
+                    )
+                }
             }
 
             #[unsafe(no_mangle)]
-            extern "C" fn portcullis_validate_settings(settings: *const u8, length: usize) -> u64 {
+            extern "C" fn portcullis_validate_settings(
+                portcullis_settings: *const u8,
+                portcullis_settings_length: usize,
+            ) -> u64 {
                 // SAFETY: as above.
-                let settings = unsafe { guest::text(settings, length) };
-                guest::validate_settings(#name, settings)
+                unsafe {
+                    guest::validate_settings(#name, guest::text(portcullis_settings, portcullis_settings_length))
+                }
             }
         };
     })
@@ -83,6 +96,10 @@ fn check(function: &ItemFn) -> Result<(), Error> {
     }
     if let Safety::Unsafe(keyword) = &signature.safety {
         return refuse(&keyword, "a policy cannot be `unsafe`");
+    }
+    let name = signature.ident.to_string();
+    if name == "guest" || name.starts_with("portcullis_") {
+        return refuse(&signature.ident, "this name is taken by what is generated");
     }
     if !signature.generics.params.is_empty() {
         return refuse(&signature.generics, "a policy cannot be generic: name the type of its settings");
@@ -130,6 +147,12 @@ mod tests {
                 pub(crate) fn other(request: Request) -> Result<Verdict, Error> {}
             ),
             "none",
+        );
+        check(
+            quote!(
+                fn portcullis_validate(request: Request) -> Verdict {}
+            ),
+            "this name is taken by what is generated",
         );
         check(
             quote!(

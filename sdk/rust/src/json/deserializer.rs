@@ -1,7 +1,7 @@
 //! The reader as serde drives it.
 
 use super::{Entries, Error, Json, RAW, RAW_OF_SERDE_JSON, cut_off};
-use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, MapDeserializer};
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use std::borrow::Cow;
@@ -33,6 +33,9 @@ impl<'a> Deserializer<'a> for &mut Json<'a> {
     // What a type cannot be is not looked for: each of these is there once for each type.
 
     fn deserialize_str<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_absent()? {
+            return visitor.visit_borrowed_str("");
+        }
         if self.peek() != Some(b'"') {
             return Err(self.mistyped(&visitor));
         }
@@ -43,6 +46,9 @@ impl<'a> Deserializer<'a> for &mut Json<'a> {
     }
 
     fn deserialize_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_absent()? {
+            return visitor.visit_map(MapDeserializer::new(std::iter::empty::<(&str, &str)>()));
+        }
         if self.peek() != Some(b'{') {
             return Err(self.mistyped(&visitor));
         }
@@ -53,6 +59,9 @@ impl<'a> Deserializer<'a> for &mut Json<'a> {
     }
 
     fn deserialize_seq<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.is_absent()? {
+            return visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<&str>()));
+        }
         if self.peek() != Some(b'[') {
             return Err(self.mistyped(&visitor));
         }
@@ -66,6 +75,7 @@ impl<'a> Deserializer<'a> for &mut Json<'a> {
         match self.peek() {
             Some(b't') => self.word("true").and_then(|()| visitor.visit_bool(true)),
             Some(b'f') => self.word("false").and_then(|()| visitor.visit_bool(false)),
+            _ if self.is_absent()? => visitor.visit_bool(false),
             _ => Err(self.mistyped(&visitor)),
         }
     }

@@ -17,7 +17,16 @@ const RAW_OF_SERDE_JSON: &str = "$serde_json::private::RawValue";
 
 /// Reads a value that is all of a text.
 pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
-    let mut json = Json { text, at: 0, depth: 0 };
+    read_all(Json { text, at: 0, depth: 0, null_is_absent: false })
+}
+
+/// The same for what the API server stores: where a type has texts, lists, objects or truth values, null is an empty one, or
+/// false, for there it is as if it were absent.
+pub(crate) fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+    read_all(Json { text, at: 0, depth: 0, null_is_absent: true })
+}
+
+fn read_all<'a, T: Deserialize<'a>>(mut json: Json<'a>) -> Result<T, Error> {
     let value = T::deserialize(&mut json)?;
     match json.peek() {
         None => Ok(value),
@@ -82,6 +91,7 @@ struct Json<'a> {
     text: &'a str,
     at: usize,
     depth: u32,
+    null_is_absent: bool,
 }
 
 impl<'a> Json<'a> {
@@ -115,6 +125,15 @@ impl<'a> Json<'a> {
             return Ok(());
         }
         Err(de::Error::custom(format_args!("expected a value at byte {}", self.at)))
+    }
+
+    /// Whether the value that begins here is null and as if absent; it then is read.
+    fn is_absent(&mut self) -> Result<bool, Error> {
+        let is_absent = self.null_is_absent && self.peek() == Some(b'n');
+        if is_absent {
+            self.word("null")?;
+        }
+        Ok(is_absent)
     }
 
     /// What was read since a place.

@@ -40,6 +40,7 @@ pub fn allowed(verdict: impl IntoVerdict) {
 /// What [`assert_denied!`](crate::assert_denied) does.
 #[track_caller]
 pub fn denied(verdict: impl IntoVerdict, message: &str) {
+    assert!(!message.is_empty(), "every message holds an empty text: say a part of it");
     let verdict = decided(verdict);
     let found = verdict.violations().iter().any(|violation| violation.message.contains(message));
     assert!(found, "no violation has `{message}` in its message:\n{}", told(&verdict));

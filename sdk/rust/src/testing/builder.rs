@@ -9,6 +9,24 @@ const HERE: &str = "";
 const SPEC_TEMPLATE: &str = "/spec/template";
 const JOB_TEMPLATE: &str = "/spec/jobTemplate/spec/template";
 
+/// The operation of which the object is the old one.
+const DELETE: &str = "DELETE";
+
+/// Subresources through which objects of another kind are written than the resource's own.
+const OF_OTHER_KINDS: [(&str, &str); 8] = [
+    ("scale", "Scale"),
+    ("eviction", "Eviction"),
+    ("binding", "Binding"),
+    ("token", "TokenRequest"),
+    ("exec", "PodExecOptions"),
+    ("attach", "PodAttachOptions"),
+    ("portforward", "PodPortForwardOptions"),
+    ("proxy", "PodProxyOptions"),
+];
+
+/// What stands in place of a Secret's value.
+const MASK: &str = "***";
+
 /// A request in the making: an object is created in namespace `default`, and the policy reads nothing besides, until it is
 /// said otherwise. What the policy does not name in `wasm.reads`, do not say here.
 ///
@@ -55,7 +73,7 @@ kinds! {
     cron_job: "batch/v1" "CronJob" "cronjobs" at Some(JOB_TEMPLATE);
     /// An empty ConfigMap.
     config_map: "v1" "ConfigMap" "configmaps" at None;
-    /// An empty Secret. A policy sees `***` in place of values, so write that.
+    /// An empty Secret. Whatever is written as its values, a policy sees `***`.
     secret: "v1" "Secret" "secrets" at None;
 }
 
@@ -155,12 +173,12 @@ impl RequestBuilder {
         self.set(&pointer, value)
     }
 
-    /// Says what is done.
+    /// Says what is done. Of what is deleted, the object is the old one; what an update changes, [`old`](Self::old) says.
     pub fn operation(self, operation: Operation) -> Self {
         let name = match operation {
-            Operation::Create => "CREATE",
+            Operation::Create => return self.with("operation", "CREATE").with("oldObject", Value::Null),
             Operation::Update => "UPDATE",
-            Operation::Delete => "DELETE",
+            Operation::Delete => DELETE,
             Operation::Connect => "CONNECT",
         };
         self.with("operation", name)
@@ -171,9 +189,28 @@ impl RequestBuilder {
         self.with("userInfo", json!({"username": name, "groups": groups}))
     }
 
-    /// Says through which subresource.
+    /// Says through which subresource; empty for none.
+    ///
+    /// # Panics
+    /// If what is written through it is no such object: a `scale` is a Scale, and neither has a Pod nor what else the builder
+    /// was begun with. Begin with [`object`], and say the [`resource`](Self::resource).
+    #[track_caller]
     pub fn sub_resource(self, name: &str) -> Self {
+        let kind = self.object.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let other = OF_OTHER_KINDS.iter().find(|(sub_resource, _)| *sub_resource == name);
+        if let Some((_, expected)) = other {
+            assert!(
+                kind == *expected,
+                "through `{name}` a {expected} is written: begin with `object(\"…\", json!({{\"kind\": \"{expected}\", …}}))`"
+            );
+        }
         self.with("subResource", name)
+    }
+
+    /// Says through which resource the object is written, where that is of another group than the object: a Scale is
+    /// written through `deployments` of `apps`.
+    pub fn resource(self, group: &str, version: &str, resource: &str) -> Self {
+        self.with("resource", json!({"group": group, "version": version, "resource": resource}))
     }
 
     /// Says that nothing will be persisted.
@@ -192,9 +229,8 @@ impl RequestBuilder {
     }
 
     /// Makes it the deletion of the object.
-    pub fn deleted(mut self) -> Self {
-        let before = self.object.take();
-        self.operation(Operation::Delete).with("oldObject", before)
+    pub fn deleted(self) -> Self {
+        self.operation(Operation::Delete)
     }
 
     /// Gives the policy params.
@@ -231,12 +267,14 @@ impl RequestBuilder {
         let errors = settings::errors::<S>(&settings);
         assert!(errors.is_empty(), "the settings are not accepted: {errors:?}");
         for field in ["name", "namespace"] {
-            let source =
-                if self.object.is_null() { self.request.get("oldObject") } else { Some(&self.object) };
-            let value = source.and_then(|object| object.get("metadata")?.get(field)).cloned();
+            let value = self.object.get("metadata").and_then(|metadata| metadata.get(field)).cloned();
             self.request.insert(field.to_owned(), value.unwrap_or_else(|| "".into()));
         }
-        self.request.insert("object".to_owned(), self.object);
+        let is_deleted = self.request.get("operation").is_some_and(|operation| operation == DELETE);
+        let (place, other) = if is_deleted { ("oldObject", Some("object")) } else { ("object", None) };
+        self.request.insert(place.to_owned(), self.object);
+        self.request.extend(other.map(|other| (other.to_owned(), Value::Null)));
+        self.request.values_mut().chain(self.beside.values_mut()).for_each(mask);
         let mut whole = Map::from_iter([("abi".to_owned(), 1.into()), ("policy".to_owned(), "test".into())]);
         whole.extend(self.beside);
         whole.insert("request".to_owned(), self.request.into());
@@ -262,7 +300,12 @@ impl RequestBuilder {
         let containers = place(&mut self.object, &pointer);
         let number = containers.as_array().map_or(0, Vec::len);
         if container.get("name").is_none() {
-            *place(&mut container, "/name") = format!("container-{number}").into();
+            let name = match list {
+                "initContainers" => "init",
+                "ephemeralContainers" => "ephemeral",
+                _ => "container",
+            };
+            *place(&mut container, "/name") = format!("{name}-{number}").into();
         }
         push(containers, container);
         self.last = list;
@@ -277,6 +320,26 @@ impl RequestBuilder {
         let container = containers.and_then(|list| list.last_mut()).expect("a container was added before");
         push(&mut container[field], value);
         self
+    }
+}
+
+/// Hides the values of Secrets, also in lists, as the controller does it.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(mask),
+        Value::Object(object) if object.get("kind").is_some_and(|kind| kind == "Secret") => {
+            for field in ["data", "stringData"] {
+                let values = object.get_mut(field).and_then(Value::as_object_mut);
+                values.into_iter().flat_map(Map::values_mut).for_each(|value| *value = MASK.into());
+            }
+            let metadata = object.get_mut("metadata").and_then(Value::as_object_mut);
+            let annotations = metadata.and_then(|metadata| metadata.get_mut("annotations")?.as_object_mut());
+            let is_copy = |key: &str| key.contains("last-applied") || key == "kapp.k14s.io/original";
+            let copies = annotations.into_iter().flatten().filter(|(key, _)| is_copy(key));
+            copies.for_each(|(_, copy)| *copy = MASK.into());
+        }
+        Value::Object(object) => object.values_mut().filter(|value| value.is_array()).for_each(mask),
+        _ => {}
     }
 }
 
