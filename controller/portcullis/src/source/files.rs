@@ -1,6 +1,6 @@
 //! Policies from directories of files.
 
-use super::tree::{Problem, Snapshot, Survey, directory};
+use super::tree::{Problem, Snapshot, Survey, names};
 use super::watch::Points;
 use portcullis_core::document::{ConfigMap, DocumentError, read_manifest};
 use portcullis_core::set::Sources;
@@ -89,10 +89,10 @@ impl PolicyFiles {
             if !manifest.config_maps.is_empty() || !manifest.failures.is_empty() {
                 held.insert(name.clone());
             }
-            let beside = snapshot.modules.iter().filter(|(module, _)| directory(module) == directory(name));
-            for (module, bytes) in beside {
-                let key = module.strip_prefix(directory(name)).unwrap_or(module);
-                manifest.config_maps.iter_mut().for_each(|it| add_module(it, key, bytes));
+            for (key, bytes) in snapshot.modules.get(name).into_iter().flatten() {
+                if !manifest.config_maps.iter().any(|it| has_parts(it, key)) {
+                    manifest.config_maps.iter_mut().for_each(|it| add_module(it, key, bytes));
+                }
             }
             sources.config_maps.extend(manifest.config_maps);
             sources.failures.extend(manifest.failures);
@@ -113,12 +113,18 @@ impl PolicyFiles {
 
 /// Gives a ConfigMap the module that lies beside its file, if one of its policies names it and it has none itself.
 fn add_module(config_map: &mut ConfigMap, key: &str, module: &Arc<[u8]>) {
-    let is_named = config_map.data.iter().any(|(_, text)| text.text.contains(key));
+    let is_named = config_map.data.iter().any(|(_, text)| names(&text.text, key));
     if let (true, Err(place)) =
         (is_named, config_map.modules.binary_search_by(|(own, _)| own.as_str().cmp(key)))
     {
         config_map.modules.insert(place, (key.to_owned(), Arc::clone(module)));
     }
+}
+
+/// Whether a ConfigMap holds a part of a module: what `portcullis wrap` wrote is whole without what lies beside it.
+fn has_parts(config_map: &ConfigMap, key: &str) -> bool {
+    let part = |own: &str| Some(own.strip_prefix(key)?.strip_prefix('.')?.contains("-of-"));
+    config_map.modules.iter().any(|(own, _)| part(own) == Some(true))
 }
 
 fn content_of(problems: &[Problem]) -> Vec<(&str, &str)> {
@@ -193,6 +199,11 @@ data: {policy.yaml: 'kind: Policy'}
         write("m.wasm", "another");
         assert!(files.look_changed());
         assert_eq!(modules(&files.read().unwrap().unwrap()), ["m.wasm=hi", "m.wasm=another z.wasm=hi", ""]);
+        // What was wrapped in parts is whole without it.
+        let part = of("module: m.wasm", "binaryData: {m.wasm.1-of-2: aGk=}\n");
+        write("a.yaml", &(part + "---\n" + &of("module: m.wasm", "binaryData: {m.wasm.2-of-2: aGk=}\n")));
+        let found = modules(&files.read().unwrap().unwrap());
+        assert_eq!(found, ["m.wasm.1-of-2=hi", "m.wasm.2-of-2=hi", "m.wasm=another z.wasm=hi", ""]);
     }
 
     #[test]

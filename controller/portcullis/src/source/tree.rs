@@ -5,7 +5,7 @@
 //! `ln -sfn` or `mv -T` are therefore seen as they were before or after, never as a mixture.
 
 use super::watch::Points;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Read};
@@ -18,6 +18,8 @@ use std::time::Duration;
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 /// A module larger than this is refused, as it would be in ConfigMaps.
 const MAX_MODULE_BYTES: u64 = 16 << 20;
+/// Modules that are larger together than this are not read.
+const MAX_MODULES_BYTES: u64 = 256 << 20;
 /// More files than this in all directories together are not read.
 pub const MAX_FILES: usize = 10_000;
 /// Directories nested deeper than this are not entered.
@@ -31,8 +33,8 @@ const MAX_ATTEMPTS: u32 = 20;
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Survey {
     files: Vec<Found>,
-    /// Modules (`*.wasm`) that lie beside them.
-    modules: Vec<Found>,
+    /// Modules (`*.wasm`) that lie beside them, by the directory in which they are listed and their name there.
+    modules: BTreeMap<(PathBuf, String), Found>,
     problems: Vec<Problem>,
     points: Points,
     /// Directories listed so far, as they really are. Each is read once, whichever way leads to it: links to
@@ -76,8 +78,9 @@ pub struct Problem {
 pub struct Snapshot {
     /// Each file's name, as the user named its directory, with its text; sorted by name.
     pub texts: Vec<(String, String)>,
-    /// Each module (`*.wasm`) that lies beside a file and is named in it, with its content; sorted by name.
-    pub modules: Vec<(String, Arc<[u8]>)>,
+    /// By the name of a file: each module (`*.wasm`) that lies beside it and is named in it, with its own name and content.
+    /// Where the file is reached by a link, that is beside the file, not beside the link.
+    pub modules: BTreeMap<String, Vec<(String, Arc<[u8]>)>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What was found, to be compared with a later survey.
@@ -102,26 +105,29 @@ impl Survey {
 
     /// Lists the modules beside the files that were found.
     fn find_modules(&mut self) {
-        let beside = |file: &Found| Some((directory(&file.name).to_owned(), file.path.parent()?.to_owned()));
-        let directories: BTreeSet<(String, PathBuf)> = self.files.iter().filter_map(beside).collect();
-        for (name, path) in directories {
+        let beside = |file: &Found| Some((file.path.parent()?.to_owned(), directory(&file.name).to_owned()));
+        let directories: BTreeMap<PathBuf, String> = self.files.iter().filter_map(beside).collect();
+        for (path, name) in directories {
+            self.points.everything_in(&path);
             // A directory that cannot be listed is a problem already, or holds just what was named itself.
             for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
                 let file = entry.file_name();
                 let Some(file) = file.to_str().filter(|file| file.ends_with(".wasm")) else { continue };
-                let found = resolve(&path.join(file), &mut self.points);
-                let Some((metadata, path)) =
-                    found.ok().and_then(|path| Some((fs::metadata(&path).ok()?, path)))
-                else {
-                    continue;
-                };
-                if metadata.is_file() {
-                    let stamp = Stamp::of(&metadata);
-                    self.modules.push(Found { name: format!("{name}{file}"), path, stamp });
+                let name = format!("{name}{file}");
+                let found = resolve(&path.join(file), &mut self.points)
+                    .and_then(|path| fs::metadata(&path).map(|metadata| (metadata, path)));
+                match found {
+                    Ok((metadata, real)) if metadata.is_file() => {
+                        let found = Found { name, path: real, stamp: Stamp::of(&metadata) };
+                        self.modules.insert((path.clone(), file.to_owned()), found);
+                    }
+                    // As if it were not there: whoever names it is told so.
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => self.problem(&name, false, &describe(&error)),
                 }
             }
         }
-        self.modules.sort();
     }
 
     /// Where changes of what was found would show.
@@ -265,26 +271,51 @@ fn read(survey: &Survey) -> (Vec<(String, String)>, Vec<Problem>) {
     (texts, problems)
 }
 
-/// Reads the modules that a text beside them names.
+/// Reads the modules that a text beside them names, each once.
 fn read_modules(
     survey: &Survey,
     texts: &[(String, String)],
     problems: &mut Vec<Problem>,
-) -> Vec<(String, Arc<[u8]>)> {
-    let mut modules = Vec::new();
-    for module in &survey.modules {
-        let beside = texts.iter().filter(|(name, _)| directory(name) == directory(&module.name));
-        let file = module.name.strip_prefix(directory(&module.name)).unwrap_or(&module.name);
-        if beside.into_iter().any(|(_, text)| text.contains(file)) {
-            match read_bytes(&module.path, MAX_MODULE_BYTES) {
-                Ok(bytes) => modules.push((module.name.clone(), bytes.into())),
-                Err(message) => {
-                    problems.push(Problem { path: module.name.clone(), directory: false, message });
-                }
+) -> BTreeMap<String, Vec<(String, Arc<[u8]>)>> {
+    let mut modules: BTreeMap<String, Vec<(String, Arc<[u8]>)>> = BTreeMap::new();
+    let mut read: BTreeMap<&Path, Option<Arc<[u8]>>> = BTreeMap::new();
+    let mut left = MAX_MODULES_BYTES;
+    for ((directory, key), module) in &survey.modules {
+        let beside = survey.files.iter().filter(|file| file.path.parent() == Some(directory));
+        for file in beside {
+            let text =
+                texts.binary_search_by(|(name, _)| name.cmp(&file.name)).ok().and_then(|at| texts.get(at));
+            if !text.is_some_and(|(_, text)| names(text, key)) {
+                continue;
+            }
+            let bytes = read.entry(&module.path).or_insert_with(|| {
+                let refuse = |message| Problem { path: module.name.clone(), directory: false, message };
+                let bytes = match left.checked_sub(module.stamp.bytes) {
+                    Some(_) => read_bytes(&module.path, MAX_MODULE_BYTES),
+                    None => {
+                        Err(format!("all modules together are larger than {} MiB", MAX_MODULES_BYTES >> 20))
+                    }
+                };
+                let bytes = bytes.map_err(|message| problems.push(refuse(message))).ok()?;
+                left = left.saturating_sub(bytes.len() as u64);
+                Some(bytes.into())
+            });
+            if let Some(bytes) = bytes {
+                modules.entry(file.name.clone()).or_default().push((key.clone(), Arc::clone(bytes)));
             }
         }
     }
     modules
+}
+
+/// Whether a text holds the name of a file, and not just the end of a longer one.
+pub(super) fn names(text: &str, file: &str) -> bool {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.match_indices(file).any(|(at, _)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + file.len()..).and_then(|text| text.chars().next());
+        !before.is_some_and(goes_on) && !after.is_some_and(goes_on)
+    })
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -302,7 +333,7 @@ fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
 }
 
 /// The directory in a file's name, with its slash; empty if there is none.
-pub(super) fn directory(name: &str) -> &str {
+fn directory(name: &str) -> &str {
     name.rfind('/').and_then(|slash| name.get(..=slash)).unwrap_or_default()
 }
 
@@ -408,16 +439,58 @@ mod tests {
         }
         let modules = |path: &Path| {
             let snapshot = Snapshot::take(&[path.to_owned()]);
+            assert_eq!(snapshot.problems, []);
             let short = |name: &str| name.strip_prefix(root.to_str().unwrap()).unwrap().to_owned();
-            snapshot.modules.iter().map(|(name, bytes)| (short(name), bytes.to_vec())).collect::<Vec<_>>()
+            let of_file = |(name, modules): (&String, &Vec<(String, Arc<[u8]>)>)| {
+                let text =
+                    |(key, bytes): &(String, Arc<[u8]>)| format!("{key}={}", String::from_utf8_lossy(bytes));
+                format!("{} {}", short(name), modules.iter().map(text).collect::<Vec<_>>().join(" "))
+            };
+            snapshot.modules.iter().map(of_file).collect::<Vec<_>>()
         };
-        let expect = [("/a/a.wasm".to_owned(), b"one".to_vec())];
+        let expect = ["/a/policy.yaml a.wasm=one"];
         assert_eq!(modules(root), expect);
         assert_eq!(modules(&root.join("a/policy.yaml")), expect);
         let before = Survey::take(&[root.to_owned()]);
         write(&root.join("b/a.wasm"), "four");
         assert_ne!(Survey::take(&[root.to_owned()]), before);
         assert_eq!(modules(root).len(), 2);
+    }
+
+    #[test]
+    fn a_module_belongs_to_the_files_beside_it_and_to_no_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for (name, text) in [
+            ("x/a.yaml", "module: m.wasm"),
+            ("x/m.wasm", "of x"),
+            ("y/b.yaml", "module: m.wasm # and not longer-m.wasm"),
+            ("y/m.wasm", "of y"),
+            ("y/longer-m.wasm.old", "none"),
+            ("p/m.wasm", "beside the links"),
+        ] {
+            write(&root.join(name), text);
+        }
+        std::os::unix::fs::symlink("../x/a.yaml", root.join("p/a.yaml")).unwrap();
+        std::os::unix::fs::symlink("../y/b.yaml", root.join("p/b.yaml")).unwrap();
+        let snapshot = Snapshot::take(&[root.join("p")]);
+        let modules: Vec<_> = snapshot.modules.into_iter().collect();
+        let of = |name: &str, text: &str| {
+            (
+                root.join(name).to_str().unwrap().to_owned(),
+                vec![("m.wasm".to_owned(), Arc::from(text.as_bytes()))],
+            )
+        };
+        assert_eq!(modules, [of("p/a.yaml", "of x"), of("p/b.yaml", "of y")]);
+    }
+
+    #[test]
+    fn the_name_of_a_module_is_a_whole_word() {
+        let check = |text: &str, expected: bool| assert_eq!(names(text, "m.wasm"), expected, "{text}");
+        check("module: m.wasm", true);
+        check("{\"module\":\"m.wasm\"}", true);
+        check("xm.wasm m.wasm.old a-m.wasm", false);
+        check("xm.wasm, m.wasm", true);
     }
 
     #[test]
