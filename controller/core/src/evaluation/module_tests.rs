@@ -388,9 +388,15 @@ fn parts_are_put_together_from_several_config_maps() {
     check(vec![one.clone(), two.clone()], Ok("mnx"));
     check(vec![two.clone(), one.clone()], Ok("mnx"));
     check(vec![part("b", "m.wasm.1-of-1", "m")], Ok("mx"));
-    check(vec![], Err("there is no module `m.wasm` in `binaryData`"));
-    check(vec![part("b", "m.wasm", "m")], Err("there is no module `m.wasm` in `binaryData`"));
-    check(vec![part("b", "m.wasm.1-of-9", "m")], Err("there is no module `m.wasm` in `binaryData`"));
+    check(vec![], Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"));
+    check(
+        vec![part("b", "m.wasm", "m")],
+        Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"),
+    );
+    check(
+        vec![part("b", "m.wasm.1-of-9", "m")],
+        Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"),
+    );
     check(vec![two.clone()], Err("of the 2 parts of `m.wasm` these are missing: 1"));
     check(
         vec![one.clone(), one.clone(), two.clone()],

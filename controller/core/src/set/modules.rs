@@ -119,8 +119,9 @@ fn parts(name: &str, origin: &Origin, config_maps: &[ConfigMap]) -> Result<Vec<A
         }
     }
     let Some(count) = count else {
-        let message = format!("there is no module `{name}` in `binaryData`");
-        let hint = "`portcullis wrap` puts it there, in parts where it does not fit into one ConfigMap";
+        let message = format!("there is no module `{name}` in `binaryData`, nor beside the policy's file");
+        let hint = "build it and put it there (`cargo xtask modules` does so for the library's), and let `portcullis wrap` put \
+                    it into the ConfigMap before that is applied";
         return Err((message, hint.to_owned()));
     };
     let missing: Vec<String> =
