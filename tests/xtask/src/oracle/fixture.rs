@@ -94,10 +94,10 @@ fn objects() -> Result<BTreeMap<String, Json>> {
         }
     }
     for path in files(&root()?.join("policies"))? {
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         for (index, node) in portcullis_core::yaml::read(&text).into_iter().enumerate() {
             let Ok(node) = node else { continue };
             found.insert(format!("{}#{index}", name(&path)?), node.to_json());

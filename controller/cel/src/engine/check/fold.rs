@@ -34,7 +34,8 @@ impl Checker<'_> {
         }
         // The conditional above is not what the node refers to.
         self.resolve_to(expr, Resolved::Scope { var, var2 });
-        result
+        // What is learned of its variables outside does not change what it is, as in cel-go.
+        self.substitution.resolve(&result, false)
     }
 
     /// The types of index or key, and of element or value.
@@ -107,6 +108,7 @@ impl Checker<'_> {
         let value = self.substitution.resolve(&value, false);
         let var = self.bring_in(&map.var, value);
         let body = self.check(&map.body);
+        let body = self.substitution.resolve(&body, false);
         self.scope.truncate(outer);
         let present = if map.flat { body } else { Type::optional(body) };
         let absent = Type::optional(self.substitution.fresh());
