@@ -73,6 +73,9 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Modules by their names, such as `m.wasm`.
+type Modules = Vec<(String, Arc<[u8]>)>;
+
 /// The files of some directories at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -80,7 +83,7 @@ pub struct Snapshot {
     pub texts: Vec<(String, String)>,
     /// By the name of a file: each module (`*.wasm`) that lies beside it and is named in it, with its own name and content.
     /// Where the file is reached by a link, that is beside the file, not beside the link.
-    pub modules: BTreeMap<String, Vec<(String, Arc<[u8]>)>>,
+    pub modules: BTreeMap<String, Modules>,
     /// What could not be read.
     pub problems: Vec<Problem>,
     /// What was found, to be compared with a later survey.
@@ -276,8 +279,8 @@ fn read_modules(
     survey: &Survey,
     texts: &[(String, String)],
     problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Vec<(String, Arc<[u8]>)>> {
-    let mut modules: BTreeMap<String, Vec<(String, Arc<[u8]>)>> = BTreeMap::new();
+) -> BTreeMap<String, Modules> {
+    let mut modules: BTreeMap<String, Modules> = BTreeMap::new();
     let mut read: BTreeMap<&Path, Option<Arc<[u8]>>> = BTreeMap::new();
     let mut left = MAX_MODULES_BYTES;
     for ((directory, key), module) in &survey.modules {
@@ -441,7 +444,7 @@ mod tests {
             let snapshot = Snapshot::take(&[path.to_owned()]);
             assert_eq!(snapshot.problems, []);
             let short = |name: &str| name.strip_prefix(root.to_str().unwrap()).unwrap().to_owned();
-            let of_file = |(name, modules): (&String, &Vec<(String, Arc<[u8]>)>)| {
+            let of_file = |(name, modules): (&String, &Modules)| {
                 let text =
                     |(key, bytes): &(String, Arc<[u8]>)| format!("{key}={}", String::from_utf8_lossy(bytes));
                 format!("{} {}", short(name), modules.iter().map(text).collect::<Vec<_>>().join(" "))
@@ -471,8 +474,8 @@ mod tests {
         ] {
             write(&root.join(name), text);
         }
-        std::os::unix::fs::symlink("../x/a.yaml", root.join("p/a.yaml")).unwrap();
-        std::os::unix::fs::symlink("../y/b.yaml", root.join("p/b.yaml")).unwrap();
+        symlink("../x/a.yaml", root.join("p/a.yaml")).unwrap();
+        symlink("../y/b.yaml", root.join("p/b.yaml")).unwrap();
         let snapshot = Snapshot::take(&[root.join("p")]);
         let modules: Vec<_> = snapshot.modules.into_iter().collect();
         let of = |name: &str, text: &str| {

@@ -65,8 +65,11 @@ fn used(world: &World<'_>, user: &str) -> Result<BTreeSet<String>> {
         }
         let (verb, resource) = (event["verb"].as_str(), event["objectRef"]["resource"].as_str());
         let right = format!("{} {}", verb.unwrap_or_default(), resource.unwrap_or_default());
-        ensure!(event["responseStatus"]["code"] != 403, "forbidden: {right}");
-        used.insert(right);
+        ensure!(event["responseStatus"]["code"] != 403, "forbidden: {right}, {}", event["requestURI"]);
+        // Discovery is about no resource, and open to everybody (`system:discovery`).
+        if resource.is_some() {
+            used.insert(right);
+        }
     }
     Ok(used)
 }
