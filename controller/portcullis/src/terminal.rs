@@ -2,9 +2,11 @@
 
 use crate::logs::Lines;
 use clap::{Args, ValueEnum};
+use jiff::SignedDuration;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Flags that every verb has.
@@ -161,6 +163,15 @@ impl fmt::Display for Hinted {
 }
 
 impl std::error::Error for Hinted {}
+
+/// A length of time that is not negative, as a flag gives it: `90s`, `1h 30m`.
+///
+/// # Errors
+/// It is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(signed).map_err(|_| "it is negative".to_owned())
+}
 
 /// Writes data to standard output. A reader that went away (`| head`) is no error: the verdict, and with it
 /// the exit code, is known all the same.

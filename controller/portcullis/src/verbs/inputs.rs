@@ -12,6 +12,7 @@ use portcullis_core::decision::Outcome;
 use portcullis_core::matching::Resources;
 use portcullis_core::set::{Pairs, Sources, State};
 use portcullis_core::{Explanation, Facts, PolicySet, Request};
+use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -144,6 +145,16 @@ impl Judge {
         all: bool,
     ) -> Vec<(Outcome, Vec<Explanation>)> {
         self.set.explain(policy, request, &self.facts, self.now, all)
+    }
+
+    /// Whether there was no Namespace of that name when all of them were read.
+    pub fn lacks_namespace(&self, name: &str) -> bool {
+        self.facts.is_complete() && self.facts.namespace(name).is_none()
+    }
+
+    /// Adds a Namespace that is there now.
+    pub fn learn_namespace(&mut self, namespace: Json) {
+        self.facts.learn_namespace(namespace.into());
     }
 
     /// Whether there is a policy of a name, sound or not.

@@ -3,6 +3,7 @@
 use super::stop::Stop;
 use crate::cluster::{self, CertificateSecret, Target, Upkeep};
 use crate::exit::Exit;
+use crate::terminal::duration;
 use crate::webhook::{Config, Server, SourceConfig};
 use clap::Args;
 use jiff::SignedDuration;
@@ -64,12 +65,6 @@ pub struct ServeArgs {
     /// How long to go on serving after SIGTERM, not ready any more; then requests have 20 s to end
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     shutdown_delay: Duration,
-}
-
-/// A length of time that is not negative.
-fn duration(text: &str) -> Result<Duration, String> {
-    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(signed).map_err(|_| "it is negative".to_owned())
 }
 
 /// Which cluster is meant, as kubectl has it, and what is looked after in it.

@@ -25,7 +25,7 @@ struct Read {
 
 pub(super) fn read(inventory: &Inventory, set: &PolicySet) -> (Facts, Vec<Problem>) {
     let mut read = Read::default();
-    let namespaces = Kind::built_in("", "v1", "namespaces", "Namespace", false);
+    let namespaces = Kind::namespaces();
     let end = inventory.listing(&namespaces, PAGE).each(&mut |object| read.take(object, Tree::from, false));
     read.note(&namespaces, end);
     for (reference, kept) in set.references() {
@@ -67,8 +67,8 @@ impl Read {
         if let Some(reason) = references::unread(&reference) {
             return self.absent.push((reference, reason));
         }
-        let (client, of) = (inventory.0.client.clone(), reference.clone());
-        let found = inventory.0.worker.run(async move { references::discover(&client, &of).await });
+        let (client, of) = (inventory.cluster.client.clone(), reference.clone());
+        let found = inventory.ask(async move { references::discover(&client, &of).await });
         let (resource, namespaced) = match found {
             Ok(Ok(found)) => found,
             Ok(Err(None)) if reference.optional => return,

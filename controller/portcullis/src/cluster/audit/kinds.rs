@@ -30,6 +30,10 @@ impl Kind {
         Self { group, version, plural, kind, namespaced }
     }
 
+    pub(super) fn namespaces() -> Self {
+        Self::built_in("", "v1", "namespaces", "Namespace", false)
+    }
+
     /// As objects name it.
     pub fn api_version(&self) -> String {
         match self.group.as_str() {

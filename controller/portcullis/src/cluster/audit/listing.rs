@@ -1,7 +1,7 @@
 //! A list of objects, read page by page.
 
-use super::Kind;
-use crate::cluster::{Cluster, describe};
+use super::{Inventory, Kind};
+use crate::cluster::describe;
 use crate::report::model::Problem;
 use crate::webhook::{MAX_DEPTH, outline};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
@@ -12,21 +12,25 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a page is asked for that the API server is in no state to give, and the pause between.
 const ATTEMPTS: (usize, Duration) = (3, Duration::from_secs(1));
 
+/// Of so many objects of a kind that cannot be read it is told why, others are counted.
+const MOST_BROKEN: usize = 100;
+
 /// Objects of one kind, as they were at one moment, so many at a time.
 #[derive(Debug)]
 pub struct Listing {
-    cluster: Arc<Cluster>,
+    inventory: Inventory,
     kind: Kind,
     path: String,
     params: ListParams,
     /// Whether no more than their metadata is asked for.
     metadata_only: bool,
+    /// How many of them could not be read.
+    broken: usize,
     /// How many there are after those that were read, as the API server has it.
     pub remaining: Option<i64>,
 }
@@ -72,14 +76,15 @@ struct Page<'a> {
 }
 
 impl Listing {
-    pub(super) fn new(cluster: Arc<Cluster>, kind: &Kind, size: u32) -> Self {
+    pub(super) fn new(inventory: Inventory, kind: &Kind, size: u32) -> Self {
         let params = ListParams::default().limit(size);
         Self {
-            cluster,
+            inventory,
             path: path(kind, None),
             kind: kind.clone(),
             params,
             metadata_only: false,
+            broken: 0,
             remaining: None,
         }
     }
@@ -111,19 +116,27 @@ impl Listing {
     /// # Errors
     /// The page cannot be had.
     pub fn next(&mut self, take: &mut dyn FnMut(Result<Json, String>)) -> Result<bool, Failed> {
-        let (client, path, params) = (self.cluster.client.clone(), self.path.clone(), self.params.clone());
+        let (client, path, params) =
+            (self.inventory.cluster.client.clone(), self.path.clone(), self.params.clone());
         let metadata_only = self.metadata_only;
         let fetch = async move { fetch(&client, &path, &params, metadata_only).await };
-        let text = self.cluster.worker.run(fetch);
+        let text = self.inventory.ask(fetch);
         let text = text.map_err(|error| Failed::Broken(error.to_string()))??;
         let Page { metadata, items } =
             serde_json::from_str(&text).map_err(|error| Failed::Broken(broken(&error)))?;
         for item in items.into_iter().flatten() {
-            take(self.object(item));
+            let object = self.object(item);
+            self.broken += usize::from(object.is_err());
+            if object.is_ok() || self.broken <= MOST_BROKEN {
+                take(object);
+            }
         }
         self.remaining = metadata.remaining_item_count;
         let token = metadata.continue_.filter(|token| !token.is_empty());
         let more = token.is_some();
+        if let Some(untold) = self.broken.checked_sub(MOST_BROKEN).filter(|untold| !more && *untold > 0) {
+            take(Err(format!("{untold} more of `{}` cannot be read", self.kind)));
+        }
         self.params.continue_token = token;
         Ok(more)
     }
@@ -239,54 +252,7 @@ pub(super) fn reason(error: &kube::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Options;
-    use crate::cluster::audit::Inventory;
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
-    /// An API server that gives these answers, one after the other, and then says what it was asked.
-    fn server(answers: Vec<(u16, String)>) -> (Inventory, std::thread::JoinHandle<Vec<String>>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = std::thread::spawn(move || {
-            let ask = |(code, body): (u16, String)| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut head = [0; 4096];
-                let read = stream.read(&mut head).unwrap();
-                write!(
-                    stream,
-                    "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
-                     content-length: {}\r\n\r\n{body}",
-                    body.len()
-                )
-                .unwrap();
-                let head = String::from_utf8_lossy(&head[..read]).into_owned();
-                head.split_whitespace().nth(1).unwrap().to_owned()
-            };
-            answers.into_iter().map(ask).collect()
-        });
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
-             users: [{{name: u, user: {{}}}}]\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n"
-        );
-        std::fs::write(file.path(), kubeconfig).unwrap();
-        let options = Options { kubeconfig: Some(file.path().to_owned()), context: None };
-        (Inventory::new(Cluster::find(&options, "portcullis").unwrap()), asked)
-    }
-
-    fn page(names: &[&str], token: &str) -> (u16, String) {
-        let items: Vec<Json> =
-            names.iter().map(|name| serde_json::json!({"metadata": {"name": name}})).collect();
-        let metadata = serde_json::json!({"continue": token, "remainingItemCount": 7});
-        (200, serde_json::json!({"kind": "PodList", "metadata": metadata, "items": items}).to_string())
-    }
-
-    fn status(code: u16) -> (u16, String) {
-        let status =
-            serde_json::json!({"kind": "Status", "status": "Failure", "message": "because", "code": code});
-        (code, status.to_string())
-    }
+    use crate::cluster::audit::fake::{inventory, page, server, status};
 
     /// What a listing of Pods by pages of two hands on, how it ends, and what it asked.
     fn list(answers: Vec<(u16, String)>) -> (Vec<String>, Result<(), Failed>, Vec<String>) {
@@ -323,6 +289,30 @@ mod tests {
         // It may be better a moment later.
         let (found, end, asked) = list(vec![status(500), page(&["a"], "")]);
         assert_eq!((found.len(), end, asked.len()), (1, Ok(()), 2));
+    }
+
+    #[test]
+    fn who_does_not_answer_is_not_waited_for() {
+        // Connections are taken by the system, and nobody reads from them.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inventory = inventory(listener.local_addr().unwrap(), Duration::from_millis(50));
+        let end = inventory.listing(&Kind::namespaces(), 2).each(&mut |_| unreachable!());
+        let reason = "the API server gave no answer within 50ms; `--request-timeout` allows for more";
+        assert_eq!(end, Err(Failed::Broken(reason.to_owned())));
+    }
+
+    #[test]
+    fn of_many_that_cannot_be_read_the_rest_is_counted() {
+        let deep = format!("{}{}", "[".repeat(2_000), "]".repeat(2_000));
+        let items = |count: usize, token: &str| {
+            let items = vec![format!(r#"{{"spec":{deep}}}"#); count].join(",");
+            (200, format!(r#"{{"metadata":{{"continue":"{token}"}},"items":[{items},{{"spec":1}}]}}"#))
+        };
+        let (found, end, _) = list(vec![items(70, "t"), items(70, "")]);
+        assert_eq!((end, found.len()), (Ok(()), 103));
+        assert_eq!(found[102], "40 more of `pods` cannot be read");
+        let (found, _, _) = list(vec![items(70, "t"), items(30, "")]);
+        assert_eq!(found.len(), 102);
     }
 
     #[test]

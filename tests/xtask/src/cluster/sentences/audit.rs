@@ -130,7 +130,7 @@ fn an_audit_says_of_live_objects_what_the_webhook_says_of_them(world: &mut World
 }
 
 /// Which policies deny what, by an audit's report.
-fn denials(report: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
+pub(super) fn denials(report: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let report: Value = serde_json::from_str(report)?;
     let mut denied: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for object in report["objects"].as_array().into_iter().flatten() {

@@ -1,9 +1,11 @@
 //! Policies in other namespaces than the controller's.
 
+use super::audit::denials;
 use super::{bad_pod_is_denied, pod, sentences};
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
 use anyhow::{Result, ensure};
+use std::collections::{BTreeMap, BTreeSet};
 
 const MESSAGE: &str = "hostNetwork must not be true";
 /// What the chart is installed with, and the controller started.
@@ -33,6 +35,10 @@ fn bad_pod_is_admitted_at_once(world: &World<'_>, namespace: &str) -> Result<()>
 
 fn a_policy_in_another_namespace_governs_that_and_nothing_else(world: &mut World<'_>) -> Result<()> {
     let (shop, bank) = (world.namespace("shop")?, world.namespace("bank")?);
+    for namespace in [&shop, &bank] {
+        let create = format!("create -n {namespace} -f -");
+        world.kubectl(&create).input(&pod("old", "hostNetwork: true")).ok()?;
+    }
     let kubeconfig = world.install(VALUES)?;
     let controller = world.start_controller(&kubeconfig, &[FLAG])?;
     world.cluster.runtime.block_on(controller.served.ready())?;
@@ -50,6 +56,14 @@ fn a_policy_in_another_namespace_governs_that_and_nothing_else(world: &mut World
     bad_pod_is_denied(world, &bank, "policy `no-host-access`: `spec.hostNetwork`: not in this cluster")?;
     bad_pod_is_denied(world, &shop, &format!("policy `{shop}/no-host-access`"))?;
     world.kubectl(&format!("delete configmap no-host-access -n {}", world.controller_namespace())).ok()?;
+    // An audit says the same, if it is asked the same.
+    let said = world.portcullis(&format!("audit {FLAG} -o json")).ok()?;
+    let of = BTreeSet::from([format!("{shop}/no-host-access")]);
+    let denied = denials(&said.stdout)?;
+    ensure!(denied == BTreeMap::from([(format!("Pod {shop}/old"), of)]), "{denied:?}");
+    let said = world.portcullis("audit").run()?;
+    let expected = format!("no policies in namespace `{}`", world.controller_namespace());
+    ensure!(said.code == Some(1) && said.stderr.contains(&expected), "{said:?}");
     // What would see more than that is refused as it is written.
     let nosy = policy.replacen(
         "matchPods: {}",
