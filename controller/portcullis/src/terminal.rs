@@ -164,11 +164,14 @@ impl fmt::Display for Hinted {
 
 impl std::error::Error for Hinted {}
 
-/// A length of time that is not negative, as a flag gives it: `90s`, `1h 30m`.
+/// A length of time that is not negative, as a flag gives it: `90s`, `1h30m`, `0`.
 ///
 /// # Errors
 /// It is none.
 pub fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     Duration::try_from(signed).map_err(|_| "it is negative".to_owned())
 }

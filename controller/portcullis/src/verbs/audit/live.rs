@@ -37,7 +37,7 @@ pub(super) struct LiveArgs {
     #[arg(long, conflicts_with = "paths", value_name = "COUNT", default_value_t = 500,
           value_parser = clap::value_parser!(u32).range(1..))]
     chunk_size: u32,
-    /// How long the API server may take to answer, repetitions included; `0s` for as long as it takes
+    /// How long the API server may take to answer, repetitions included; `0` for as long as it takes
     #[arg(long, conflicts_with = "paths", value_name = "DURATION", default_value = "2m", value_parser = duration)]
     request_timeout: Duration,
     /// Judge by the policies in other namespaces, too, as a controller does that has this flag
