@@ -1,8 +1,8 @@
 //! Exceptions: which requests, or which of their images, a policy is not applied to.
 
+use crate::confined::namespace_of;
 use crate::document::{ExceptionDocument, Subject};
 use crate::request::{GroupVersionKind, Request, UserInfo};
-use crate::set::namespace_of;
 use portcullis_cel::ImageReference;
 use std::sync::Arc;
 

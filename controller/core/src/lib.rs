@@ -7,6 +7,7 @@
 //! Invariant: nothing here does I/O, reads a clock or the environment, logs, or awaits.
 
 pub mod authorization;
+mod confined;
 pub mod decision;
 pub mod document;
 pub mod enforcement;

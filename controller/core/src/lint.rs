@@ -1,10 +1,11 @@
 //! What is wrong with documents, and what is sound and hardly as it was meant.
 
+use crate::confined::confine;
 use crate::document::{
     self, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Outcome, ReadDocument,
 };
 use crate::policy::{self, Typing};
-use crate::set::{PolicySet, Sources, confine};
+use crate::set::{PolicySet, Sources};
 use crate::yaml::TextPlace;
 use std::collections::BTreeSet;
 

@@ -1,10 +1,10 @@
 //! Values of Secrets, hidden: what messages and annotations are made from must not hold them.
 
 use super::params::Param;
-use crate::policy::{CompiledPolicy, Input, Reads};
+use crate::policy::{CompiledPolicy, Input, Reads, reads_values, repeats_the_object};
 use crate::request::{GroupVersionKind, Request};
 use portcullis_cel::engine::{Key, MapValue};
-use portcullis_cel::{Extent, Projection, Value};
+use portcullis_cel::{Projection, Value};
 use serde_json::Value as Json;
 
 /// What stands in place of a value.
@@ -52,27 +52,6 @@ pub(super) fn holds_secrets(kind: &GroupVersionKind) -> bool {
     kind.group.is_empty() && kind.kind == "Secret"
 }
 
-/// Whether somebody who reads this of a Secret reads any value that must not be told; keys may be.
-pub(crate) fn reads_values(secret: &Projection) -> bool {
-    let is_read = |name: &str| match secret.field(name) {
-        Some(values) => {
-            values.extent() > Extent::Type || values.fields().any(|(_, value)| !value.is_presence())
-        }
-        None => false,
-    };
-    let annotations = secret.at(&["metadata", "annotations"]);
-    VALUES.into_iter().any(is_read)
-        || annotations.is_some_and(|annotations| {
-            let beyond_presence =
-                |value: Option<&Projection>| value.is_some_and(|value| !value.is_presence());
-            beyond_presence(annotations.element())
-                || annotations.fields().any(|(key, value)| repeats_the_object(key) && !value.is_presence())
-        })
-}
-
-/// The fields of a Secret that hold values.
-const VALUES: [&str; 2] = ["data", "stringData"];
-
 /// What is read of a Secret, without values: each in `data` and `stringData` is masked, as are annotations that
 /// repeat the whole object. Keys stay.
 pub(super) fn mask<'a>(secret: &Value<'a>, read: &Projection) -> Value<'a> {
@@ -110,12 +89,6 @@ fn along<'a>(
         }
     }
     Value::map(copy)
-}
-
-/// Whether an annotation holds the whole object as somebody last applied it: kubectl's
-/// `last-applied-configuration`, the like of other tools, and kapp's `original`.
-fn repeats_the_object(key: &str) -> bool {
-    key.contains("last-applied") || key == "kapp.k14s.io/original"
 }
 
 /// Whether one value is another with nothing but values masked, or left out because nobody reads them.
@@ -196,27 +169,6 @@ mod tests {
             let secret = Tree::from(secret());
             let copy = mask(&Value::from_json(secret.root()), &read_by(source));
             assert_eq!(copy.to_json(), masked, "{source}");
-        }
-    }
-
-    #[test]
-    fn only_who_reads_values_needs_a_mask() {
-        for (source, expected) in [
-            ("object", true),
-            ("object.data", true),
-            ("object.data.p", true),
-            ("object.data['p'] == ''", true),
-            ("object.stringData.exists(k, v, v == '')", true),
-            ("object.metadata", true),
-            ("object.metadata.annotations", true),
-            ("object.metadata.annotations['kapp.k14s.io/original']", true),
-            ("object.metadata.annotations[object.type]", true),
-            ("object.metadata.annotations.note", false),
-            ("has(object.data.p)", false),
-            ("has(object.stringData)", false),
-            ("object.metadata.name + object.type", false),
-        ] {
-            assert_eq!(reads_values(&read_by(source)), expected, "{source}");
         }
     }
 }

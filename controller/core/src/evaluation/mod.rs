@@ -11,7 +11,7 @@ mod field_path;
 mod judge;
 mod kubernetes;
 mod lookups;
-pub(crate) mod masking;
+mod masking;
 mod module;
 mod params;
 mod phase;

@@ -3,10 +3,10 @@
 use super::Input;
 use super::declarations::{VARIABLES, environment, of_variable};
 use super::lookups::LOOKUPS;
+use crate::confined::namespace_of;
 use crate::document::{
     Code, Dialect, DocumentError, Expression, NamedExpression, Origin, Place, PolicyDocument,
 };
-use crate::set::namespace_of;
 use crate::yaml::Position;
 use portcullis_cel::{CompileError, Environment, Footprint, KubernetesVersion, ObjectType, Program, Type};
 

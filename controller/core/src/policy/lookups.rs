@@ -1,9 +1,8 @@
 //! `lookups`, compiled: which other objects a policy reads, and what of them.
 
 use super::expression::{Expected, ExpressionCompiler};
-use super::{CompiledExpression, Reads};
+use super::{CompiledExpression, Reads, reads_values};
 use crate::document::{EVERY_NAMESPACE, Given, LabelSelector, Lookup, PolicyDocument};
-use crate::evaluation::masking::reads_values;
 use crate::facts::{self, Purpose, Reference, is_secret};
 use portcullis_cel::{Extent, Footprint, Projection};
 use std::sync::Arc;

@@ -10,6 +10,7 @@ mod matches_nothing;
 mod places;
 mod reads;
 mod references;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod typecheck;
@@ -23,6 +24,7 @@ pub(crate) use lint::{lint, lint_binding};
 pub(crate) use lookups::CompiledLookup;
 pub(crate) use places::Places;
 pub(crate) use reads::{Input, Origins, Reads, Unsure};
+pub(crate) use secrets::{reads_values, repeats_the_object};
 pub use typecheck::Typing;
 pub(crate) use typecheck::typecheck;
 

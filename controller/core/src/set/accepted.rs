@@ -2,7 +2,7 @@
 
 use super::PolicySet;
 use super::assemble::Unit;
-use super::confined::confine;
+use crate::confined::confine;
 use crate::document::{ConfigMap, read_config_map};
 use crate::yaml::{Text, TextPlace};
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
 //! From ConfigMaps to a set: documents are read and compiled, clashes refused, and what is broken now is
 //! kept as it was.
 
-use super::confined::confine;
 use super::modules::{self, Unusable};
 use super::names::{self, Shadowed};
 use super::origins::{covers, describe, is_from};
 use super::plan::Plans;
 use super::{Bound, Entry, PolicySet, Sources, State};
+use crate::confined::confine;
 use crate::document::{
     self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, ReadDocument,
     Salvage,

@@ -2,17 +2,16 @@
 
 mod accepted;
 mod assemble;
-mod confined;
 mod modules;
 mod names;
 mod origins;
 mod plan;
 
 pub use accepted::Accepted;
-pub(crate) use confined::{confine, namespace_of};
 pub use names::Shadowed;
 pub use plan::{Plan, Sort};
 
+use crate::confined::namespace_of;
 use crate::decision::{Decision, Outcome};
 use crate::document::{ConfigMap, DocumentError, Origin, ReadDocument, ResourceRule};
 use crate::evaluation::explain::{Explanation, Observed};
