@@ -27,13 +27,15 @@ pub(crate) fn hexadecimal(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A digest of what was delivered, without unpacking it.
+/// The SHA-256 of what was delivered, without unpacking it, in hexadecimal.
+pub fn digest_of(parts: &[Arc<[u8]>]) -> String {
+    hexadecimal(&fingerprint(parts))
+}
+
+/// A digest of what was delivered, wherever that was cut.
 pub(crate) fn fingerprint(parts: &[Arc<[u8]>]) -> Digest {
     let mut context = ring::digest::Context::new(&SHA256);
-    for part in parts {
-        context.update(&part.len().to_le_bytes());
-        context.update(part);
-    }
+    parts.iter().for_each(|part| context.update(part));
     let mut sum = Digest::default();
     sum.copy_from_slice(context.finish().as_ref());
     sum
@@ -136,6 +138,15 @@ mod tests {
         let (gzip, zstd) = (gzip(b"some bytes"), zstd(b"some bytes"));
         check(&gzip[..15], "the module cannot be unpacked: it begins like gzip and is not");
         check(&zstd[..zstd.len() - 1], "the module cannot be unpacked: it begins like zstd and is not");
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_whole() {
+        // As `printf portcullis | sha256sum` prints it.
+        let whole = "74e19dcd5ceecfb9f1579fda3c43a847f3fad01c8606d85caa17242e9bc99f0e";
+        for count in [1, 3, 10] {
+            assert_eq!(digest_of(&parts(b"portcullis", count)), whole);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod log;
 mod reply;
 
 pub use compiler::{Compiler, compile_here};
+pub use delivery::digest_of;
 pub use engine::running as engine;
 pub use host::{Host, Waiting};
 

@@ -1,7 +1,7 @@
-//! What is in force, as texts: another process starts from them as if it had seen them itself.
+//! What is in force, as texts and modules: another process starts from them as if it had seen them itself.
 
 use super::PolicySet;
-use super::assemble::Unit;
+use super::unit::Unit;
 use crate::confined::confine;
 use crate::document::{ConfigMap, read_config_map};
 use crate::yaml::{Text, TextPlace};
@@ -22,25 +22,33 @@ pub struct Accepted {
     pub text: Arc<str>,
     /// Which of its documents are in force, from 1, in order.
     pub documents: Vec<usize>,
+    /// The modules of those that have one, as they were delivered: parts in order, raw or compressed once they are put
+    /// together.
+    pub modules: BTreeMap<usize, Vec<Arc<[u8]>>>,
 }
 
 impl PolicySet {
-    /// The texts of what is in force from ConfigMaps, sorted.
+    /// The texts and modules of what is in force from ConfigMaps, sorted by place. What was, and waits for its module to
+    /// be so again, is among it.
     pub fn accepted(&self) -> Vec<Accepted> {
-        let mut texts: BTreeMap<(&str, &str, &str, &Arc<str>), Vec<usize>> = BTreeMap::new();
+        let mut texts: BTreeMap<(&str, &str, &str, &Arc<str>), Vec<&Unit>> = BTreeMap::new();
         for unit in self.units.iter().filter(|unit| !unit.origin.config_map.is_empty()) {
             let origin = &unit.origin;
             let place = (&*origin.namespace, &*origin.config_map, &*origin.key, &unit.source);
-            texts.entry(place).or_default().push(origin.document);
+            texts.entry(place).or_default().push(unit);
         }
-        let accepted = texts.into_iter().map(|((namespace, config_map, key, text), mut documents)| {
+        let accepted = texts.into_iter().map(|((namespace, config_map, key, text), units)| {
+            let mut documents: Vec<usize> = units.iter().map(|unit| unit.origin.document).collect();
             documents.sort_unstable();
+            let with_module = units.iter().filter(|unit| !unit.parts.is_empty());
+            let modules = with_module.map(|unit| (unit.origin.document, unit.parts.clone())).collect();
             Accepted {
                 namespace: namespace.to_owned(),
                 config_map: config_map.to_owned(),
                 key: key.to_owned(),
                 text: Arc::clone(text),
                 documents,
+                modules,
             }
         });
         accepted.collect()
@@ -56,7 +64,7 @@ impl PolicySet {
 }
 
 fn units(accepted: &Accepted, controller_namespace: &str) -> Vec<Arc<Unit>> {
-    let Accepted { namespace, config_map, key, text, documents } = accepted;
+    let Accepted { namespace, config_map, key, text, documents, modules } = accepted;
     let data = Text { text: text.to_string(), place: TextPlace::whole() };
     let config_map = ConfigMap {
         file: None,
@@ -68,5 +76,9 @@ fn units(accepted: &Accepted, controller_namespace: &str) -> Vec<Arc<Unit>> {
     };
     let read = read_config_map(&config_map).into_iter();
     let wanted = read.filter(|read| documents.contains(&read.origin.document));
-    wanted.filter_map(|read| Unit::of(confine(read, controller_namespace), text).map(Arc::new)).collect()
+    let units = wanted.filter_map(|read| {
+        let parts = modules.get(&read.origin.document);
+        Unit::of(confine(read, controller_namespace), text, parts).map(Arc::new)
+    });
+    units.collect()
 }

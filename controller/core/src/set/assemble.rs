@@ -5,58 +5,22 @@ use super::modules::{self, Unusable};
 use super::names::{self, Shadowed};
 use super::origins::{covers, describe, is_from};
 use super::plan::Plans;
+use super::unit::{BINDING, Content, Identity, POLICY, Unit, Woken, content, identity_of};
 use super::{Bound, Entry, PolicySet, Sources, State};
 use crate::confined::confine;
-use crate::document::{
-    self, BindingDocument, Code, ConfigMap, Dialect, Document, DocumentError, Origin, Place, ReadDocument,
-    Salvage,
-};
-use crate::exception::Exception;
+use crate::document::{self, Code, ConfigMap, Dialect, DocumentError, Origin, Place, ReadDocument, Salvage};
 use crate::matching::RuleIndex;
+use crate::module::Modules;
 use crate::policy::{self, CompiledBinding, CompiledPolicy};
-use crate::yaml::{Node, Text};
+use crate::yaml::Text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// One accepted document.
-#[derive(Debug)]
-pub(super) struct Unit {
-    pub(super) origin: Origin,
-    pub(super) identity: Identity,
-    /// The text of the key it was read from: while that stays the same, so does the unit.
-    pub(super) source: Arc<str>,
-    content: Content,
-}
-
-impl Unit {
-    /// A document that was in force before; `None` if it is none any more, or needs a module.
-    pub(super) fn of(read: ReadDocument, source: &Arc<str>) -> Option<Self> {
-        let document::Outcome::Document(document) = read.outcome else { return None };
-        let (identity, content) = content(&read.origin, document, &Sources::default(), None).ok()?;
-        Some(Self { origin: read.origin, identity, source: Arc::clone(source), content })
-    }
-}
-
-/// What no two documents may share: kind and name.
-pub(super) type Identity = (&'static str, String);
 
 /// A document that was found, and the text of its key.
 pub(super) struct Found<'a> {
     pub(super) read: ReadDocument,
     source: &'a str,
 }
-
-/// A document, compiled.
-#[derive(Debug)]
-enum Content {
-    Policy(Arc<CompiledPolicy>),
-    Binding { policy: String, place: Place, binding: Arc<CompiledBinding> },
-    Exception(Exception),
-}
-
-/// The identity of a policy of either dialect: exceptions and reports know policies by name alone.
-const POLICY: &str = "policy";
-const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     let mut assembly = Assembly { problems: sources.failures.clone(), ..Assembly::default() };
@@ -70,9 +34,9 @@ pub(super) fn assemble(sources: &Sources, previous: &[Arc<Unit>]) -> PolicySet {
     for Found { read, source } in found {
         assembly.take(read, source, sources, previous);
     }
-    sources.modules.iter().for_each(|modules| modules.settle());
     assembly.refuse_clashes();
-    assembly.keep_last_good(&sources.config_maps, previous);
+    assembly.keep_last_good(sources, previous);
+    sources.modules.iter().for_each(|modules| modules.settle());
     // Only now: that another one has its name says nothing against what stands beside it.
     for (shadowed, problem) in shadowed {
         assembly.shadowed.push(shadowed);
@@ -146,8 +110,9 @@ impl Assembly {
             return;
         }
         match content(&origin, document, sources, node.as_ref()) {
-            Ok((identity, content)) => {
-                self.units.push(Arc::new(Unit { origin, identity, source: Arc::from(source), content }));
+            Ok((identity, content, parts)) => {
+                let source = Arc::from(source);
+                self.units.push(Arc::new(Unit { origin, identity, source, parts, content }));
             }
             Err(Unusable::Broken(policy, errors)) => {
                 self.problems.extend(errors);
@@ -184,7 +149,7 @@ impl Assembly {
                 Content::Binding { policy, binding, .. } => {
                     self.broken_bindings.push((unit.identity.clone(), policy.clone(), binding.broken()));
                 }
-                Content::Exception(_) => {}
+                Content::Exception(_) | Content::Dormant(_) => {}
             }
         }
     }
@@ -194,22 +159,45 @@ impl Assembly {
     /// A unit stays if its own document is broken, wherever that stands now, or if anything in the place it came
     /// from is, since a truncated file or key does not tell what else it would have held. So it does if its key is
     /// gone and a new key of its ConfigMap holds what cannot be read: that may be the same under another name.
-    fn keep_last_good(&mut self, config_maps: &[ConfigMap], previous: &[Arc<Unit>]) {
+    fn keep_last_good(&mut self, sources: &Sources, previous: &[Arc<Unit>]) {
         let current: BTreeSet<Identity> = self.units.iter().map(|unit| unit.identity.clone()).collect();
-        let broken: BTreeSet<&Identity> =
-            self.broken.iter().map(|(identity, _)| identity).chain(&self.unsound).collect();
+        let broken: BTreeSet<Identity> =
+            self.broken.iter().map(|(identity, _)| identity).chain(&self.unsound).cloned().collect();
         for unit in previous.iter().filter(|unit| !current.contains(&unit.identity)) {
             let place_is_broken = self.problems.iter().any(|problem| covers(&problem.origin, &unit.origin));
             if place_is_broken
                 || broken.contains(&unit.identity)
-                || self.may_be_renamed(unit, config_maps, previous)
+                || self.may_be_renamed(unit, &sources.config_maps, previous)
             {
-                self.kept.insert(unit.identity.clone());
-                self.units.push(Arc::clone(unit));
+                self.keep(unit, sources.modules.as_deref());
             }
         }
         self.broken.retain(|(identity, _)| !self.kept.contains(identity));
         self.broken_bindings.retain(|(identity, ..)| !self.kept.contains(identity));
+    }
+
+    /// Keeps a unit in force. One that is not, since its module is not there, stays known all the same: what it matches
+    /// is an error meanwhile.
+    fn keep(&mut self, unit: &Arc<Unit>, modules: Option<&dyn Modules>) {
+        let (unit, frame) = match unit.wake(modules) {
+            Woken::Up(unit) => {
+                self.kept.insert(unit.identity.clone());
+                (unit, None)
+            }
+            Woken::Later(frame) => {
+                self.pending.insert(unit.identity.clone());
+                (Arc::clone(unit), Some(frame))
+            }
+            Woken::Never(frame) => {
+                let is_framed = self.broken.iter().any(|(identity, _)| *identity == unit.identity);
+                (Arc::clone(unit), Some(frame).filter(|_| !is_framed))
+            }
+        };
+        if let Some(frame) = frame {
+            self.broken.retain(|(identity, _)| *identity != unit.identity);
+            self.broken.push((unit.identity.clone(), frame));
+        }
+        self.units.push(unit);
     }
 
     fn may_be_renamed(&self, unit: &Unit, config_maps: &[ConfigMap], previous: &[Arc<Unit>]) -> bool {
@@ -317,40 +305,11 @@ fn attach(bound: &mut [(State, Bound)], name: &str, binding: &Arc<CompiledBindin
     found
 }
 
-pub(super) fn identity_of(kind: &'static str, name: String) -> Identity {
-    (if Dialect::of_kind(kind).is_some() { POLICY } else { kind }, name)
-}
-
 /// Whether a document can be in force, or waits for nothing but its module.
 pub(super) fn is_sound(Found { read, .. }: &Found<'_>, sources: &Sources) -> bool {
     let document::Outcome::Document(document) = &read.outcome else { return false };
     let compiled = content(&read.origin, document.clone(), sources, read.node.as_ref());
     !matches!(compiled, Err(Unusable::Broken(..)))
-}
-
-/// Compiles a document. A policy that does not compile is handed back with its errors.
-fn content(
-    origin: &Origin,
-    document: Document,
-    sources: &Sources,
-    node: Option<&Node>,
-) -> Result<(Identity, Content), Unusable> {
-    Ok(match document {
-        Document::Policy(policy) => {
-            let compiled = modules::compile(sources, origin, policy, node)?;
-            ((POLICY, compiled.info.name.clone()), Content::Policy(Arc::new(compiled)))
-        }
-        Document::Binding(binding) => {
-            let compiled = policy::compile_binding(&binding, None);
-            let BindingDocument { name, policy_name: policy, place, .. } = *binding;
-            let content = Content::Binding { policy, place, binding: Arc::new(compiled) };
-            ((BINDING, name), content)
-        }
-        Document::Exception(exception) => (
-            ("PolicyException", exception.name.clone()),
-            Content::Exception(Exception::new(Arc::from(exception))),
-        ),
-    })
 }
 
 fn clash(

@@ -6,6 +6,7 @@ mod modules;
 mod names;
 mod origins;
 mod plan;
+mod unit;
 
 pub use accepted::Accepted;
 pub use names::Shadowed;
@@ -23,11 +24,11 @@ use crate::module::Modules;
 use crate::needs::Needs;
 use crate::policy::{Class, CompiledBinding, CompiledPolicy, PolicyInfo};
 use crate::request::{GroupVersionKind, Operation, Request};
-use assemble::Unit;
 use plan::{Candidate, Plans};
 use portcullis_cel::{Authorizer, Projection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use unit::Unit;
 
 /// The controller's namespace unless it is told another one.
 pub const DEFAULT_NAMESPACE: &str = "portcullis";

@@ -30,14 +30,43 @@ pub(super) fn state(is_kept: bool, is_pending: bool) -> State {
     }
 }
 
-/// Compiles a policy, whose document is `node`, with its module if it has one.
+/// A module as it was delivered: what is put together in this order.
+pub(super) type Parts = Vec<Arc<[u8]>>;
+
+/// What was delivered, or what is wrong and what to do.
+type Delivery = Result<Parts, (String, String)>;
+
+/// Compiles a policy, whose document is `node`, with its module if it has one, which is handed on as it was delivered.
 pub(super) fn compile(
     Sources { modules, config_maps, .. }: &Sources,
     origin: &Origin,
     policy: Box<PolicyDocument>,
     node: Option<&Node>,
+) -> Result<(CompiledPolicy, Parts), Unusable> {
+    // Nobody looks for what nobody runs.
+    let delivery = policy.wasm.as_ref().filter(|_| modules.is_some());
+    let delivery = delivery.map_or(Ok(Parts::new()), |wasm| parts(&wasm.module, origin, config_maps));
+    compile_delivered(modules.as_deref(), origin, policy, delivery, node)
+}
+
+/// The same with what was delivered before.
+pub(super) fn compile_accepted(
+    modules: Option<&dyn Modules>,
+    origin: &Origin,
+    policy: Box<PolicyDocument>,
+    parts: &Parts,
 ) -> Result<CompiledPolicy, Unusable> {
-    let load = |wasm| load(modules.as_deref(), config_maps, origin, &policy, wasm, node);
+    compile_delivered(modules, origin, policy, Ok(parts.clone()), None).map(|(compiled, _)| compiled)
+}
+
+fn compile_delivered(
+    modules: Option<&dyn Modules>,
+    origin: &Origin,
+    policy: Box<PolicyDocument>,
+    delivery: Delivery,
+    node: Option<&Node>,
+) -> Result<(CompiledPolicy, Parts), Unusable> {
+    let load = |wasm| load(modules, &delivery, origin, &policy, wasm, node);
     let (module, refused, is_pending) = match policy.wasm.as_ref().map(load) {
         None => (None, Vec::new(), false),
         Some(Outcome::Loaded(module)) => (Some(module), Vec::new(), false),
@@ -46,7 +75,7 @@ pub(super) fn compile(
     };
     match policy::compile(origin, &policy, module) {
         Ok(_) if is_pending => Err(Unusable::Pending(policy)),
-        Ok(compiled) if refused.is_empty() => Ok(compiled),
+        Ok(compiled) if refused.is_empty() => Ok((compiled, delivery.unwrap_or_default())),
         Ok(_) => Err(Unusable::Broken(policy, refused)),
         Err(errors) => Err(Unusable::Broken(policy, [errors, refused].concat())),
     }
@@ -61,7 +90,7 @@ enum Outcome {
 
 fn load(
     modules: Option<&dyn Modules>,
-    config_maps: &[ConfigMap],
+    delivery: &Delivery,
     origin: &Origin,
     policy: &PolicyDocument,
     wasm: &Wasm,
@@ -74,15 +103,15 @@ fn load(
         DocumentError { hint, ..error }
     };
     let Some(modules) = modules else { return Outcome::Pending };
-    let parts = match parts(&wasm.module, origin, config_maps) {
+    let parts = match delivery {
         Ok(parts) => parts,
         Err((message, hint)) => {
-            let refusal = Refusal { field: "module".to_owned(), message, hint: Some(hint) };
-            return Outcome::Refused(vec![refuse(refusal)]);
+            let (message, hint) = (message.clone(), Some(hint.clone()));
+            return Outcome::Refused(vec![refuse(Refusal { field: "module".to_owned(), message, hint })]);
         }
     };
     let sha256 = wasm.sha256.as_deref();
-    let source = Source { policy: &policy.name, parts: &parts, sha256, settings: &wasm.settings };
+    let source = Source { policy: &policy.name, parts, sha256, settings: &wasm.settings };
     match modules.load(&source) {
         Loading::Ready(module) => Outcome::Loaded(module),
         Loading::Pending => Outcome::Pending,
@@ -92,7 +121,7 @@ fn load(
 
 /// What was delivered under a name: a key of the policy's own ConfigMap, or `NAME.1-of-N` to `NAME.N-of-N` of any in its
 /// namespace. What is wrong, and what to do, if it is not all there.
-fn parts(name: &str, origin: &Origin, config_maps: &[ConfigMap]) -> Result<Vec<Arc<[u8]>>, (String, String)> {
+fn parts(name: &str, origin: &Origin, config_maps: &[ConfigMap]) -> Delivery {
     let own = config_maps.iter().filter(|config_map| {
         (&config_map.file, &config_map.namespace, &config_map.name)
             == (&origin.file, &origin.namespace, &origin.config_map)

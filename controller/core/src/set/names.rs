@@ -5,8 +5,9 @@
 //! in which the incumbent is gone, so that a ConfigMap under a generated name follows another without a gap.
 
 use super::Sources;
-use super::assemble::{Found, Identity, Unit, identity_of, is_sound};
+use super::assemble::{Found, is_sound};
 use super::origins::{covers, describe};
+use super::unit::{Identity, Unit, identity_of};
 use crate::document::{Code, DocumentError, Identity as Name, Origin, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// The label of what we keep; its value says what that is.
 const LABEL: &str = "portcullis.dev/keeps";
 /// Who writes, in managedFields.
-const MANAGER: &str = "portcullis";
+pub(super) const MANAGER: &str = "portcullis";
 
 /// ConfigMaps of one purpose, as we last saw or wrote them. Nobody else should write them.
 #[derive(Debug)]
@@ -33,6 +33,16 @@ pub(super) async fn list(
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
     let found = api.list(&ListParams::default().labels(&format!("{LABEL}={purpose}"))).await?;
     Ok(found.items.into_iter().map(|config_map| (config_map.name_any(), config_map)).collect())
+}
+
+/// The metadata of one that is made.
+pub(super) fn metadata(name: &str, purpose: &str, owner: Option<&OwnerReference>) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        labels: Some(BTreeMap::from([(LABEL.to_owned(), purpose.to_owned())])),
+        owner_references: owner.map(|owner| vec![owner.clone()]),
+        ..ObjectMeta::default()
+    }
 }
 
 impl Kept {
@@ -66,12 +76,7 @@ impl Kept {
                 self.api.replace(name, &by, &wanted).await?
             }
             None => {
-                let metadata = ObjectMeta {
-                    name: Some(name.to_owned()),
-                    labels: Some(BTreeMap::from([(LABEL.to_owned(), self.purpose.to_owned())])),
-                    owner_references: self.owner.clone().map(|owner| vec![owner]),
-                    ..ObjectMeta::default()
-                };
+                let metadata = metadata(name, self.purpose, self.owner.as_ref());
                 self.api
                     .create(&by, &ConfigMap { metadata, data: Some(data), ..ConfigMap::default() })
                     .await?

@@ -4,8 +4,9 @@ use super::sentences;
 use crate::cluster::Sentence;
 use crate::cluster::world::World;
 use crate::scaffold;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
@@ -15,6 +16,7 @@ const LARGE: usize = 2 << 20;
 pub(super) fn all() -> Vec<Sentence> {
     sentences![
         a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts,
+        a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_replica_that_comes,
         a_policy_that_was_just_begun_denies_a_pod_and_admits_another,
     ]
 }
@@ -50,61 +52,152 @@ fn noise(bytes: usize) -> String {
     })
 }
 
+/// What `portcullis wrap` makes of a policy with a module that carries these data. It denies ConfigMaps whose label `test`
+/// is its name, with a message.
+pub(super) fn wrapped(world: &World<'_>, name: &str, message: &str, data: &str) -> Result<String> {
+    let namespace = world.controller_namespace();
+    let directory = tempfile::tempdir()?;
+    let (policy, wasm) = (directory.path().join("policy.yaml"), directory.path().join("module.wasm"));
+    fs::write(&wasm, module(data)?)?;
+    fs::write(
+        &policy,
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: {namespace}\n  labels: \
+             {{portcullis.dev/policy: 'true'}}\ndata:\n  policy.yaml: |\n    apiVersion: portcullis.dev/v1\n    kind: \
+             Policy\n    metadata: {{name: {name}}}\n    spec:\n      validationActions: [Deny]\n      \
+             matchConstraints:\n        resourceRules:\n        - {{apiGroups: [''], apiVersions: [v1], operations: \
+             [CREATE], resources: [configmaps]}}\n        objectSelector: {{matchLabels: {{test: {name}}}}}\n      \
+             wasm:\n        module: module.wasm\n        settings: {{violations: [{{message: {message}}}]}}\n"
+        ),
+    )?;
+    let files = format!("{} {}", policy.display(), wasm.display());
+    Ok(world.offline(&format!("wrap --namespace {namespace} {files}")).ok()?.stdout)
+}
+
+/// Waits until what a policy of [`wrapped`] matches is denied with its message.
+fn denied(world: &World<'_>, namespace: &str, name: &str, message: &str) -> Result<()> {
+    let bad = format!(
+        r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "any", "labels": {{"test": "{name}"}}}}}}"#
+    );
+    let expected = format!("policy `{name}`: {message}");
+    world.eventually(&expected, || {
+        let call = world.kubectl(&format!("create -n {namespace} --dry-run=server -f -")).input(&bad);
+        call.refused(&[&expected]).map(drop)
+    })
+}
+
+/// Waits until the status says of so many policies that they are kept as they were.
+fn kept_old(world: &World<'_>, count: usize) -> Result<()> {
+    let get = format!("get configmap portcullis-status -n {} -o json", world.controller_namespace());
+    world.eventually("they are kept as they were", || {
+        let status: Value = serde_json::from_str(&world.kubectl(&get).ok()?.stdout)?;
+        let found = status["data"]["keptOld"].as_str().and_then(|count| count.parse().ok());
+        ensure!(found == Some(count), "{}", status["data"]);
+        Ok(())
+    })
+}
+
 fn a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts(
     world: &mut World<'_>,
 ) -> Result<()> {
     let shop = world.namespace("shop")?;
     let _controller = world.controller(&[])?;
     let namespace = world.controller_namespace();
-    let directory = tempfile::tempdir()?;
     for (name, data, config_maps) in [("small", String::new(), 1), ("large", noise(LARGE), 4)] {
-        let (policy, wasm) = (directory.path().join("policy.yaml"), directory.path().join("module.wasm"));
-        fs::write(&wasm, module(&data)?)?;
-        fs::write(
-            &policy,
-            format!(
-                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: {namespace}\n  labels: \
-                 {{portcullis.dev/policy: 'true'}}\ndata:\n  policy.yaml: |\n    apiVersion: portcullis.dev/v1\n    kind: \
-                 Policy\n    metadata: {{name: {name}}}\n    spec:\n      validationActions: [Deny]\n      \
-                 matchConstraints:\n        resourceRules:\n        - {{apiGroups: [''], apiVersions: [v1], operations: \
-                 [CREATE], resources: [configmaps]}}\n        objectSelector: {{matchLabels: {{test: {name}}}}}\n      \
-                 wasm:\n        module: module.wasm\n        settings: {{violations: [{{message: the {name} module says \
-                 no}}]}}\n"
-            ),
-        )?;
-        let files = format!("{} {}", policy.display(), wasm.display());
-        let wrapped = world.offline(&format!("wrap --namespace {namespace} {files}")).ok()?.stdout;
+        let message = format!("the {name} module says no");
+        let wrapped = wrapped(world, name, &message, &data)?;
         ensure!(
             wrapped.matches("kind: ConfigMap").count() == config_maps,
             "{name} is in {config_maps} ConfigMaps"
         );
         world.kubectl("apply --server-side -f -").input(&wrapped).ok()?;
-        let bad = format!(
-            r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "any", "labels": {{"test": "{name}"}}}}}}"#
-        );
-        let expected = format!("policy `{name}`: the {name} module says no");
-        world.eventually(&expected, || {
-            let call = world.kubectl(&format!("create -n {shop} --dry-run=server -f -")).input(&bad);
-            call.refused(&[&expected]).map(drop)
-        })?;
+        denied(world, &shop, name, &message)?;
     }
     // A part that goes away takes nothing out of force.
     world.kubectl(&format!("delete configmap large-module-2 -n {namespace}")).ok()?;
-    let get = format!("get configmap portcullis-status -n {namespace} -o json");
-    world.eventually("it is kept as it was", || {
-        let status: Value = serde_json::from_str(&world.kubectl(&get).ok()?.stdout)?;
-        let policies = status["data"]["policies"].as_str();
-        let list = status["data"].as_object().context("no data")?;
-        ensure!(
-            policies.is_some()
-                && list.values().any(|text| text.as_str().is_some_and(|text| text.contains("kept-old"))),
-            "{status}"
-        );
+    kept_old(world, 1)?;
+    denied(world, &shop, "large", "the large module says no")
+}
+
+fn a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_replica_that_comes(
+    world: &mut World<'_>,
+) -> Result<()> {
+    let shop = world.namespace("shop")?;
+    let kubeconfig = world.controller_kubeconfig()?;
+    let namespace = world.controller_namespace();
+    let caches = tempfile::tempdir()?;
+    let start = |world: &World<'_>, cache: &str| {
+        let directory = caches.path().join(cache);
+        world.start_controller(&kubeconfig, &["--module-cache", &directory.display().to_string()])
+    };
+    let first = start(world, "first")?;
+    let names = ["small", "large", "unreadable"];
+    let large = noise(LARGE);
+    for (name, data) in names.iter().zip(["", &large, ""]) {
+        let wrapped = wrapped(world, name, "as it was", data)?;
+        world.kubectl("apply --server-side -f -").input(&wrapped).ok()?;
+        denied(world, &shop, name, "as it was")?;
+    }
+    let get = |world: &World<'_>, purpose: &str| -> Result<Value> {
+        let get = format!("get configmaps -n {namespace} -l portcullis.dev/keeps={purpose} -o json");
+        Ok(serde_json::from_str(&world.kubectl(&get).ok()?.stdout)?)
+    };
+    let modules = |world: &World<'_>| -> Result<BTreeSet<String>> {
+        let found = get(world, "accepted-modules")?;
+        let held =
+            found["items"].as_array().into_iter().flatten().flat_map(|it| it["binaryData"].as_object());
+        Ok(held.flat_map(|held| held.keys()).filter_map(|key| key.get(..64)).map(str::to_owned).collect())
+    };
+    world.eventually("modules are stored, each once, and the texts refer to them", || {
+        let (texts, modules) = (get(world, "accepted")?.to_string(), modules(world)?);
+        ensure!(modules.len() == 2, "{modules:?}");
+        ensure!(names.iter().all(|name| texts.contains(&format!("name: {name}"))), "{texts}");
+        ensure!(modules.iter().all(|digest| texts.contains(digest)), "{modules:?}, {texts}");
         Ok(())
     })?;
-    let bad = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "labels": {"test": "large"}}}"#;
-    let call = world.kubectl(&format!("create -n {shop} --dry-run=server -f -")).input(bad);
-    call.refused(&["the large module says no"]).map(drop)
+    drop(first);
+    // Nobody is there to keep them as they were.
+    let patch = |name: &str, patch: &str| {
+        world.kubectl(&format!("patch configmap {name} -n {namespace} --type=merge -p={patch}")).ok()
+    };
+    patch("small", r#"{"binaryData":{"module.wasm":"Z2FyYmFnZQ=="}}"#)?;
+    world.kubectl(&format!("delete configmap large-module-2 -n {namespace}")).ok()?;
+    patch("unreadable", r#"{"data":{"policy.yaml":"a:["}}"#)?;
+
+    let second = start(world, "second")?;
+    world.cluster.runtime.block_on(second.served.ready())?;
+    names.iter().try_for_each(|name| denied(world, &shop, name, "as it was"))?;
+    kept_old(world, names.len())?;
+    world.eventually("Events say so", || {
+        let get = format!("get events -n {namespace} -o json --field-selector reason=PolicyKeptOld");
+        let events: Value = serde_json::from_str(&world.kubectl(&get).ok()?.stdout)?;
+        let told: BTreeSet<&str> = (events["items"].as_array().into_iter().flatten())
+            .filter_map(|event| event["involvedObject"]["name"].as_str())
+            .collect();
+        ensure!(told == names.into_iter().collect(), "{told:?}");
+        Ok(())
+    })?;
+    let third = start(world, "third")?;
+    world.cluster.runtime.block_on(third.served.ready())?;
+    world.eventually("a new replica does the same", || {
+        let state = world.cluster.runtime.block_on(third.served.tell("/policies"))?;
+        ensure!(state.matches("\"state\": \"kept-old\"").count() == names.len(), "{state}");
+        Ok(())
+    })?;
+    drop(second);
+    names.iter().try_for_each(|name| denied(world, &shop, name, "as it was"))?;
+
+    // Mended ones are stored in their place, and what nothing refers to is there no longer.
+    for name in names {
+        let wrapped = wrapped(world, name, "mended", "another")?;
+        world.kubectl("apply --server-side --force-conflicts -f -").input(&wrapped).ok()?;
+        denied(world, &shop, name, "mended")?;
+    }
+    world.eventually("nothing else is stored", || {
+        let modules = modules(world)?;
+        ensure!(modules.len() == 1, "{modules:?}");
+        Ok(())
+    })
 }
 
 fn a_policy_that_was_just_begun_denies_a_pod_and_admits_another(world: &mut World<'_>) -> Result<()> {

@@ -13,15 +13,25 @@ pub(super) fn all() -> Vec<Sentence> {
 
 fn the_controller_uses_every_right_it_has_and_asks_for_no_other(world: &mut World<'_>) -> Result<()> {
     let _controller = world.controller(&[])?;
+    let namespace = world.controller_namespace();
     let granted = granted(world)?;
     world.apply(&world.library("isolation/no-host-access")?)?;
     let asking = super::policy(world, "asking", super::answers::ASKING);
     world.apply(&asking)?;
+    // The second module is put beside the first.
+    for name in ["one", "two"] {
+        world
+            .kubectl("apply --server-side -f -")
+            .input(&super::modules::wrapped(world, name, "no", name)?)
+            .ok()?;
+        let stored =
+            format!("wait --for=create configmap/portcullis-accepted-modules-0 -n {namespace} --timeout=60s");
+        world.kubectl(&stored).ok()?;
+    }
     let shop = world.namespace("shop")?;
     // What is only done to repair has to be provoked.
     let deleted = format!("delete validatingwebhookconfiguration {}", world.configuration());
     world.kubectl(&deleted).ok()?;
-    let namespace = world.controller_namespace();
     world
         .kubectl(&format!("wait --for=create configmap/portcullis-accepted-0 -n {namespace} --timeout=60s"))
         .ok()?;
