@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The policies whose settings are accepted.
-const SOUND: [&str; 6] = ["say", "read", "read-too-little", "flood", "fail", "panic"];
+const SOUND: [&str; 8] =
+    ["say", "read", "read-too-little", "flood", "fail", "panic", "look-up", "look-up-too-much"];
 
 /// The module of `tests/guest`.
 fn guest() -> Vec<u8> {
@@ -23,6 +24,10 @@ fn guest() -> Vec<u8> {
 
 /// A policy over ConfigMaps of its name, with the module that lies beside it. What cannot be loaded lets them pass.
 fn policy(name: &str, wasm: &Json) -> String {
+    let lookups = match name.strip_prefix("look-up") {
+        Some(_) => "lookups: [{name: maps, apiVersion: v1, kind: ConfigMap, namespace: team-a}]",
+        None => "lookups: []",
+    };
     let on_error = if SOUND.contains(&name) { "Fail" } else { "Ignore" };
     format!(
         "apiVersion: v1
@@ -41,6 +46,7 @@ data:
         - {{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}}
       matchConditions:
       - {{name: its-own, expression: object.metadata.name == '{name}'}}
+      {lookups}
       wasm: {wasm}
 "
     )
@@ -59,6 +65,8 @@ async fn what_a_policy_says_reaches_the_requester() {
         ("flood", acting("Flood")),
         ("fail", acting("Fail")),
         ("panic", acting("Panic")),
+        ("look-up", acting("LookUp")),
+        ("look-up-too-much", acting("Miss")),
         ("wrong", json!({"module": "guest.wasm", "settings": {"act": "Say", "wrong": [7]}})),
         ("unknown", json!({"module": "guest.wasm", "settings": {"act": "Say", "other": 1}})),
         ("mistyped", json!({"module": "guest.wasm", "settings": {"act": "Say", "wrong": [1, "a"]}})),
@@ -70,7 +78,18 @@ async fn what_a_policy_says_reaches_the_requester() {
     write("guest.wasm", &guest());
     policies.iter().for_each(|(name, wasm)| write(&format!("{name}.yaml"), policy(name, wasm).as_bytes()));
     let cache = directory.path().join("modules").display().to_string();
-    let gate = Gate::start_in(directory, &["--module-cache", &cache]);
+    let resources = directory.path().join("resources").display().to_string();
+    fs::create_dir(&resources).unwrap();
+    let map = |name: &str, namespace: &str| {
+        let metadata = json!({"name": name, "namespace": namespace});
+        let map =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"k\"ey": "ü\n"}});
+        fs::write(format!("{resources}/{namespace}-{name}.json"), map.to_string()).unwrap();
+    };
+    map("one", "team-a");
+    map("two", "team-a");
+    map("three", "team-b");
+    let gate = Gate::start_in(directory, &["--module-cache", &cache, "--resources", &resources]);
     let begin = Instant::now();
     while gate.metric("portcullis_policies{state=\"pending\"}").await > 0.0 {
         assert!(begin.elapsed() < 3 * PATIENCE, "modules are still pending");
@@ -106,6 +125,10 @@ async fn what_a_policy_says_reaches_the_requester() {
         let told = told(name).await;
         assert!(told.starts_with(&format!("policy `{name}`: the module gave up: {expected}")), "{told}");
     }
+    let found = "2: one {\"k\\\"ey\": \"ü\\n\"}, two {\"k\\\"ey\": \"ü\\n\"}";
+    assert_eq!(told("look-up").await, format!("policy `look-up`: {found}"));
+    let missed = "the module asks for look-up `others`, which the policy does not declare";
+    assert_eq!(told("look-up-too-much").await, format!("policy `look-up-too-much`: {missed}"));
     let page = gate.page("/policies").await.json();
     for (name, field, message) in [
         ("wrong", "spec.wasm.settings.wrong[0]", "is wrong"),

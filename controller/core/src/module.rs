@@ -63,8 +63,20 @@ pub struct Refusal {
 
 /// A program with its settings.
 pub trait Module: Debug + Send + Sync {
-    /// Judges a request, given as JSON, at no more than this cost, in CEL's units.
-    fn validate(&self, request: &str, budget: u64) -> Run;
+    /// Whether it asks for each list that is looked up by its name, so that the request need not hold them.
+    fn asks_for_lookups(&self) -> bool;
+
+    /// Judges a request at no more than this cost, in CEL's units.
+    fn validate(&self, input: Input, budget: u64) -> Run;
+}
+
+/// What a module is called with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The request as JSON.
+    pub request: String,
+    /// What was looked up, for a module that asks for it: names, and lists of objects as JSON.
+    pub lookups: Vec<(String, String)>,
 }
 
 /// What came of a call.

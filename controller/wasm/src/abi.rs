@@ -1,6 +1,8 @@
 //! Whether a module is a policy: what it exports and imports, and what it needs to run.
 
 use crate::engine::{MAX_MEMORY, MAX_TABLE, MAX_TABLES};
+use crate::instance::Functions;
+use crate::wasi;
 use portcullis_core::module::Refusal;
 use wasmtime::{ExternType, FuncType, ImportType, Module, ValType};
 
@@ -12,7 +14,10 @@ pub(crate) const ALLOC: &str = "portcullis_alloc";
 pub(crate) const INIT: &str = "portcullis_init";
 pub(crate) const VALIDATE: &str = "portcullis_validate";
 pub(crate) const VALIDATE_SETTINGS: &str = "portcullis_validate_settings";
-pub(crate) const LOG: &str = "log";
+/// What a reactor of WASI exports, to be called before anything else.
+pub(crate) const INITIALIZE: &str = "_initialize";
+/// What a command of WASI exports instead.
+const START: &str = "_start";
 
 const PAGE: u64 = 64 << 10;
 const CONTRACT: &str = "sdk/ABI.md says what a module must export";
@@ -21,6 +26,11 @@ const CONTRACT: &str = "sdk/ABI.md says what a module must export";
 pub(crate) fn refusal(message: impl Into<String>, hint: Option<&str>) -> Refusal {
     let message = message.into().replace(char::is_control, " ");
     Refusal { field: "module".to_owned(), message, hint: hint.map(str::to_owned) }
+}
+
+/// Something that no other check has found.
+pub(crate) fn unusable(error: &wasmtime::Error) -> Refusal {
+    refusal(format!("the module cannot be used: {error}"), None)
 }
 
 /// Refuses what cannot be a module, by its first bytes, so that each mistake gets an answer of its own.
@@ -48,39 +58,45 @@ pub(crate) fn check_header(module: &[u8]) -> Result<(), Refusal> {
 }
 
 /// All in which a module does not keep to the ABI.
-pub(crate) fn check(module: &Module) -> Vec<Refusal> {
+pub(crate) fn check(module: &Module, functions: &Functions) -> Vec<Refusal> {
     use ValType::{I32, I64};
     let mut wrong: Vec<Refusal> =
-        module.imports().filter_map(|import| check_import(module, &import)).collect();
+        module.imports().filter_map(|import| check_import(&import, functions)).collect();
     wrong.extend(check_version(module));
     wrong.extend(check_memory(module));
     wrong.extend(check_function(module, ALLOC, &[I32], &[I32]));
     wrong.extend(check_function(module, VALIDATE, &[I32, I32, I32, I32], &[I64]));
     wrong.extend(check_function(module, VALIDATE_SETTINGS, &[I32, I32], &[I64]));
-    if module.get_export(INIT).is_some() {
-        wrong.extend(check_function(module, INIT, &[], &[]));
+    for name in [INIT, INITIALIZE] {
+        if module.get_export(name).is_some() {
+            wrong.extend(check_function(module, name, &[], &[]));
+        }
     }
     wrong
 }
 
-fn check_import(module: &Module, import: &ImportType<'_>) -> Option<Refusal> {
+fn check_import(import: &ImportType<'_>, functions: &Functions) -> Option<Refusal> {
     let full = format!("`{}.{}`", import.module(), import.name());
-    if import.module() != NAMESPACE || import.name() != LOG {
+    let Some(expected) = functions.find(import.module(), import.name()) else {
         let message = format!("the module imports {full}, which there is not");
         let hint = match import.module() {
-            "wasi_snapshot_preview1" | "wasi_unstable" => {
-                "a policy has no files, clock, environment or randomness: build it for wasm32-unknown-unknown"
+            wasi::NAMESPACE => {
+                "a policy has no files, sockets or waiting, and of WASI what sdk/ABI.md names: leave out what needs more"
             }
+            "wasi_unstable" => "build it for `wasi_snapshot_preview1`, or better for wasm32-unknown-unknown",
             "wapc" => "modules for Kubewarden do not run here",
-            _ => "`portcullis.log` is all that can be imported",
+            _ => {
+                "sdk/ABI.md says what can be imported: `portcullis.log`, `portcullis.lookup`, and a part of WASI"
+            }
         };
         return Some(refusal(message, Some(hint)));
-    }
-    let expected = FuncType::new(module.engine(), [ValType::I32, ValType::I32, ValType::I32], []);
-    let fits = matches!(import.ty(), ExternType::Func(found) if FuncType::eq(&found, &expected));
+    };
+    let fits = matches!(import.ty(), ExternType::Func(found) if FuncType::eq(&found, expected));
     (!fits).then(|| {
-        let message = format!("the module imports {full} as something else than it is");
-        refusal(message, Some("it is a function of (i32, i32, i32) without a result"))
+        let types = |types: &mut dyn Iterator<Item = ValType>| types.collect::<Vec<_>>();
+        let (params, results) = (types(&mut expected.params()), types(&mut expected.results()));
+        let hint = format!("it is a function of {}", signature(&params, &results));
+        refusal(format!("the module imports {full} as something else than it is"), Some(&hint))
     })
 }
 
@@ -95,6 +111,11 @@ fn check_version(module: &Module) -> Option<Refusal> {
         }
         None if module.get_export("__guest_call").is_some() => {
             "the module is for waPC (Kubewarden), which does not run here".to_owned()
+        }
+        None if module.get_export(START).is_some() => {
+            let message =
+                format!("the module is a program, and not a policy: it exports `{START}`, not `{VERSION}`");
+            return Some(refusal(message, Some("build it as a reactor, in Go by `-buildmode=c-shared`")));
         }
         None => format!("the module does not export `{VERSION}`"),
     };

@@ -4,7 +4,7 @@ use crate::host::{deserialize, program};
 use crate::instance::Policy;
 use crate::{abi, compiler, engine};
 use portcullis_core::decision::Reason;
-use portcullis_core::module::{Module as _, Refusal, Reply};
+use portcullis_core::module::{Input, Module as _, Refusal, Reply};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::Path;
@@ -23,16 +23,24 @@ fn load(module: &[u8], settings: &str) -> Result<Policy, Vec<Refusal>> {
     program(&ENGINE, &deserialize(&ENGINE, &compiled).unwrap(), "p", settings)
 }
 
+/// A small request, with what was looked up.
+fn input(lookups: &Json) -> Input {
+    let lookups = lookups.as_object().into_iter().flatten();
+    let lookups = lookups.map(|(name, found)| (name.clone(), found.to_string()));
+    Input { request: r#"{"abi":1}"#.to_owned(), lookups: lookups.collect() }
+}
+
 /// What comes of a module, as the index puts it.
-fn outcome(module: &[u8], settings: &str) -> Json {
-    let policy = match load(module, settings) {
+fn outcome(module: &[u8], case: &Json) -> Json {
+    let settings = case.get("settings").unwrap_or(&json!({})).to_string();
+    let policy = match load(module, &settings) {
         Ok(policy) => policy,
         Err(refusals) => {
             let refusals = refusals.iter().map(|it| format!("{}: {}", it.field, it.message));
             return json!({"refused": refusals.collect::<Vec<_>>()});
         }
     };
-    let mut asked = (0..2).map(|_| match policy.validate(r#"{"abi":1}"#, BUDGET).result {
+    let mut asked = (0..2).map(|_| match policy.validate(input(&case["lookups"]), BUDGET).result {
         Ok(reply) => json!({"reply": written(reply)}),
         Err(reason) => json!({"error": reason}),
     });
@@ -98,8 +106,7 @@ fn every_rule_is_kept_and_broken_once() {
         let name = case["module"].as_str().unwrap();
         unused.retain(|other| other != name);
         let module = wat::parse_file(folder.join(name)).unwrap();
-        let settings = case.get("settings").unwrap_or(&json!({})).to_string();
-        let found = outcome(&module, &settings);
+        let found = outcome(&module, case);
         if !is_expected(&found, case) {
             wrong.push(format!("{case} came to {found}"));
         }
@@ -111,7 +118,7 @@ fn every_rule_is_kept_and_broken_once() {
 #[test]
 fn what_is_no_module_is_refused_by_its_first_bytes() {
     let check = |bytes: &[u8], message: &str| {
-        assert_eq!(outcome(bytes, "{}"), json!({"refused": [format!("module: {message}")]}));
+        assert_eq!(outcome(bytes, &json!({})), json!({"refused": [format!("module: {message}")]}));
     };
     check(b"", "the module is empty");
     check(b"\0asm\x0d\0\x01\0", "the module is a WebAssembly component, not a core module");
@@ -142,17 +149,17 @@ fn doing(instructions: &str) -> Policy {
 
 #[test]
 fn a_run_costs_its_instructions_and_no_more_than_its_budget() {
-    let endless = doing("(loop br 0)").validate("{}", 100_000);
+    let endless = doing("(loop br 0)").validate(input(&json!({})), 100_000);
     let message = "the module did not end within 3 million instructions".to_owned();
     assert_eq!((endless.result, endless.cost), (Err(message), 100_000));
-    let short = doing("").validate("{}", BUDGET);
+    let short = doing("").validate(input(&json!({})), BUDGET);
     assert!(short.cost < 10, "{}", short.cost);
 }
 
 #[test]
 fn what_the_runtime_does_for_a_module_costs_more_than_an_instruction() {
     let check = |instruction: &str, least: u64| {
-        let cost = doing(&instruction.repeat(30)).validate("{}", BUDGET).cost;
+        let cost = doing(&instruction.repeat(30)).validate(input(&json!({})), BUDGET).cost;
         assert!(cost >= least && cost < least + 10, "{instruction}: {cost}");
     };
     let nothing = "(i32.const 0) (i32.const 0) (i32.const 0)";

@@ -289,7 +289,8 @@ impl Loader {
             Some(module) => module,
             None => {
                 let compiled = self.compiler.compile(bytes)?;
-                let module = deserialize(&runtime.engine, &compiled).map_err(|error| unusable(&error))?;
+                let module =
+                    deserialize(&runtime.engine, &compiled).map_err(|error| abi::unusable(&error))?;
                 if let Some(Err(error)) = runtime.cache.as_ref().map(|cache| cache.put(digest, &compiled)) {
                     tracing::warn!("a compiled module is not kept: {error}");
                 }
@@ -309,11 +310,7 @@ pub(crate) fn program(
     policy: &str,
     settings: &str,
 ) -> Result<Policy, Vec<Refusal>> {
-    let wrong = abi::check(module);
-    if !wrong.is_empty() {
-        return Err(wrong);
-    }
-    let linked = Linked::new(engine, module).map_err(|error| vec![unusable(&error)])?;
+    let linked = Linked::new(engine, module)?;
     let program = Policy::new(policy, linked, settings.to_owned());
     let errors = program.check_settings().map_err(|message| vec![refusal(message, None)])?;
     if errors.is_empty() { Ok(program) } else { Err(errors.into_iter().map(of_settings).collect()) }
@@ -325,11 +322,6 @@ pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<
     // or to a file in a directory that only the same user may enter, whose digest was compared. Never what a ConfigMap
     // holds.
     unsafe { Module::deserialize(engine, compiled) }
-}
-
-/// Something that no other check has found.
-fn unusable(error: &wasmtime::Error) -> Refusal {
-    refusal(format!("the module cannot be used: {error}"), None)
 }
 
 fn of_settings(SettingsError { path, message }: SettingsError) -> Refusal {

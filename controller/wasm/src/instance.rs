@@ -1,28 +1,31 @@
-//! One call of a module: an instance of its own, the ABI's steps, and why it failed if it did.
+//! One call of a module: an instance of its own, and the ABI's steps.
 
-use crate::abi::{ALLOC, INIT, LOG, MEMORY, NAMESPACE, VALIDATE, VALIDATE_SETTINGS};
-use crate::engine::{MAX_MEMORY, MAX_TABLE};
-use crate::log::{self, MAX_LINE, MAX_LINES, Quota};
-use crate::reply::{self, SettingsError, line};
-use portcullis_core::module::{INSTRUCTIONS_PER_COST, Module as Program, Run};
+use crate::abi::{self, ALLOC, INIT, INITIALIZE, MEMORY, NAMESPACE, VALIDATE, VALIDATE_SETTINGS};
+use crate::call::{Asking, Call, fault, within};
+use crate::functions::{self, LOOKUP};
+use crate::log::Quota;
+use crate::reply::{self, SettingsError};
+use crate::wasi;
+use portcullis_core::module::{INSTRUCTIONS_PER_COST, Input, Module as Program, Refusal, Run};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::{
-    Caller, Engine, Instance, InstancePre, Linker, Memory, Module, ResourceLimiter, Store, StoreContextMut,
-    Trap, WasmParams, WasmResults,
+    Engine, Extern, FuncType, Instance, InstancePre, Linker, Memory, Module, Store, WasmParams, WasmResults,
 };
 
 /// What a reply may have in bytes.
 const MAX_REPLY: usize = 256 << 10;
-/// What a line for the log costs, in instructions, so that a flood of them ends soon.
-const LINE_COST: u64 = 5_000;
 /// What validating settings may cost, in instructions.
 const SETTINGS_FUEL: u64 = 300_000_000;
 
 /// A module that keeps to the ABI, ready to be instantiated.
 #[derive(Clone)]
-pub(crate) struct Linked(InstancePre<Call>);
+pub(crate) struct Linked {
+    module: InstancePre<Call>,
+    asks_for_lookups: bool,
+}
 
 /// A module with a policy's settings.
 pub(crate) struct Policy {
@@ -32,63 +35,47 @@ pub(crate) struct Policy {
     quota: Arc<Quota>,
 }
 
-/// The state of one call.
-struct Call {
-    policy: Arc<str>,
-    quota: Arc<Quota>,
-    lines: usize,
-    /// What was logged last as an error: why the module is about to give up.
-    last_words: Option<String>,
-    refused: Option<Refused>,
+/// What modules may import, and what of that each function is.
+pub(crate) struct Functions {
+    linker: Linker<Call>,
+    types: HashMap<(String, String), FuncType>,
 }
 
-/// What the module asked for in vain, which is why it gave up if it did.
-#[derive(Clone, Copy)]
-enum Refused {
-    Memory,
-    Table,
-}
-
-/// Why a call cannot go on, found out by the host.
-#[derive(Debug)]
-struct Fault(String);
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-fn fault(message: impl Into<String>) -> wasmtime::Error {
-    wasmtime::Error::new(Fault(message.into()))
-}
-
-impl ResourceLimiter for Call {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= MAX_MEMORY;
-        if !fits {
-            self.refused = Some(Refused::Memory);
-        }
-        Ok(fits)
+impl Functions {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut linker: Linker<Call> = Linker::new(engine);
+        functions::add_to(&mut linker)?;
+        wasi::add_to(&mut linker)?;
+        let mut store = Store::new(engine, Call::new(&Arc::from(""), &Arc::default(), Vec::new()));
+        let all: Vec<(String, String, Extern)> = linker
+            .iter(&mut store)
+            .map(|(module, name, function)| (module.to_owned(), name.to_owned(), function))
+            .collect();
+        let of_type = |(module, name, function): (String, String, Extern)| {
+            Some(((module, name), function.into_func()?.ty(&store)))
+        };
+        Ok(Self { types: all.into_iter().filter_map(of_type).collect(), linker })
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= MAX_TABLE;
-        if !fits {
-            self.refused = Some(Refused::Table);
-        }
-        Ok(fits)
+    /// The type of a function, if there is such a one.
+    pub(crate) fn find(&self, module: &str, name: &str) -> Option<&FuncType> {
+        self.types.get(&(module.to_owned(), name.to_owned()))
     }
 }
 
 impl Linked {
-    /// Links a module that was checked.
-    pub(crate) fn new(engine: &Engine, module: &Module) -> wasmtime::Result<Self> {
-        let mut linker: Linker<Call> = Linker::new(engine);
-        linker.func_wrap(NAMESPACE, LOG, log)?;
-        Ok(Self(linker.instantiate_pre(module)?))
+    /// Links a module, or says in which ways it does not keep to the ABI.
+    pub(crate) fn new(engine: &Engine, module: &Module) -> Result<Self, Vec<Refusal>> {
+        let unusable = |error: wasmtime::Error| vec![abi::unusable(&error)];
+        let functions = Functions::new(engine).map_err(unusable)?;
+        let wrong = abi::check(module, &functions);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let mut imports = module.imports();
+        let asks_for_lookups = imports.any(|import| import.module() == NAMESPACE && import.name() == LOOKUP);
+        let module = functions.linker.instantiate_pre(module).map_err(unusable)?;
+        Ok(Self { module, asks_for_lookups })
     }
 }
 
@@ -100,7 +87,7 @@ impl Policy {
 
     /// What the module does not accept of its settings.
     pub(crate) fn check_settings(&self) -> Result<Vec<SettingsError>, String> {
-        let reply = self.call(SETTINGS_FUEL, |running| {
+        let reply = self.call(SETTINGS_FUEL, Vec::new(), |running| {
             let settings = running.give(&self.settings)?;
             running.ask(VALIDATE_SETTINGS, settings)
         });
@@ -111,33 +98,36 @@ impl Policy {
     fn call(
         &self,
         fuel: u64,
+        lookups: Vec<(String, String)>,
         ask: impl FnOnce(&mut Running) -> wasmtime::Result<Range<usize>>,
     ) -> (Result<Vec<u8>, String>, u64) {
-        let call = Call {
-            policy: Arc::clone(&self.name),
-            quota: Arc::clone(&self.quota),
-            lines: 0,
-            last_words: None,
-            refused: None,
-        };
-        let mut store = Store::new(self.module.0.module().engine(), call);
+        let module = &self.module.module;
+        let call = Call::new(&self.name, &self.quota, lookups);
+        let mut store = Store::new(module.module().engine(), call);
         store.limiter(|call| call);
         let replied = store.set_fuel(fuel).and_then(|()| {
-            let mut running = Running::start(&self.module.0, &mut store)?;
+            let mut running = Running::start(module, &mut store)?;
             let reply = ask(&mut running)?;
             Ok(running.memory.data(&store).get(reply).unwrap_or_default().to_vec())
         });
         let left = store.get_fuel().unwrap_or_default();
-        let result = replied.map_err(|error| reason(&error, store.data(), fuel));
+        let call = store.data_mut();
+        call.end_lines();
+        let result = replied.map_err(|error| call.reason(&error, fuel));
         (result, fuel - left)
     }
 }
 
 impl Program for Policy {
-    fn validate(&self, request: &str, budget: u64) -> Run {
-        let (reply, fuel) = self.call(budget.saturating_mul(INSTRUCTIONS_PER_COST), |running| {
-            let request = running.give(request)?;
+    fn asks_for_lookups(&self) -> bool {
+        self.module.asks_for_lookups
+    }
+
+    fn validate(&self, Input { request, lookups }: Input, budget: u64) -> Run {
+        let (reply, fuel) = self.call(budget.saturating_mul(INSTRUCTIONS_PER_COST), lookups, |running| {
+            let request = running.give(&request)?;
             let settings = running.give(&self.settings)?;
+            running.store.data_mut().lookups.state = Asking::Allowed;
             running.ask(VALIDATE, (request.0, request.1, settings.0, settings.1))
         });
         Run { result: reply.and_then(|reply| reply::read(&reply)), cost: fuel / INSTRUCTIONS_PER_COST }
@@ -162,9 +152,11 @@ impl<'s> Running<'s> {
         let instance = module.instantiate(&mut *store)?;
         let memory =
             instance.get_memory(&mut *store, MEMORY).ok_or_else(|| fault("the module has no memory"))?;
-        if instance.get_func(&mut *store, INIT).is_some() {
-            let init = instance.get_typed_func::<(), ()>(&mut *store, INIT)?;
-            init.call(&mut *store, ())?;
+        // A reactor's runtime, of Go for one, before anything of the policy's.
+        for name in [INITIALIZE, INIT] {
+            if instance.get_func(&mut *store, name).is_some() {
+                instance.get_typed_func::<(), ()>(&mut *store, name)?.call(&mut *store, ())?;
+            }
         }
         Ok(Running { store, instance, memory })
     }
@@ -196,71 +188,5 @@ impl<'s> Running<'s> {
     fn run<R: WasmResults>(&mut self, name: &str, arguments: impl WasmParams) -> wasmtime::Result<R> {
         let function = self.instance.get_typed_func::<_, R>(&mut *self.store, name)?;
         function.call(&mut *self.store, arguments)
-    }
-}
-
-/// A range of memory, if all of it is there.
-fn within(pointer: u32, length: u32, size: usize) -> Option<Range<usize>> {
-    let (begin, end) = (pointer as usize, (pointer as usize).checked_add(length as usize)?);
-    (end <= size).then_some(begin..end)
-}
-
-/// `portcullis.log`.
-fn log(mut caller: Caller<'_, Call>, level: i32, pointer: u32, length: u32) -> wasmtime::Result<()> {
-    let left = caller.get_fuel()?.saturating_sub(LINE_COST);
-    caller.set_fuel(left)?;
-    let memory = caller.get_export(MEMORY).and_then(|export| export.into_memory());
-    let memory = memory.ok_or_else(|| fault("the module has no memory"))?;
-    let store = StoreContextMut::from(&mut caller);
-    let (memory, call) = memory.data_and_store_mut(store);
-    let place = within(pointer, length, memory.len())
-        .ok_or_else(|| fault("the module logged what lies outside its memory"))?;
-    let is_error = level == 1;
-    if call.lines >= MAX_LINES && !is_error {
-        return Ok(());
-    }
-    let bytes = memory.get(place).unwrap_or_default();
-    let text = String::from_utf8_lossy(bytes.get(..MAX_LINE).unwrap_or(bytes));
-    let text = line(&text);
-    if call.lines < MAX_LINES {
-        call.lines += 1;
-        if call.quota.take() {
-            log::write(&call.policy, level, &text);
-        }
-    }
-    if is_error {
-        call.last_words = Some(text);
-    }
-    Ok(())
-}
-
-/// Why a call gave no reply, in words for whoever wrote the policy.
-fn reason(error: &wasmtime::Error, call: &Call, fuel: u64) -> String {
-    if let Some(Fault(message)) = error.downcast_ref() {
-        return message.clone();
-    }
-    let Some(trap) = error.downcast_ref::<Trap>() else {
-        return format!("the module cannot be run: {}", line(&error.to_string()));
-    };
-    match (trap, call.refused, &call.last_words) {
-        (Trap::OutOfFuel, ..) => {
-            format!("the module did not end within {} million instructions", fuel / 1_000_000)
-        }
-        (_, Some(Refused::Memory), _) => {
-            format!("the module needs more than {} MiB of memory", MAX_MEMORY >> 20)
-        }
-        (_, Some(Refused::Table), _) => {
-            format!("the module needs a table of more than {MAX_TABLE} elements")
-        }
-        (Trap::UnreachableCodeReached, _, Some(words)) => format!("the module gave up: {words}"),
-        (Trap::UnreachableCodeReached, ..) => "the module gave up (`unreachable`)".to_owned(),
-        (Trap::StackOverflow, ..) => "the module's calls nest too deep".to_owned(),
-        (Trap::MemoryOutOfBounds, ..) => {
-            "the module reached outside its memory, as it does when its own stack overflows".to_owned()
-        }
-        (trap, ..) => {
-            let text = trap.to_string();
-            format!("the module failed: {}", text.strip_prefix("wasm trap: ").unwrap_or(&text))
-        }
     }
 }

@@ -37,6 +37,8 @@ pub fn judge_settings<S: Settings, V: IntoVerdict>(_: fn(Request<S>) -> V, setti
 }
 
 #[cfg(target_arch = "wasm32")]
+pub(crate) use exports::look_up;
+#[cfg(target_arch = "wasm32")]
 pub use exports::{allocate, init, text, validate, validate_settings};
 
 #[cfg(target_arch = "wasm32")]
@@ -72,6 +74,18 @@ mod exports {
         // SAFETY: the caller sees to it; nobody writes there again.
         let bytes = unsafe { std::slice::from_raw_parts(address, length) };
         std::str::from_utf8(bytes).unwrap_or_else(|_| give_up("the host wrote what is not UTF-8"))
+    }
+
+    /// What was looked up under a name that the policy declares. The host ends the call where there is none.
+    pub(crate) fn look_up(name: &str) -> &'static str {
+        #[link(wasm_import_module = "portcullis")]
+        unsafe extern "C" {
+            fn lookup(name: *const u8, length: usize) -> u64;
+        }
+        // SAFETY: the host reads so many bytes from there, which is what the name has.
+        let packed = unsafe { lookup(name.as_ptr(), name.len()) };
+        // SAFETY: the host has written so many bytes there, in memory that it asked `portcullis_alloc` for.
+        unsafe { text((packed >> 32) as usize as *const u8, packed as u32 as usize) }
     }
 
     /// Where a reply is.

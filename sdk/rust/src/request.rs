@@ -42,7 +42,23 @@ struct Rest {
     old_object: Option<Raw<'static>>,
     params: Option<Raw<'static>>,
     namespace_object: Option<Raw<'static>>,
-    lookups: Option<Raw<'static>>,
+    /// What a test says is found.
+    #[cfg(not(target_arch = "wasm32"))]
+    lookups: BTreeMap<Cow<'static, str>, Raw<'static>>,
+}
+
+impl Rest {
+    #[cfg(target_arch = "wasm32")]
+    #[expect(clippy::unused_self, reason = "natively it is there")]
+    fn look_up(&self, name: &str) -> Result<&'static str, Error> {
+        Ok(crate::guest::look_up(name))
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn look_up(&self, name: &str) -> Result<&'static str, Error> {
+        let none = || Error::new(format!("the policy declares no look-up `{name}`"));
+        self.lookups.get(name).map(|found| found.0).ok_or_else(none)
+    }
 }
 
 /// What sort of object something is.
@@ -100,8 +116,8 @@ pub struct UserInfo {
 impl<S> Request<S> {
     /// Reads the request as the ABI has it.
     pub(crate) fn read(text: &'static str, settings: S) -> Result<Self, Error> {
-        let Written { policy, request, params, namespace_object, lookups } =
-            json::read_object(text).map_err(|error| Error::of_json("request", &error))?;
+        let written = json::read_object(text).map_err(|error| Error::of_json("request", &error))?;
+        let Written { policy, request, params, namespace_object, .. } = written;
         Ok(Self {
             policy,
             kind: request.kind,
@@ -119,7 +135,8 @@ impl<S> Request<S> {
                 old_object: request.old_object,
                 params,
                 namespace_object,
-                lookups,
+                #[cfg(not(target_arch = "wasm32"))]
+                lookups: written.lookups,
             },
         })
     }
@@ -201,16 +218,16 @@ impl<S> Request<S> {
         read("namespaceObject", self.rest.namespace_object)
     }
 
-    /// What was found by one of the policy's `lookups`.
+    /// What was found by one of the policy's `lookups`, as a list of any type: [`Metadata`] within one of your own, or
+    /// `serde_json::Value`. It is had from the controller when this is called, so that what is not asked for costs nothing;
+    /// asked for twice, it is had twice. Of Secrets there is `metadata` alone.
+    ///
+    /// A module ends here whose policy declares no such look-up; natively that is an error.
     ///
     /// # Errors
     /// The policy declares no such look-up, or what was found is not of this type.
     pub fn lookup<T: Deserialize<'static>>(&self, name: &str) -> Result<Vec<T>, Error> {
-        let none = || Error::new(format!("the policy declares no look-up `{name}`"));
-        let all =
-            json::read::<BTreeMap<Cow<'static, str>, Raw<'static>>>(self.rest.lookups.ok_or_else(none)?.0);
-        let all = all.map_err(|error| Error::of_json("lookups", &error))?;
-        json::read_object(all.get(name).ok_or_else(none)?.0)
+        json::read_object(self.rest.look_up(name)?)
             .map_err(|error| Error::of_json(&format!("lookups.{name}"), &error))
     }
 
@@ -341,8 +358,9 @@ struct Written {
     params: Option<Raw<'static>>,
     #[serde(borrow, default, deserialize_with = "given")]
     namespace_object: Option<Raw<'static>>,
-    #[serde(borrow, default, deserialize_with = "given")]
-    lookups: Option<Raw<'static>>,
+    #[cfg(not(target_arch = "wasm32"))]
+    #[serde(borrow, default)]
+    lookups: BTreeMap<Cow<'static, str>, Raw<'static>>,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! A module that does what its settings say: what the SDK promises, as the host sees it.
 
-use portcullis_sdk::{Error, Reason, Request, Settings, SettingsError, Verdict, log, policy};
+use portcullis_sdk::{ConfigMap, Error, Reason, Request, Settings, SettingsError, Verdict, log, policy};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,6 +25,10 @@ enum Act {
     Fail,
     /// Panic.
     Panic,
+    /// Say what is looked up as `maps`.
+    LookUp,
+    /// Ask for what nobody declares.
+    Miss,
 }
 
 impl Settings for Told {
@@ -47,7 +51,7 @@ fn validate(request: Request<Told>) -> Result<Verdict, Error> {
         }
         Act::Read => {
             let (user, map) = (request.user()?, request.config_map()?.ok_or("it is no ConfigMap")?);
-            let old = request.old_object::<portcullis_sdk::ConfigMap>()?;
+            let old = request.old_object::<ConfigMap>()?;
             verdict.violation(format!(
                 "{} {:?} {}/{} {} by {} of {:?}, {:?}, {}, dry {}, old {}, pod {}, {}",
                 request.policy,
@@ -76,6 +80,14 @@ fn validate(request: Request<Told>) -> Result<Verdict, Error> {
             }
         }
         Act::Fail => return Err("so it is not to be decided".into()),
+        Act::LookUp => {
+            // Asked for twice, it is there twice.
+            let (once, maps) = (request.lookup::<ConfigMap>("maps")?, request.lookup::<ConfigMap>("maps")?);
+            let names: Vec<_> =
+                maps.iter().map(|map| format!("{} {:?}", map.metadata.name, map.data)).collect();
+            verdict.violation(format!("{}: {}", once.len(), names.join(", ")));
+        }
+        Act::Miss => drop(request.lookup::<ConfigMap>("others")?),
         Act::Panic => assert!(request.name.is_empty(), "{} has a name", request.name),
     }
     Ok(verdict)

@@ -8,17 +8,20 @@ use super::phase::{BUDGET, REQUEST_OUT_OF_BUDGET};
 use super::plain_finding;
 use super::wording::{MAX_MESSAGE_BYTES, cut, one_line};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS};
-use crate::module::{Module, Reply, Run, Violation};
-use crate::policy::given::REQUEST;
+use crate::module::{Input, Module, Reply, Run, Violation};
+use crate::policy::given::{LOOKUPS, REQUEST};
 use portcullis_cel::tree::NodeList;
 use portcullis_cel::{Failure, FailureKind, Value};
 use serde::ser::{Serialize, Serializer};
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 /// The version of the ABI (`sdk/ABI.md`), which requests state.
 const ABI: u64 = 1;
 /// What is told of a module's warnings; more would not reach anybody.
 const MAX_WARNINGS: usize = 20;
+/// What a module may be given, request and look-ups together, in bytes: half of the memory that it may have.
+const MAX_INPUT: usize = 16 << 20;
 
 impl Judge<'_, '_> {
     /// Judges by a module.
@@ -26,15 +29,15 @@ impl Judge<'_, '_> {
         if !self.is_known(&self.validations.reads) {
             return;
         }
-        let request = match self.request_text() {
-            Ok(request) => request,
+        let input = match self.input(module.asks_for_lookups()) {
+            Ok(input) => input,
             Err(error) if error.kind == FailureKind::Needs => {
                 return self.cannot_decide(error.message.into_owned());
             }
             Err(error) => return self.fail(&error.message),
         };
         let left = self.context.left.get();
-        let Run { result, cost } = module.validate(&request, BUDGET.min(left));
+        let Run { result, cost } = module.validate(input, BUDGET.min(left));
         self.context.left.set(left.saturating_sub(cost));
         match result {
             Ok(reply) => self.take(reply),
@@ -48,19 +51,24 @@ impl Judge<'_, '_> {
         self.outcome.findings.push(plain_finding(FindingKind::Error, message));
     }
 
-    /// The request as the ABI has it; an error if a part of it cannot be had.
-    fn request_text(&self) -> Result<String, Box<Failure>> {
+    /// The request as the ABI has it, and beside it what is looked up if the module asks for that; an error if a part of
+    /// it cannot be had.
+    fn input(&self, asks_for_lookups: bool) -> Result<Input, Box<Failure>> {
         let mut phase = self.phase(&self.validations.reads, Secrets::Masked, BUDGET);
-        let mut text = Text::new(&self.outcome.policy.name);
+        let mut text = Text::new(&self.outcome.policy.name, MAX_INPUT);
+        let mut lookups = Vec::new();
         for given in &self.validations.given {
             match phase.evaluate(&given.expression) {
-                Ok(value) => text.put(&given.path, &value),
+                Ok(value) if asks_for_lookups && given.path.0 == LOOKUPS => {
+                    lookups.push((given.path.1.clone(), text.beside(&value)?));
+                }
+                Ok(value) => text.put(&given.path, &value)?,
                 // A field that this request does not have.
                 Err(error) if given.path.0 == REQUEST && error.kind == FailureKind::Evaluation => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(text.finish())
+        Ok(Input { request: text.finish(), lookups })
     }
 
     fn take(&mut self, reply: Reply) {
@@ -117,51 +125,86 @@ fn is_within(path: &str, above: &str) -> bool {
 
 /// The request's JSON in the making. What is given comes sorted by what it is below.
 struct Text {
-    json: Vec<u8>,
+    json: Limited,
     /// The field that is open.
     below: &'static str,
 }
 
-impl Text {
-    fn new(policy: &str) -> Self {
-        let mut text = Self { json: format!("{{\"abi\":{ABI},\"policy\":").into_bytes(), below: "" };
-        text.write(&policy);
-        text
+/// Bytes, of which there are no more than there is room for.
+struct Limited {
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+impl Limited {
+    fn json(&mut self, value: &impl Serialize) -> Result<(), Box<Failure>> {
+        serde_json::to_writer(self, value).map_err(|_| {
+            let limit = MAX_INPUT >> 20;
+            Failure::new(format!("the module would be given more than {limit} MiB; look up less"))
+        })
     }
 
-    fn put(&mut self, (below, name): &(&'static str, String), value: &Value<'_>) {
+    fn into_text(self) -> String {
+        String::from_utf8(self.bytes).unwrap_or_default()
+    }
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room = self.room.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Text {
+    fn new(policy: &str, room: usize) -> Self {
+        let mut bytes = format!("{{\"abi\":{ABI},\"policy\":").into_bytes();
+        // A vector takes all of it.
+        let _ = serde_json::to_writer(&mut bytes, policy);
+        Self { json: Limited { bytes, room }, below: "" }
+    }
+
+    fn put(&mut self, (below, name): &(&'static str, String), value: &Value<'_>) -> Result<(), Box<Failure>> {
         if self.below != *below {
             self.close();
             if !below.is_empty() {
-                self.json.push(b',');
-                self.write(below);
-                self.json.extend_from_slice(b":{");
+                self.json.bytes.push(b',');
+                self.json.json(below)?;
+                self.json.bytes.extend_from_slice(b":{");
             }
             self.below = below;
         }
-        if !self.json.ends_with(b"{") {
-            self.json.push(b',');
+        if !self.json.bytes.ends_with(b"{") {
+            self.json.bytes.push(b',');
         }
-        self.write(name);
-        self.json.push(b':');
-        self.write(&Written(value));
+        self.json.json(name)?;
+        self.json.bytes.push(b':');
+        self.json.json(&Written(value))
+    }
+
+    /// A value as a text of its own, for which the same room is used.
+    fn beside(&mut self, value: &Value<'_>) -> Result<String, Box<Failure>> {
+        let mut json = Limited { bytes: Vec::new(), room: self.json.room };
+        json.json(&Written(value))?;
+        self.json.room = json.room;
+        Ok(json.into_text())
     }
 
     fn close(&mut self) {
         if !self.below.is_empty() {
-            self.json.push(b'}');
+            self.json.bytes.push(b'}');
         }
-    }
-
-    fn write(&mut self, value: &impl Serialize) {
-        // Nothing that is written here can fail, and a vector takes all of it.
-        let _ = serde_json::to_writer(&mut self.json, value);
     }
 
     fn finish(mut self) -> String {
         self.close();
-        self.json.push(b'}');
-        String::from_utf8(self.json).unwrap_or_default()
+        self.json.bytes.push(b'}');
+        self.json.into_text()
     }
 }
 
@@ -173,6 +216,7 @@ impl Serialize for Written<'_, '_> {
         match self.0 {
             Value::JsonMap(map) => serializer.collect_map(map.iter()),
             Value::JsonList(list) => serializer.collect_seq(NodeList::iter(*list)),
+            Value::List(list) => serializer.collect_seq(list.iter().map(Written)),
             other => other.to_json().serialize(serializer),
         }
     }

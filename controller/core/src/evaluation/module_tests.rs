@@ -4,7 +4,7 @@ use crate::decision::{Outcome, Reason, Verdict};
 use crate::document::ConfigMap;
 use crate::enforcement::{Door, enforce};
 use crate::facts::Facts;
-use crate::module::{Loading, Module, Modules, Refusal, Reply, Run, Source, Violation};
+use crate::module::{Input, Loading, Module, Modules, Refusal, Reply, Run, Source, Violation};
 use crate::request::{Operation, Request};
 use crate::set::{PolicySet, Sources, State};
 use crate::testing::{brief, config_map, create, decide, decide_with, pod, policy, update};
@@ -19,7 +19,7 @@ struct Fake {
 }
 
 /// Replies what its settings say: `violations` with `message` and `fieldPath`, `echo` for a violation whose message is
-/// the request, `error`, `cost`.
+/// the request, `asks` to be given look-ups beside it, which then are violations of their own, `error`, `cost`.
 #[derive(Debug)]
 struct Puppet {
     module: String,
@@ -44,7 +44,11 @@ impl Modules for Fake {
 }
 
 impl Module for Puppet {
-    fn validate(&self, request: &str, budget: u64) -> Run {
+    fn asks_for_lookups(&self) -> bool {
+        self.settings["asks"].is_boolean()
+    }
+
+    fn validate(&self, Input { request, lookups }: Input, budget: u64) -> Run {
         let cost = self.settings["cost"].as_u64().unwrap_or(1);
         assert!(cost <= budget || self.settings["error"].is_string());
         if let Some(error) = self.settings["error"].as_str() {
@@ -61,7 +65,10 @@ impl Module for Puppet {
             });
         }
         if self.settings["echo"].is_boolean() {
-            violations.push(Violation { message: request.to_owned(), ..Violation::default() });
+            violations.push(Violation { message: request, ..Violation::default() });
+        }
+        for (name, found) in lookups {
+            violations.push(Violation { message: format!("{name}: {found}"), ..Violation::default() });
         }
         let warnings = self.settings["warning"].as_str().map(str::to_owned).into_iter().collect();
         let annotation = self.settings["annotation"].as_str();
@@ -140,6 +147,65 @@ fn a_module_is_given_what_its_policy_declares() {
     request_most.insert("options".to_owned(), json!({}));
     request_most.insert("dryRun".to_owned(), json!(false));
     assert_eq!(echoed(&spec, &all, &request, &facts), most);
+}
+
+const SERVICES: &str = "lookups:\n- {name: services, apiVersion: v1, kind: Service, namespace: shop}\n- {name: secrets, \
+                        apiVersion: v1, kind: Secret, namespace: shop}";
+
+#[test]
+fn a_module_that_asks_for_look_ups_is_given_them_beside_the_request() {
+    let set = set(&format!("{MATCH}\n{SERVICES}"), &json!({"settings": {"echo": true, "asks": true}}));
+    let of_shop = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}});
+    let mut facts = Facts::new(true);
+    facts.add(of_shop("Service", "a"));
+    facts.add(of_shop("Service", "b"));
+    let mut secret = of_shop("Secret", "s");
+    secret["data"] = json!({"password": "aHVudGVyMg=="});
+    secret["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": "aHVudGVyMg==", "a": "b"});
+    facts.add(secret);
+    let decision = decide_with(&set, &create(of_shop("ConfigMap", "c")), &facts);
+    let told: Vec<&str> =
+        decision.outcomes[0].findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(!told[0].contains("lookups"), "{told:?}");
+    let services = json!([of_shop("Service", "a"), of_shop("Service", "b")]);
+    assert_eq!(told[1], format!("services: {services}"));
+    let mut metadata = of_shop("Secret", "s");
+    metadata["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": "***", "a": "b"});
+    let secrets: Json = serde_json::from_str(told[2].strip_prefix("secrets: ").unwrap()).unwrap();
+    assert_eq!(secrets, json!([metadata]));
+}
+
+#[test]
+fn what_is_looked_up_and_not_known_is_undecidable_however_a_module_is_given_it() {
+    for settings in [json!({}), json!({"asks": true})] {
+        let lookups =
+            "lookups:\n- {name: one, apiVersion: v1, kind: Service, namespace: shop, objectName: a}";
+        let set = set(&format!("{MATCH}\n{lookups}"), &json!({"settings": settings}));
+        let file = Request::for_object(pod(json!({})), &crate::matching::Resources::new(), Operation::Create);
+        let verdicts = brief(&decide_with(&set, &file, &Facts::new(false)));
+        assert_eq!(verdicts, ["p: undecidable what there is of Service of v1 (`lookups.one`)"], "{settings}");
+    }
+}
+
+#[test]
+fn a_module_is_given_no_more_than_it_can_hold() {
+    for settings in [json!({"echo": true}), json!({"asks": true})] {
+        let set = set(&format!("{MATCH}\n{SERVICES}"), &json!({"settings": settings}));
+        let mut facts = Facts::new(true);
+        for number in 0..17 {
+            let name = format!("s{number}");
+            facts.add(
+                json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop",
+                "annotations": {"a": "x".repeat(1 << 20)}}}),
+            );
+        }
+        let verdicts = brief(&decide_with(&set, &create(pod(json!({}))), &facts));
+        let expected = "p: error [] the module would be given more than 16 MiB; look up less";
+        assert_eq!(verdicts, [expected], "{settings}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::expression::{Expected, ExpressionCompiler};
 use super::{CompiledExpression, Origins, Reads};
 use crate::document::{Expression, ModuleReads, Params, PolicyDocument, Wasm};
+use crate::facts::is_secret;
 use crate::yaml::TextPlace;
 
 /// A value of the request that a module is called with.
@@ -17,6 +18,10 @@ pub(crate) struct Given {
 const ALWAYS: [&str; 4] = ["kind", "resource", "name", "namespace"];
 /// The field of the request's JSON that repeats the AdmissionRequest.
 pub(crate) const REQUEST: &str = "request";
+/// The field that holds what was looked up, unless the module asks for that by name.
+pub(crate) const LOOKUPS: &str = "lookups";
+/// Of a Secret that is looked up, which is all that there is to be had.
+const OF_SECRET: &str = "{'apiVersion': dyn('v1'), 'kind': dyn('Secret'), 'metadata': dyn(secret.metadata)}";
 
 /// What a policy's module is given, sorted by what it is below, and what all of that reads.
 pub(super) fn compile(
@@ -67,7 +72,13 @@ fn written(policy: &PolicyDocument, wasm: &Wasm) -> Vec<(&'static str, String, S
         }
     }
     for lookup in &policy.lookups {
-        add("lookups", &lookup.name, format!("lookups.{}", lookup.name));
+        let found = format!("lookups.{}", lookup.name);
+        let is_secret = is_secret(&lookup.api_version, &lookup.kind);
+        add(
+            LOOKUPS,
+            &lookup.name,
+            if is_secret { format!("{found}.map(secret, {OF_SECRET})") } else { found },
+        );
     }
     all
 }

@@ -1,7 +1,7 @@
 //! Which requests may run modules, and what is in force of policies whose modules are not as they were.
 
 use super::*;
-use crate::module::{Loading, Module, Refusal, Reply, Run, Source, Violation};
+use crate::module::{Input, Loading, Module, Refusal, Reply, Run, Source, Violation};
 use crate::testing::{brief, config_map, create, decide, pod, policy};
 use serde_json::json;
 
@@ -17,7 +17,11 @@ impl Modules for Silent {
 }
 
 impl Module for Silent {
-    fn validate(&self, _: &str, _: u64) -> Run {
+    fn asks_for_lookups(&self) -> bool {
+        false
+    }
+
+    fn validate(&self, _: Input, _: u64) -> Run {
         Run { result: Err("nobody asks".to_owned()), cost: 0 }
     }
 }
@@ -75,7 +79,11 @@ impl Modules for Shelf {
 }
 
 impl Module for Word {
-    fn validate(&self, _: &str, _: u64) -> Run {
+    fn asks_for_lookups(&self) -> bool {
+        false
+    }
+
+    fn validate(&self, _: Input, _: u64) -> Run {
         let violation = Violation { message: self.0.clone(), ..Violation::default() };
         Run { result: Ok(Reply { violations: vec![violation], ..Reply::default() }), cost: 1 }
     }

@@ -2,7 +2,7 @@
 
 use super::guests::Guest;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use portcullis_core::module::{Loading, Modules, Run, Source};
+use portcullis_core::module::{Input, Loading, Modules, Run, Source};
 use portcullis_wasm::{Compiler, Host, Waiting};
 use serde_json::{Value as Json, json};
 use std::hint::black_box;
@@ -45,7 +45,10 @@ pub(super) fn measure(program: &Path, guests: &[Guest], request: &Json, repeat: 
         let reused = Reused::new(guest)?;
         row("instantiate and drop", median(|| timed(repeat, || reused.instantiate().is_ok()))?);
         let policy = loaded(program, guest)?;
-        let finds = |text: &str| violations(&policy.validate(text, BUDGET));
+        let finds = |text: &str| {
+            let input = Input { request: text.to_owned(), lookups: Vec::new() };
+            violations(&policy.validate(input, BUDGET))
+        };
         ensure!(finds(&of(&bad))? > 0, "`{}` finds nothing in a bad request", guest.name);
         let expected = finds(&good)?;
         let whole = median(|| timed(repeat, || finds(&good).is_ok_and(|found| found == expected)))?;

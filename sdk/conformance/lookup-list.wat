@@ -1,0 +1,25 @@
+;; A module may ask for a look-up by its name, more than once. What it is given, which must hold no quotes, it replies
+;; as a message.
+(module
+  (import "portcullis" "lookup" (func $lookup (param i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "portcullis_abi_v1"))
+  (global $next (mut i32) (i32.const 4096))
+  (func $alloc (export "portcullis_alloc") (param i32) (result i32)
+    global.get $next
+    (global.set $next (i32.add (global.get $next) (local.get 0))))
+  (data (i32.const 64) "numbers")
+  (data (i32.const 128) "{\"violations\":[{\"message\":\"")
+  (data (i32.const 192) "\"}]}")
+  (func (export "portcullis_validate") (param i32 i32 i32 i32) (result i64)
+    (local $found i64) (local $length i32)
+    (drop (call $lookup (i32.const 64) (i32.const 7)))
+    (local.set $found (call $lookup (i32.const 64) (i32.const 7)))
+    (local.set $length (i32.wrap_i64 (local.get $found)))
+    (memory.copy (i32.const 1024) (i32.const 128) (i32.const 27))
+    (memory.copy (i32.const 1051) (i32.wrap_i64 (i64.shr_u (local.get $found) (i64.const 32))) (local.get $length))
+    (memory.copy (i32.add (i32.const 1051) (local.get $length)) (i32.const 192) (i32.const 4))
+    (i64.or (i64.const 0x00000400_00000000) (i64.extend_i32_u (i32.add (local.get $length) (i32.const 31)))))
+  (data (i32.const 16) "{\"errors\":[]}")
+  (func (export "portcullis_validate_settings") (param i32 i32) (result i64)
+    (i64.const 0x00000010_0000000D)))
