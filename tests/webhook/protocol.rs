@@ -70,6 +70,31 @@ async fn each_path_asks_its_pairs_only() {
 }
 
 #[tokio::test]
+async fn for_a_version_only_those_are_asked_that_name_it_and_need_the_conversion() {
+    let gate = Gate::with_policy(&policy("fails", "from fail"));
+    let converted = |from: &str| {
+        let mut review = review("bad");
+        let sent = json!({"group": "", "version": from, "resource": "configmaps"});
+        review["request"]["requestResource"] = sent;
+        review
+    };
+    for (path, review, allowed) in [
+        ("/validate/fail/v1", review("bad"), true),
+        ("/validate/fail/v1", converted("v1"), true),
+        ("/validate/fail/v1", converted("v0"), false),
+        ("/validate/critical/v1", converted("v0"), false),
+        ("/validate/ignore/v1", converted("v0"), true),
+        ("/validate/fail/v2", converted("v0"), true),
+        ("/validate/fail/v1.v2", converted("v0"), true),
+        ("/validate/fail", converted("v0"), false),
+        ("/validate", converted("v0"), false),
+    ] {
+        let response = gate.ask(path, &review).await.response();
+        assert_eq!(response["allowed"], allowed, "{path}: {}", review["request"]["requestResource"]);
+    }
+}
+
+#[tokio::test]
 async fn warnings_and_our_own_namespace() {
     let gate =
         Gate::with_policy(&policy_with("warns", "message: careful", "validationActions: [Warn, Audit]"));
@@ -143,7 +168,11 @@ async fn paths_methods_and_content_types_are_checked() {
     check(Method::POST, "/validate", None, 415).await;
     check(Method::GET, "/validate", None, 405).await;
     check(Method::PUT, "/validate/fail", Some("application/json"), 405).await;
-    check(Method::POST, "/validate/", Some("application/json"), 404).await;
+    for path in
+        ["/validate/", "/validate/fail/", "/validate/fail/v1/v2", "/validate/policies/v1", "/validate/v1"]
+    {
+        check(Method::POST, path, Some("application/json"), 404).await;
+    }
     check(Method::POST, "/", Some("application/json"), 404).await;
 }
 

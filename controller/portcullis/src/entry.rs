@@ -1,4 +1,7 @@
 //! The entries of the webhook configuration: one path each, each with its pairs and its class.
+//!
+//! Where policies disagree about the version in which they see a resource, an entry is there several times: as it is
+//! for objects as they are sent, and with versions at the end of its path for those that are converted into them.
 
 use portcullis_core::policy::Class;
 use portcullis_core::set::Pairs;
@@ -37,6 +40,21 @@ impl Entry {
             Self::Policies => "/validate/policies",
             Self::All => "/validate",
         }
+    }
+
+    /// The same for what the API server converts into one of these versions: `/validate/fail/v1`.
+    pub fn path_for(self, versions: Option<&str>) -> String {
+        [self.path()].into_iter().chain(versions).collect::<Vec<_>>().join("/")
+    }
+
+    /// The versions at the end of a path of this entry.
+    pub fn versions(self, path: &str) -> Option<&str> {
+        path.strip_prefix(self.path())?.strip_prefix('/')
+    }
+
+    /// Whether there may be such paths.
+    pub fn takes_versions(self) -> bool {
+        !matches!(self, Self::Policies | Self::All)
     }
 
     /// The pairs that it asks; `None` for what is about policies themselves.

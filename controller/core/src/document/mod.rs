@@ -30,6 +30,7 @@ pub use error::{DocumentError, Origin};
 pub(crate) use fields::{child_path, enumeration, near_miss};
 pub use live::read_live_config_map;
 pub use manifest::{ConfigMap, EXCEPTIONS_LABEL, Manifest, POLICY_LABEL, read_documents, read_manifest};
+pub(crate) use names::dns_1035_label;
 pub use params_schema::ParamsSchema;
 pub(crate) use params_schema::SchemaType;
 pub use shape::{

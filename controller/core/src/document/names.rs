@@ -15,7 +15,7 @@ pub(super) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
 }
 
 /// A DNS label that begins with a letter (RFC 1035): versions, and kinds in lower case.
-pub(super) fn dns_1035_label(name: &str) -> bool {
+pub(crate) fn dns_1035_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())

@@ -19,7 +19,7 @@ pub(crate) use selector::label;
 use crate::document::{LabelSelector, MatchResources, Matching, ResourceRule};
 use crate::facts::Facts;
 use crate::request::Request;
-use rules::Target;
+use rules::{Target, any_matches};
 
 /// Whether a request is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,17 @@ impl Matcher {
             && exclude_resource_rules.is_empty()
             && !exact
             && resource_rules.iter().any(|rule| rule.matches_every(converted))
+    }
+
+    /// Whether rules that name these versions match a request as the API server converted it, and no rule matches it
+    /// as it was sent, which the API server would have asked about first.
+    pub(crate) fn matches_converted(&self, request: &Request, versions: &str) -> bool {
+        let (original, converted) = (Target::original(request), Target::converted(request));
+        let asked = |rule: &&ResourceRule| rule.asks_for().is_some_and(|asked| asked == versions);
+        original.differs(&converted)
+            && !self.constraints.exact
+            && self.rules().iter().filter(asked).any(|rule| rule.matches(&converted) == Match::Yes)
+            && any_matches(self.rules(), &original) != Match::Yes
     }
 
     /// Whether the policy concerns the request. A policy without rules concerns none.

@@ -1,8 +1,12 @@
 //! Resource rules, as `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules` compares them.
 
-use crate::document::{ResourceRule, Scope};
+use crate::document::{ResourceRule, Scope, dns_1035_label};
 use crate::matching::Match;
 use crate::request::{Operation, Request};
+use std::collections::BTreeSet;
+
+/// A name of at most 253 characters holds the word of [`ResourceRule::asks_for`] beside what else it says.
+const LONGEST_WORD: usize = 200;
 
 /// What rules are compared with: the request as converted, or as it was sent.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,11 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether these are different resources, or versions of one.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        (self.group, self.version, self.resource) != (other.group, other.version, other.resource)
+    }
+
     fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.version == "v1" && self.resource == Some("namespaces")
     }
@@ -118,6 +127,23 @@ impl ResourceRule {
     /// Whether this rule covers whatever has the target's resource, by any name and in any namespace.
     pub(super) fn matches_every(&self, target: &Target<'_>) -> bool {
         self.scope == Scope::All && self.resource_names.is_empty() && self.matches(target) == Match::Yes
+    }
+
+    /// The versions that the API server has to convert objects into for this rule, sorted, in one word that is part of a
+    /// name and of a path: `v1`, `v1.v1beta1`. None if it takes objects as they are sent.
+    pub fn asks_for(&self) -> Option<String> {
+        let versions: BTreeSet<&str> = self.api_versions.iter().map(String::as_str).collect();
+        if versions.contains("*") {
+            return None;
+        }
+        let mut word = String::new();
+        // Nothing is served under another name. What is longer than a word may be is not anybody's list of versions.
+        for version in versions.into_iter().filter(|version| dns_1035_label(version)) {
+            if word.len() + version.len() < LONGEST_WORD {
+                word.extend([if word.is_empty() { "" } else { "." }, version]);
+            }
+        }
+        (!word.is_empty()).then_some(word)
     }
 
     /// An empty name, as with `generateName`, is in no list.
@@ -202,6 +228,29 @@ pub(crate) mod tests {
     fn check(rule_text: &str, target_text: &str, expect: bool) {
         let result = rule(rule_text).matches(&target(target_text));
         assert_eq!(result, Match::from(expect), "{rule_text} on {target_text}");
+    }
+
+    #[test]
+    fn what_objects_have_to_be_converted_into() {
+        let long = format!("v{}", "1".repeat(62));
+        let many = (100..200).map(|number| format!("v{number}")).collect::<Vec<_>>().join(",");
+        for (versions, expect) in [
+            ("*", None),
+            ("v1", Some("v1")),
+            ("v1beta1,v1,v1", Some("v1.v1beta1")),
+            ("V1,v-,1v,v.1", None),
+            ("v1,V1", Some("v1")),
+            (&long, Some(&long)),
+            (&format!("{long}1,v2"), Some("v2")),
+        ] {
+            let rule = rule(&format!("apps {versions} deployments *"));
+            assert_eq!(rule.asks_for().as_deref(), expect, "{versions}");
+        }
+        let word = rule(&format!("apps {many} deployments *")).asks_for().unwrap();
+        assert!(
+            word.len() <= LONGEST_WORD && word.starts_with("v100.v101.") && !word.ends_with('.'),
+            "{word}"
+        );
     }
 
     #[test]

@@ -5,11 +5,13 @@ mod assemble;
 mod modules;
 mod names;
 mod origins;
+mod pairs;
 mod plan;
 mod unit;
 
 pub use accepted::Accepted;
 pub use names::Shadowed;
+pub use pairs::{Asked, Pairs};
 pub use plan::{Plan, Sort};
 
 use crate::confined::namespace_of;
@@ -127,28 +129,6 @@ pub enum State {
     /// What was read has a module that is still being compiled; the version before stays in force, or there is none
     /// and matching requests are errors under the failure policy.
     Pending,
-}
-
-/// Which pairs (policy, binding) a request is decided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairs {
-    /// Every one.
-    All,
-    /// Those of policies that govern the whole cluster.
-    ClusterWide,
-    /// Those of them of one class.
-    Of(Class),
-    /// Those of policies that govern their own namespace only.
-    Namespaced,
-}
-
-impl Pairs {
-    fn contain(self, policy: &CompiledPolicy, binding: &CompiledBinding) -> bool {
-        match self {
-            Self::All | Self::ClusterWide | Self::Namespaced => true,
-            Self::Of(class) => binding.class(policy.failure_policy) == class,
-        }
-    }
 }
 
 impl PolicySet {
@@ -275,14 +255,20 @@ impl PolicySet {
     /// Decides a request by the pairs asked for. `now` is what exceptions' expiry is compared with.
     ///
     /// Requests for objects that are kept out of the webhook (see [`is_excluded`]) match nothing.
-    pub fn decide(&self, pairs: Pairs, request: &Request, facts: &Facts, now: jiff::Timestamp) -> Decision {
-        self.decide_by_answers(pairs, request, facts, facts.authorizer(), now)
+    pub fn decide<'a>(
+        &self,
+        asked: impl Into<Asked<'a>>,
+        request: &Request,
+        facts: &Facts,
+        now: jiff::Timestamp,
+    ) -> Decision {
+        self.decide_by_answers(asked, request, facts, facts.authorizer(), now)
     }
 
     /// The same with somebody else to answer for the authorizer.
-    pub fn decide_by_answers(
+    pub fn decide_by_answers<'a>(
         &self,
-        pairs: Pairs,
+        asked: impl Into<Asked<'a>>,
         request: &Request,
         facts: &Facts,
         answers: Option<&Arc<dyn Authorizer>>,
@@ -291,6 +277,7 @@ impl PolicySet {
         if is_excluded(request, &self.controller_namespace) {
             return Decision::default();
         }
+        let asked: Asked<'_> = asked.into();
         let context = Context::new(request, facts, answers, &self.exceptions, now);
         let plan = Sort::of(request).map(|sort| self.plan(sort));
         let unplanned: Vec<Candidate>;
@@ -304,11 +291,14 @@ impl PolicySet {
         };
         let mut outcomes = Vec::with_capacity(candidates.len());
         for &Candidate { id, always } in candidates {
-            let bound = self.policies.get(id).filter(|bound| bound.governs(request, pairs));
+            let bound = self.policies.get(id).filter(|bound| bound.governs(request, asked.pairs));
             let Some(Bound { policy, bindings }) = bound else { continue };
-            let asked = |binding: &&Arc<CompiledBinding>| pairs.contain(policy, binding);
+            if !asked.concern(policy, request) {
+                continue;
+            }
+            let contained = |binding: &&Arc<CompiledBinding>| asked.pairs.contain(policy, binding);
             let matched = if always { Match::Yes } else { context.matches(policy) };
-            evaluation::judge(policy, matched, bindings.iter().filter(asked), &context, &mut outcomes);
+            evaluation::judge(policy, matched, bindings.iter().filter(contained), &context, &mut outcomes);
         }
         Decision { outcomes, unanswered: context.unanswered(), sought: context.sought() }
     }

@@ -94,10 +94,11 @@ pub(super) fn router(gate: &Arc<Gate>) -> Router {
     let mut router = Router::new();
     for entry in Entry::ALL {
         let gate = Arc::clone(gate);
-        router = router.route(
-            entry.path(),
-            post(move |request: HttpRequest| async move { gate.answer(entry, request).await }),
-        );
+        let answer = post(move |request: HttpRequest| async move { gate.answer(entry, request).await });
+        if entry.takes_versions() {
+            router = router.route(&entry.path_for(Some("{versions}")), answer.clone());
+        }
+        router = router.route(entry.path(), answer);
     }
     let (unknown, wrong_method) = (Arc::clone(gate), Arc::clone(gate));
     router
@@ -127,7 +128,7 @@ impl Gate {
             } else if arrived.cut.is_none() && !place.within_limit {
                 arrived.cut = Some(Cut::Shed);
             }
-            self.answer_body(entry, &mut arrived, deadline).await
+            self.answer_body(entry, entry.versions(head.uri.path()), &mut arrived, deadline).await
         } else {
             refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be `application/json`")
         };
@@ -148,6 +149,7 @@ impl Gate {
     async fn answer_body(
         self: &Arc<Self>,
         entry: Entry,
+        versions: Option<&str>,
         arrived: &mut Arrived<'_>,
         deadline: Instant,
     ) -> Answered {
@@ -155,7 +157,8 @@ impl Gate {
         match arrived.cut {
             None => match String::from_utf8(std::mem::take(&mut arrived.bytes)).map(Arc::new) {
                 Ok(body) => {
-                    let mut step = self.guarded(entry, body.as_bytes(), || self.judge(entry, &body));
+                    let mut step =
+                        self.guarded(entry, body.as_bytes(), || self.judge(entry, versions, &body));
                     loop {
                         match step {
                             Step::Answered(answered) => return answered,
@@ -193,7 +196,7 @@ impl Gate {
         step
     }
 
-    fn judge(&self, entry: Entry, text: &Arc<String>) -> Step {
+    fn judge(&self, entry: Entry, versions: Option<&str>, text: &Arc<String>) -> Step {
         let body = text.as_bytes();
         match outline::excess(body, MAX_DEPTH, MAX_MEMORY) {
             None => {}
@@ -221,7 +224,7 @@ impl Gate {
         match generation.as_ref() {
             None => by_class(entry, body, &NOT_READY, Outcome::Failed).into(),
             Some(generation) => {
-                let pending = Pending::new(pairs, review, Arc::clone(generation));
+                let pending = Pending::new(pairs, versions, review, Arc::clone(generation));
                 if pending.calls_modules() { Step::Read(pending.into()) } else { self.decide(entry, pending) }
             }
         }
@@ -422,7 +425,7 @@ mod tests {
         let gate = gate();
         assert_eq!(gate.live.unready(), Some("the first policy set is not compiled yet"));
         for entry in Entry::ALL {
-            let step = gate.judge(entry, &Arc::new(REVIEW.to_owned()));
+            let step = gate.judge(entry, None, &Arc::new(REVIEW.to_owned()));
             let Step::Answered(answered) = step else { panic!("asked") };
             let review: Json = serde_json::from_slice(&answered.json).unwrap();
             assert_eq!(answered.status, StatusCode::OK);

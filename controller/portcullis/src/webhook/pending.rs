@@ -13,6 +13,8 @@ use tokio::time::Instant;
 /// A request with what is known for it.
 pub(super) struct Pending {
     pairs: Pairs,
+    /// Into which the API server converted the object, for those that it did so for.
+    versions: Option<Box<str>>,
     pub(super) review: Review,
     pub(super) generation: Arc<Generation>,
     /// Those of the generation, and what was not among them.
@@ -23,20 +25,26 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(pairs: Pairs, review: Review, generation: Arc<Generation>) -> Self {
-        let answers = Answers::default();
-        Self { pairs, review, generation, facts: None, answers, rounds: 1, asking: None }
+    pub(super) fn new(
+        pairs: Pairs,
+        versions: Option<&str>,
+        review: Review,
+        generation: Arc<Generation>,
+    ) -> Self {
+        let (answers, versions) = (Answers::default(), versions.map(Box::from));
+        Self { pairs, versions, review, generation, facts: None, answers, rounds: 1, asking: None }
     }
 
     /// Decides by what is known.
     pub(super) fn decide(&self) -> Decision {
         let facts = self.facts.as_ref().unwrap_or(&self.generation.facts);
         let (set, request, now) = (&self.generation.set, &self.review.request, jiff::Timestamp::now());
+        let asked = self.pairs.converted_to(self.versions.as_deref());
         if self.rounds == 1 {
-            return set.decide(self.pairs, request, facts, now);
+            return set.decide(asked, request, facts, now);
         }
         let answers: Arc<dyn Authorizer> = Arc::new(self.answers.clone());
-        set.decide_by_answers(self.pairs, request, facts, Some(&answers), now)
+        set.decide_by_answers(asked, request, facts, Some(&answers), now)
     }
 
     /// Whether deciding may run a module.

@@ -1,8 +1,7 @@
 //! What the webhook configuration should be, by the policies in force. Every field that the API server would
 //! fill in is here, so that what it stores compares equal.
 
-use super::rules::{Coverage, union};
-use super::served::Served;
+use super::rules::{Coverage, Union, union};
 use crate::entry::Entry;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -10,7 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use portcullis_core::PolicySet;
-use portcullis_core::document::{POLICY_LABEL, ResourceRule};
+use portcullis_core::document::POLICY_LABEL;
 use portcullis_core::matching::excluded_kinds;
 use portcullis_core::policy::Class;
 use std::collections::BTreeSet;
@@ -61,61 +60,98 @@ pub(in crate::cluster) struct Settings {
     pub(in crate::cluster) namespaced_policies: bool,
 }
 
-/// The entries that ask about what the pairs of a set match, and trust this CA (PEM). Where
-/// it is known, only versions count that are served.
-pub(super) fn desired(
-    set: &PolicySet,
-    settings: &Settings,
-    ca: &[u8],
-    served: Option<&Served>,
-) -> Vec<ValidatingWebhook> {
+/// The entries that ask about what the pairs of a set match, and trust this CA (PEM).
+pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<ValidatingWebhook> {
     let of = |class| set.matched().filter(move |(own, _)| *own == class).flat_map(|(_, rules)| rules);
     let own = settings.controller_namespace.as_str();
     let critical = settings.critical_namespaces.iter().map(String::as_str).filter(|name| *name != own);
     let critical: Vec<&str> = critical.collect();
     let ordinary = || in_namespaces("NotIn", [own].into_iter().chain(critical.iter().copied()));
-    let make = |entry: Entry, rules: Vec<&ResourceRule>, selector, coverage| ValidatingWebhook {
-        admission_review_versions: vec!["v1".to_owned()],
-        client_config: client_config(&settings.target, own, entry.path(), ca),
-        failure_policy: Some(if entry.fails_closed() { "Fail" } else { "Ignore" }.to_owned()),
-        match_conditions: Some(vec![stays_out()]),
-        match_policy: Some("Equivalent".to_owned()),
-        name: format!("{}.portcullis.dev", entry.path().rsplit('/').next().unwrap_or_default()),
-        namespace_selector: Some(selector),
-        object_selector: Some(LabelSelector::default()),
-        rules: Some(union(rules, coverage, served)),
-        side_effects: "NoneOnDryRun".to_owned(),
-        timeout_seconds: Some(TIMEOUT),
+    let make = |entry, rules: Vec<_>, selector, coverage| {
+        made(entry, union(rules, coverage), &selector, settings, ca)
     };
-    let mut entries = vec![
-        make(Entry::Fail, of(Class::Fail).collect(), ordinary(), Coverage::Everywhere),
-        make(Entry::Ignore, of(Class::Ignore).collect(), ordinary(), Coverage::Everywhere),
-    ];
+    let mut entries = make(Entry::Fail, of(Class::Fail).collect(), ordinary(), Coverage::Everywhere);
+    entries.extend(make(Entry::Ignore, of(Class::Ignore).collect(), ordinary(), Coverage::Everywhere));
     if !critical.is_empty() {
         let rules = set.matched().flat_map(|(_, rules)| rules).collect();
         let selector = in_namespaces("In", critical.iter().copied());
-        entries.push(make(Entry::Critical, rules, selector, Coverage::InNamespaces));
+        entries.extend(make(Entry::Critical, rules, selector, Coverage::InNamespaces));
     }
     let namespaces: BTreeSet<&str> = set.matched_in_namespaces().map(|(namespace, _)| namespace).collect();
     if !namespaces.is_empty() {
         let rules = set.matched_in_namespaces().flat_map(|(_, rules)| rules).collect();
         let selector = in_namespaces("In", namespaces.into_iter());
-        entries.push(make(Entry::Namespaced, rules, selector, Coverage::Namespaced));
+        entries.extend(make(Entry::Namespaced, rules, selector, Coverage::Namespaced));
     }
-    // One without rules would ask about nothing.
-    entries.retain(|entry| entry.rules.as_ref().is_some_and(|rules| !rules.is_empty()));
+    entries.push(of_policies(settings, ca));
+    entries
+}
+
+/// An entry, and those that it needs beside it for what the API server converts. One without rules would ask about
+/// nothing.
+fn made(
+    entry: Entry,
+    Union { rules, converted }: Union,
+    selector: &LabelSelector,
+    settings: &Settings,
+    ca: &[u8],
+) -> Vec<ValidatingWebhook> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let match_policy = if converted.is_empty() { "Equivalent" } else { "Exact" };
+    let first = ValidatingWebhook {
+        match_policy: Some(match_policy.to_owned()),
+        namespace_selector: Some(selector.clone()),
+        rules: Some(rules),
+        ..blank(entry, None, settings, ca)
+    };
+    let others = converted.into_iter().map(|(versions, rules)| ValidatingWebhook {
+        match_conditions: Some(vec![stays_out(), is_converted()]),
+        namespace_selector: Some(selector.clone()),
+        rules: Some(rules),
+        ..blank(entry, Some(&versions), settings, ca)
+    });
+    [first].into_iter().chain(others).collect()
+}
+
+/// An entry without rules, of which those that share a path differ in their names and the ends of their paths.
+fn blank(entry: Entry, versions: Option<&str>, settings: &Settings, ca: &[u8]) -> ValidatingWebhook {
+    let name = entry.path().rsplit('/').next().unwrap_or_default();
+    let name = versions.into_iter().chain([name, "portcullis.dev"]).collect::<Vec<_>>().join(".");
+    ValidatingWebhook {
+        admission_review_versions: vec!["v1".to_owned()],
+        client_config: client_config(
+            &settings.target,
+            &settings.controller_namespace,
+            &entry.path_for(versions),
+            ca,
+        ),
+        failure_policy: Some(if entry.fails_closed() { "Fail" } else { "Ignore" }.to_owned()),
+        match_conditions: Some(vec![stays_out()]),
+        match_policy: Some("Equivalent".to_owned()),
+        name,
+        namespace_selector: None,
+        object_selector: Some(LabelSelector::default()),
+        rules: None,
+        side_effects: "NoneOnDryRun".to_owned(),
+        timeout_seconds: Some(TIMEOUT),
+    }
+}
+
+/// What asks about the policies themselves.
+fn of_policies(settings: &Settings, ca: &[u8]) -> ValidatingWebhook {
     let there = match settings.namespaced_policies {
         true => LabelSelector::default(),
-        false => in_namespaces("In", [own].into_iter()),
+        false => in_namespaces("In", [settings.controller_namespace.as_str()].into_iter()),
     };
-    let of_policies = ValidatingWebhook {
+    ValidatingWebhook {
         match_conditions: None,
+        namespace_selector: Some(there),
         object_selector: Some(labelled()),
         rules: Some(vec![config_maps()]),
-        ..make(Entry::Policies, Vec::new(), there, Coverage::InNamespaces)
-    };
-    entries.push(of_policies);
-    entries
+        ..blank(Entry::Policies, None, settings, ca)
+    }
 }
 
 fn client_config(target: &Target, namespace: &str, path: &str, ca: &[u8]) -> WebhookClientConfig {
@@ -179,6 +215,14 @@ fn stays_out() -> MatchCondition {
     MatchCondition { name: "is-not-what-keeps-the-cluster-alive".to_owned(), expression }
 }
 
+/// The API server has converted the object: what it sends as it was sent, the entry itself asks about. A subresource whose
+/// kind is of another group, such as Scale, does not tell; then we do.
+fn is_converted() -> MatchCondition {
+    let differs = |field: &str| format!("request.kind.{field} != request.requestResource.{field}");
+    let expression = format!("{} || {}", differs("version"), differs("group"));
+    MatchCondition { name: "is-converted".to_owned(), expression }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +268,7 @@ data:
             critical_namespaces: critical.iter().map(|&name| name.to_owned()).collect(),
             namespaced_policies: false,
         };
-        desired(&set, &settings, b"ca", None)
+        desired(&set, &settings, b"ca")
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! configuration that the chart made: that way it goes with the namespace, too.
 
 use super::desired::{Settings, desired};
-use super::served::{self, Served};
 use crate::cluster::control::Control;
 use crate::cluster::describe;
 use crate::cluster::follow::{config, follow};
@@ -51,8 +50,6 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
             changed.notify_one();
         }
     });
-    let (tell, mut versions) = tokio::sync::watch::channel(None);
-    let asking = served::watch(control.client.clone(), control.leading.clone(), tell);
     let writing = async {
         let mut numbers = control.live.numbers();
         let (mut leading, mut ca) = (control.leading.clone(), control.ca.clone());
@@ -69,12 +66,7 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
                     let webhooks = match *disarmed.borrow_and_update() {
                         None => None,
                         Some(true) => Some(Vec::new()),
-                        Some(false) => wanted(
-                            &control,
-                            &settings,
-                            &ca.borrow_and_update(),
-                            versions.borrow_and_update().as_ref(),
-                        ),
+                        Some(false) => wanted(&control, &settings, &ca.borrow_and_update()),
                     };
                     let is_known = webhooks.is_some();
                     let pause = write(&control, &api, &name, observed, webhooks, &mut put_back).await;
@@ -94,25 +86,19 @@ pub(in crate::cluster) async fn reconcile(control: Control, name: String, settin
                     _ = leading.changed() => {}
                     _ = ca.changed() => {}
                     _ = disarmed.changed() => {}
-                    Ok(()) = versions.changed() => {}
                     () = changed.notified() => {}
                 },
             }
         }
     };
-    tokio::join!(watching, asking, writing);
+    tokio::join!(watching, writing);
 }
 
 /// What the entries should be; nothing as long as no policies are in force or nobody knows our CA.
-fn wanted(
-    control: &Control,
-    settings: &Settings,
-    ca: &[u8],
-    served: Option<&Served>,
-) -> Option<Vec<ValidatingWebhook>> {
+fn wanted(control: &Control, settings: &Settings, ca: &[u8]) -> Option<Vec<ValidatingWebhook>> {
     let generation = control.live.current();
     let generation = generation.as_ref().filter(|_| !ca.is_empty())?;
-    Some(desired(&generation.set, settings, ca, served))
+    Some(desired(&generation.set, settings, ca))
 }
 
 /// Writes the entries if they are not there. Says how long to wait before looking again: not at all if there

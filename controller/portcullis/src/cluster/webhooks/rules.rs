@@ -1,8 +1,14 @@
 //! The union of what policies match, as few rules as say the same.
+//!
+//! The API server asks an entry about a request once: about the object as it was sent if any rule matches that, else
+//! converted into a version that a rule names. Where rules agree on the versions of what they share, all see what they
+//! name. Where they do not, the entry asks about objects as they are sent only, and for each list of versions another one
+//! asks about those that were converted for it. Each then sees what a policy of the API server's own sees, which is
+//! matched by itself (`k8s.io/apiserver/pkg/admission/plugin/policy/matching`).
 
-use super::served::Served;
 use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use portcullis_core::document::{ResourceRule, Scope};
+use portcullis_core::matching::rules::split_resource;
 use portcullis_core::request::Operation;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,48 +24,104 @@ pub(super) enum Coverage {
     Namespaced,
 }
 
+/// The rules of an entry, and of those that it needs beside it.
+#[derive(Debug, Default)]
+pub(super) struct Union {
+    /// Sorted.
+    pub(super) rules: Vec<RuleWithOperations>,
+    /// By the versions that they name, as [`ResourceRule::asks_for`] has it: what to ask about once more where the API
+    /// server converts it. If there is anything, the entry itself is to ask about what matches exactly.
+    pub(super) converted: BTreeMap<String, Vec<RuleWithOperations>>,
+}
+
 /// What makes resources go into one rule: everything else they have in common.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    group: String,
-    versions: BTreeSet<String>,
+struct Key<'a> {
+    group: &'a str,
+    versions: Vec<&'a str>,
     operations: BTreeSet<&'static str>,
     scope: &'static str,
 }
 
-/// One resource of one group and scope: what is asked about it.
-#[derive(Debug, Default)]
-struct Asked {
-    versions: BTreeSet<String>,
-    operations: BTreeSet<&'static str>,
+/// One resource of one group and scope, in these versions.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cell<'a> {
+    group: &'a str,
+    resource: &'a str,
+    scope: &'static str,
+    versions: BTreeSet<&'a str>,
+    /// The versions that objects are converted into.
+    word: Option<String>,
 }
 
-/// The rules that cover what all of these cover, sorted. Names and exclusions are left to ourselves.
-pub(super) fn union<'a>(
-    rules: impl IntoIterator<Item = &'a ResourceRule>,
-    coverage: Coverage,
-    served: Option<&Served>,
-) -> Vec<RuleWithOperations> {
-    let mut asked: BTreeMap<(String, String, &'static str), Asked> = BTreeMap::new();
+/// The operations that are asked about.
+type Cells<'a> = BTreeMap<Cell<'a>, BTreeSet<&'static str>>;
+
+/// The rules that cover what all of these cover. Names and exclusions are left to ourselves.
+pub(super) fn union<'a>(rules: impl IntoIterator<Item = &'a ResourceRule>, coverage: Coverage) -> Union {
+    let mut cells = Cells::new();
     for rule in rules {
+        let versions: BTreeSet<&str> = rule.api_versions.iter().map(String::as_str).collect();
+        let word = rule.asks_for();
         for (group, resource, scope) in covered(rule, coverage) {
-            let asked = asked.entry((group.to_owned(), resource.to_owned(), scope)).or_default();
-            asked.versions.extend(rule.api_versions.iter().cloned());
-            asked.operations.extend(operations(rule).iter().map(|operation| operation.as_str()));
+            let cell = Cell { group, resource, scope, versions: versions.clone(), word: word.clone() };
+            let asked = cells.entry(cell).or_default();
+            asked.extend(operations(rule).iter().map(|operation| operation.as_str()));
         }
     }
-    let mut joined: BTreeMap<Key, BTreeSet<String>> = BTreeMap::new();
-    for ((group, resource, scope), Asked { mut versions, operations }) in asked {
-        // The API server converts objects into the version that is asked for. With `*` beside it, it would not, and a
-        // policy written for that version would not see what was sent as another. One that is not served is never
-        // asked for, and must not hide those that are; where nobody knows, all are asked for.
-        if versions.len() > 1 && versions.remove("*") {
-            versions.retain(|version| served.is_some_and(|served| served.serves(&group, version, &resource)));
-            if versions.is_empty() {
-                versions.insert("*".to_owned());
-            }
-        }
-        joined.entry(Key { group, versions, operations, scope }).or_default().insert(resource);
+    let converted = if disagree(&cells) { conversions(&cells) } else { BTreeMap::new() };
+    let asked = cells.iter().map(|(cell, operations)| (cell, cell.versions.iter().copied(), operations));
+    Union { rules: joined(asked), converted }
+}
+
+/// The rules that name versions, by these.
+fn conversions(cells: &Cells<'_>) -> BTreeMap<String, Vec<RuleWithOperations>> {
+    let words: BTreeSet<&str> = cells.keys().filter_map(|cell| cell.word.as_deref()).collect();
+    let rules = |word: &str| {
+        let named = cells.iter().filter(|(cell, _)| cell.word.as_deref() == Some(word));
+        joined(named.map(|(cell, operations)| (cell, word.split('.'), operations)))
+    };
+    words.into_iter().map(|word| (word.to_owned(), rules(word))).collect()
+}
+
+/// Whether two rules may match one request and name different versions: whoever sees it as the one names it is no use
+/// to the other.
+fn disagree(cells: &Cells<'_>) -> bool {
+    let is_pattern = |cell: &Cell<'_>| cell.group == "*" || cell.resource.contains('*');
+    let mut by_name: BTreeMap<(&str, &str), Vec<_>> = BTreeMap::new();
+    for entry in cells.iter().filter(|(cell, _)| !is_pattern(cell)) {
+        by_name.entry((entry.0.group, entry.0.resource)).or_default().push(entry);
+    }
+    let differ = |(cell, operations): (&Cell<'_>, &BTreeSet<&str>), other: (&Cell<'_>, &BTreeSet<&str>)| {
+        cell.versions != other.0.versions && cell.overlaps(other.0) && !operations.is_disjoint(other.1)
+    };
+    by_name.values().any(|same| same.iter().any(|&one| same.iter().any(|&other| differ(one, other))))
+        || cells
+            .iter()
+            .filter(|(cell, _)| is_pattern(cell))
+            .any(|one| cells.iter().any(|other| differ(one, other)))
+}
+
+impl Cell<'_> {
+    /// Whether there may be a resource that both are about.
+    fn overlaps(&self, other: &Self) -> bool {
+        let meet = |one: &str, other: &str| one == other || one == "*" || other == "*";
+        let (own, theirs) = (split_resource(self.resource), split_resource(other.resource));
+        meet(self.group, other.group)
+            && meet(own.0, theirs.0)
+            && meet(own.1, theirs.1)
+            && meet(self.scope, other.scope)
+    }
+}
+
+/// As few rules as these cells take.
+fn joined<'a, V: Iterator<Item = &'a str>>(
+    cells: impl Iterator<Item = (&'a Cell<'a>, V, &'a BTreeSet<&'static str>)>,
+) -> Vec<RuleWithOperations> {
+    let mut joined: BTreeMap<Key<'_>, BTreeSet<&str>> = BTreeMap::new();
+    for (Cell { group, resource, scope, .. }, versions, operations) in cells {
+        let key = Key { group, versions: versions.collect(), operations: operations.clone(), scope };
+        joined.entry(key).or_default().insert(resource);
     }
     joined.into_iter().map(|(key, resources)| rule(key, resources)).collect()
 }
@@ -100,14 +162,18 @@ fn scope(scope: Scope) -> &'static str {
     }
 }
 
-fn rule(Key { group, versions, operations, scope }: Key, resources: BTreeSet<String>) -> RuleWithOperations {
+fn rule(
+    Key { group, versions, operations, scope }: Key<'_>,
+    resources: BTreeSet<&str>,
+) -> RuleWithOperations {
+    let owned = |list: Vec<&str>| Some(list.into_iter().map(str::to_owned).collect());
     // In the order of Kubernetes' documentation.
     let operations = Operation::ALL.iter().map(|it| it.as_str()).filter(|it| operations.contains(it));
     RuleWithOperations {
-        api_groups: Some(vec![group]),
-        api_versions: Some(versions.into_iter().collect()),
-        operations: Some(operations.map(str::to_owned).collect()),
-        resources: Some(resources.into_iter().collect()),
+        api_groups: owned(vec![group]),
+        api_versions: owned(versions),
+        operations: owned(operations.collect()),
+        resources: owned(resources.into_iter().collect()),
         scope: Some(scope.to_owned()),
     }
 }
@@ -115,7 +181,6 @@ fn rule(Key { group, versions, operations, scope }: Key, resources: BTreeSet<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// `CREATE,UPDATE apps/v1/deployments,replicasets Namespaced`; `*` for all operations and scopes
     fn parse(text: &str) -> ResourceRule {
@@ -138,19 +203,6 @@ mod tests {
         }
     }
 
-    fn served() -> Served {
-        let resources =
-            |names: &[&str]| names.iter().map(|name| json!({"resource": name})).collect::<Vec<_>>();
-        let groups = json!([
-            {"metadata": {}, "versions": [{"version": "v1", "resources": resources(&["pods", "services"])}]},
-            {"metadata": {"name": "apps"}, "versions": [
-                {"version": "v1", "resources": resources(&["deployments"])},
-                {"version": "v1beta1", "resources": resources(&["deployments", "controllers"])},
-            ]},
-        ]);
-        Served::of(serde_json::from_value(groups).unwrap())
-    }
-
     fn show(rule: &RuleWithOperations) -> String {
         let join = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().join(",");
         format!(
@@ -163,9 +215,14 @@ mod tests {
         )
     }
 
+    /// The rules of the entry, and after `for V:` those of what is asked about converted into V.
     fn check(coverage: Coverage, rules: &[&str], expect: &[&str]) {
         let rules: Vec<ResourceRule> = rules.iter().map(|rule| parse(rule)).collect();
-        let shown: Vec<String> = union(&rules, coverage, Some(&served())).iter().map(show).collect();
+        let Union { rules: asked, converted } = union(&rules, coverage);
+        let mut shown: Vec<String> = asked.iter().map(show).collect();
+        for (word, rules) in converted {
+            shown.extend(rules.iter().map(|rule| format!("for {word}: {}", show(rule))));
+        }
         assert_eq!(shown, expect, "{rules:?}");
     }
 
@@ -182,31 +239,63 @@ mod tests {
             &["CREATE /v1/pods *", "CREATE apps/v1/deployments *"],
         );
         check(&["* /v1/pods/exec"], &["CREATE,UPDATE,DELETE,CONNECT /v1/pods/exec *"]);
-        // One that asks for a version keeps being told that version.
         check(
-            &["CREATE apps/*/deployments", "CREATE apps/v1/deployments"],
-            &["CREATE apps/v1/deployments *"],
+            &["CREATE apps/v1/deployments", "CREATE autoscaling/v2/horizontalpodautoscalers"],
+            &["CREATE apps/v1/deployments *", "CREATE autoscaling/v2/horizontalpodautoscalers *"],
         );
-        // Unless that is not served, or nobody knows.
-        let beside = |version: &str, resource: &str| {
-            let named = format!("CREATE apps/{version}/{resource}");
-            [format!("CREATE apps/*/{resource}"), named]
-        };
-        for (version, resource, expect) in [
-            ("v2", "deployments", "*"),
-            ("v2,v1", "deployments", "v1"),
-            ("v1", "controllers", "*"),
-            ("v1", "deployments/scale", "v1"),
-            ("v2", "*", "*"),
-            ("v1", "*", "v1"),
+    }
+
+    #[test]
+    fn where_rules_name_different_versions_each_has_its_own() {
+        let check = |rules: &[&str], expect: &[&str]| check(Coverage::Everywhere, rules, expect);
+        check(
+            &["CREATE */*/*", "CREATE apps/v1/deployments", "CREATE autoscaling/v2/hpas"],
+            &[
+                "CREATE */*/* *",
+                "CREATE apps/v1/deployments *",
+                "CREATE autoscaling/v2/hpas *",
+                "for v1: CREATE apps/v1/deployments *",
+                "for v2: CREATE autoscaling/v2/hpas *",
+            ],
+        );
+        check(
+            &["CREATE apps/v1,v1beta1/deployments", "CREATE apps/v1/deployments", "* apps/v2/deployments"],
+            &[
+                "CREATE apps/v1/deployments *",
+                "CREATE apps/v1,v1beta1/deployments *",
+                "CREATE,UPDATE,DELETE,CONNECT apps/v2/deployments *",
+                "for v1: CREATE apps/v1/deployments *",
+                "for v1.v1beta1: CREATE apps/v1,v1beta1/deployments *",
+                "for v2: CREATE,UPDATE,DELETE,CONNECT apps/v2/deployments *",
+            ],
+        );
+    }
+
+    #[test]
+    fn rules_that_share_nothing_cannot_disagree() {
+        for (one, other, disagree) in [
+            ("CREATE apps/*/deployments", "CREATE apps/v1/deployments", true),
+            ("CREATE apps/*/deployments", "UPDATE apps/v1/deployments", false),
+            ("CREATE apps/*/deployments", "UPDATE,CREATE apps/v1/deployments", true),
+            ("CREATE apps/*/deployments", "CREATE apps/v1/deployments/scale", false),
+            ("CREATE apps/v2/deployments/*", "CREATE apps/v1/deployments/scale", true),
+            ("CREATE apps/v2/deployments/*", "CREATE apps/v1/deployments", true),
+            ("CREATE apps/v2/*", "CREATE apps/v1/deployments/scale", false),
+            ("CREATE apps/v2/*/scale", "CREATE apps/v1/deployments/scale", true),
+            ("CREATE apps/v2/*/scale", "CREATE apps/v1/deployments/*", true),
+            ("CREATE apps/v2/*/scale", "CREATE apps/v1/deployments/status", false),
+            ("CREATE */*/*/*", "CREATE apps/v1/deployments/status", true),
+            ("CREATE */*/*", "CREATE apps/v1/deployments/status", false),
+            ("CREATE */v1/*", "CREATE apps/v2/deployments", true),
+            ("CREATE */v1/*", "CREATE apps/v1/deployments", false),
+            ("CREATE batch/v1/*", "CREATE apps/v2/*", false),
+            ("CREATE apps/v1/* Cluster", "CREATE apps/v2/* Namespaced", false),
+            ("CREATE apps/v1/* Cluster", "CREATE apps/v2/*", true),
+            ("CREATE apps/v1,v2/*", "CREATE apps/v2,v1/deployments", false),
         ] {
-            let rules = beside(version, resource);
-            check(&[&rules[0], &rules[1]], &[&format!("CREATE apps/{expect}/{resource} *")]);
+            let union = union(&[parse(one), parse(other)], Coverage::Everywhere);
+            assert_eq!(!union.converted.is_empty(), disagree, "{one} and {other}");
         }
-        check(&["CREATE apps/v2/deployments"], &["CREATE apps/v2/deployments *"]);
-        let rules = beside("v1", "deployments").map(|rule| parse(&rule));
-        let unknown: Vec<String> = union(&rules, Coverage::Everywhere, None).iter().map(show).collect();
-        assert_eq!(unknown, ["CREATE apps/*/deployments *"]);
     }
 
     #[test]
