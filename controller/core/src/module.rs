@@ -16,6 +16,9 @@ pub const INSTRUCTIONS_PER_COST: u64 = 30;
 /// At most so many parts may a module be delivered in.
 pub const MAX_PARTS: usize = 8;
 
+/// So many digits of its SHA-256 the keys of a module's parts carry.
+pub const SHORT_DIGEST: usize = 16;
+
 /// Makes programs of modules.
 pub trait Modules: Debug + Send + Sync {
     /// Loads a module. Asked again, with the same, it answers the same or has got further; it keeps what it has until

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 /// `wasm`: a module that judges in place of validations.
 #[derive(Debug, Clone)]
 pub struct Wasm {
-    /// `module`: its key in `binaryData`; in parts `KEY.1-of-N` and so on, in any ConfigMaps of policies.
+    /// `module`: its key in `binaryData`; in parts `KEY.DIGEST.1-of-N` and so on, in any ConfigMaps of
+    /// policies.
     pub module: String,
     /// `sha256`: the digest that the module must have, in hexadecimal.
     pub sha256: Option<String>,

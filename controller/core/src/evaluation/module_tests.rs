@@ -424,57 +424,6 @@ fn until_its_module_is_there_a_policy_is_as_it_was() {
 }
 
 #[test]
-fn parts_are_put_together_from_several_config_maps() {
-    let spec = format!(
-        "validationActions: [Deny]\n{MATCH}\nwasm: {{module: m.wasm, settings: {{violations: [{{message: x}}]}}}}"
-    );
-    let part = |config_map_name: &str, key: &str, content: &str| ConfigMap {
-        data: Vec::new(),
-        modules: vec![(key.to_owned(), Arc::from(content.as_bytes()))],
-        ..config_map(config_map_name, "")
-    };
-    let check = |parts: Vec<ConfigMap>, expected: Result<&str, &str>| {
-        let config_maps = [vec![config_map("policies", &policy("p", &spec))], parts].concat();
-        let set = PolicySet::compile(&sources(config_maps, true), None);
-        match expected {
-            Ok(message) => {
-                assert_eq!(set.problems(), []);
-                let says = brief(&decide(&set, &create(pod(json!({})))));
-                assert_eq!(says, [format!("p: deny [] {message}")]);
-            }
-            Err(message) => {
-                assert_eq!(
-                    set.problems().iter().map(|it| it.message.as_str()).collect::<Vec<_>>(),
-                    [message]
-                );
-            }
-        }
-    };
-    let (one, two) = (part("b", "m.wasm.1-of-2", "m"), part("a", "m.wasm.2-of-2", "n"));
-    check(vec![one.clone(), two.clone()], Ok("mnx"));
-    check(vec![two.clone(), one.clone()], Ok("mnx"));
-    check(vec![part("b", "m.wasm.1-of-1", "m")], Ok("mx"));
-    check(vec![], Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"));
-    check(
-        vec![part("b", "m.wasm", "m")],
-        Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"),
-    );
-    check(
-        vec![part("b", "m.wasm.1-of-9", "m")],
-        Err("there is no module `m.wasm` in `binaryData`, nor beside the policy's file"),
-    );
-    check(vec![two.clone()], Err("of the 2 parts of `m.wasm` these are missing: 1"));
-    check(
-        vec![one.clone(), one.clone(), two.clone()],
-        Err("part 1 of `m.wasm` is in ConfigMap `b` and in `b`"),
-    );
-    check(
-        vec![one, two, part("c", "m.wasm.3-of-3", "m")],
-        Err("there are parts of `m.wasm` that do not belong together: not all are `-of-3`"),
-    );
-}
-
-#[test]
 fn without_anybody_who_runs_modules_they_are_pending() {
     let set = PolicySet::compile(
         &Sources { config_maps: vec![with_module(MATCH, &json!({}))], ..Sources::default() },

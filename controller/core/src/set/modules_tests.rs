@@ -63,7 +63,8 @@ struct Word(String);
 
 impl Modules for Shelf {
     fn load(&self, source: &Source<'_>) -> Loading {
-        let word = String::from_utf8(source.parts.concat()).unwrap();
+        let mut word = String::from_utf8(source.parts.concat()).unwrap();
+        word.extend(source.sha256.map(|digest| format!(" of {}", &digest[..2])));
         match (self.0, word.starts_with("bad")) {
             (false, _) => Loading::Pending,
             (true, false) => Loading::Ready(Arc::new(Word(word))),
@@ -142,7 +143,11 @@ fn a_start_with_a_broken_module_takes_the_one_that_was_accepted() {
         check("another one", delivering(&wasm(""), &[("m.wasm", "new")]), late, "new", State::Loaded);
         as_it_was("a bad module", delivering(&wasm(""), &[("m.wasm", "bad")]));
         as_it_was("no module", delivering(&wasm(""), &[]));
-        as_it_was("a missing part", delivering(&wasm(""), &[("m.wasm.1-of-2", "new")]));
+        let sha256 = "a".repeat(64);
+        as_it_was(
+            "a missing part",
+            delivering(&wasm(""), &[("m.wasm.sha256", &sha256), ("m.wasm.aaaaaaaaaaaaaaaa.1-of-2", "new")]),
+        );
         as_it_was("a broken policy", delivering(&wasm(", moduel: x"), &[("m.wasm", "new")]));
         as_it_was("no YAML", delivering("a: [", &[("m.wasm", "new")]));
     }
@@ -170,4 +175,76 @@ fn an_accepted_module_that_is_refused_now_leaves_the_policy_to_its_failure_polic
     // Stored without it, as an earlier version did.
     accepted[0].modules.clear();
     assert!(PolicySet::restore(&accepted, DEFAULT_NAMESPACE).accepted().is_empty());
+}
+
+#[test]
+fn parts_are_put_together_by_their_digest() {
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    let part = |config_map_name: &str, key: &str, content: &str| ConfigMap {
+        data: Vec::new(),
+        modules: vec![(key.to_owned(), Arc::from(content.as_bytes()))],
+        ..config_map(config_map_name, "")
+    };
+    let of = |letter: &str, place: &str| format!("m.wasm.{}.{place}", letter.repeat(16));
+    let check = |own: ConfigMap, parts: &[(&str, String, &str)], expected: Result<&str, &str>| {
+        let others = parts.iter().map(|(name, key, content)| part(name, key, content));
+        let config_maps: Vec<ConfigMap> = std::iter::once(own).chain(others).collect();
+        let set = shelved(config_maps, true, &PolicySet::default());
+        let problems: Vec<&str> = set.problems().iter().map(|it| it.message.as_str()).collect();
+        match expected {
+            Ok(words) => {
+                assert_eq!(problems, [] as [&str; 0], "{parts:?}");
+                let decided = brief(&decide(&set, &create(pod(json!({"containers": []})))));
+                assert_eq!(decided, [format!("p: deny [] {words}")], "{parts:?}");
+            }
+            Err(message) => assert_eq!(problems, [message], "{parts:?}"),
+        }
+    };
+    let indexed = || delivering(&wasm(""), &[("m.wasm.sha256", &a)]);
+    let given = || delivering(&wasm(&format!(", sha256: {}", a.to_uppercase())), &[]);
+    let silent = || delivering(&wasm(""), &[]);
+    let (one, two) = (("x", of("a", "1-of-2"), "on"), ("y", of("a", "2-of-2"), "e"));
+    let other =
+        [("x", of("b", "1-of-2"), "tw"), ("z", of("b", "2-of-2"), "o"), ("z", of("b", "1-of-1"), "o")];
+    let both = |more: &[(&'static str, String, &'static str)]| [&[one.clone(), two.clone()], more].concat();
+    for own in [&indexed as &dyn Fn() -> ConfigMap, &given] {
+        check(own(), &both(&[]), Ok("one of aa"));
+        check(own(), &[two.clone(), one.clone()], Ok("one of aa"));
+        // Those of another module of the name are none of it.
+        check(own(), &both(&other), Ok("one of aa"));
+        check(own(), &both(&[("z", of("a", "2-of-2"), "e")]), Ok("one of aa"));
+        check(own(), &[("x", of("a", "1-of-1"), "one")], Ok("one of aa"));
+        check(
+            own(),
+            &[two.clone(), other[0].clone()],
+            Err("of the 2 parts of `m.wasm` these are missing: 1"),
+        );
+        check(own(), &other, Err("there are no parts `m.wasm.aaaaaaaaaaaaaaaa.1-of-N` of module `m.wasm`"));
+        check(
+            own(),
+            &both(&[("z", of("a", "2-of-2"), "f")]),
+            Err("part 2 of `m.wasm` is in ConfigMap `y` and in `z`, and not the same in both"),
+        );
+        check(
+            own(),
+            &both(&[("z", of("a", "3-of-3"), "f")]),
+            Err("there are parts of `m.wasm` that do not belong together: not all are `-of-3`"),
+        );
+    }
+    let nothing = "there is no module `m.wasm` in `binaryData`, nor beside the policy's file";
+    check(silent(), &[], Err(nothing));
+    check(silent(), &[("x", "m.wasm".to_owned(), "one")], Err(nothing));
+    check(silent(), &[("x", of("a", "1-of-9"), "one")], Err(nothing));
+    let undivided = "`m.wasm` is delivered in parts, and nothing says which belong together";
+    check(silent(), &both(&[]), Err(undivided));
+    check(silent(), &[("x", "m.wasm.1-of-1".to_owned(), "one")], Err(undivided));
+    // A key of its own is all that counts.
+    let whole = delivering(&wasm(""), &[("m.wasm", "whole"), ("m.wasm.sha256", &b)]);
+    check(whole, &both(&other), Ok("whole"));
+    let with_name = delivering(&wasm(""), &[("m.wasm.sha256", &format!("{a}  m.wasm\n"))]);
+    check(with_name, &both(&[]), Ok("one of aa"));
+    for index in ["", "aa", &"x".repeat(64)] {
+        let own = delivering(&wasm(""), &[("m.wasm.sha256", index)]);
+        check(own, &both(&[]), Err("`binaryData.m.wasm.sha256` must be 64 hexadecimal digits"));
+    }
 }

@@ -14,12 +14,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use portcullis_core::PolicySet;
 use portcullis_core::document::{ConfigMap, Document, Manifest, Outcome, read_config_map, read_manifest};
-use portcullis_core::module::MAX_PARTS;
+use portcullis_core::module::{MAX_PARTS, SHORT_DIGEST};
 use portcullis_core::set::Sources;
+use portcullis_wasm::digest_of;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A ConfigMap takes 1 MiB, and its request 1.5 MiB in etcd, in which modules are a third larger than they are.
 const MAX_PART: usize = 900 << 10;
@@ -63,7 +65,7 @@ pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let key = module_name(&name, &config_map)?;
     let module = fs::read(&args.module)
         .with_context(|| format!("cannot read the module `{}`", args.module.display()))?;
-    let wrapped = wrap(&text, &config_map, &key, &compressed(&module))?;
+    let wrapped = wrap(&text, &config_map, &key, &module)?;
 
     let manifest = read_manifest(Some(&name), &wrapped, &args.namespace);
     let as_it_was = |found: &ConfigMap| found.name == config_map.name && found.data == config_map.data;
@@ -147,29 +149,33 @@ fn compressed(module: &[u8]) -> Vec<u8> {
     packed.ok().filter(|packed| packed.len() < module.len()).unwrap_or_else(|| module.to_vec())
 }
 
-/// The text of the ConfigMap with the module below it, or its parts in ConfigMaps that follow.
+/// The text of the ConfigMap with the module below it, or the module's digest, and its parts in ConfigMaps that follow.
 fn wrap(text: &str, config_map: &ConfigMap, key: &str, module: &[u8]) -> anyhow::Result<String> {
     let mut wrapped = text.trim_end().to_owned() + "\n";
     let own: usize = config_map.data.iter().map(|(_, text)| text.text.len()).sum();
-    if own + module.len() <= MAX_PART {
-        write!(wrapped, "binaryData:\n  {key}: {}\n", STANDARD.encode(module))?;
+    let packed = compressed(module);
+    if own + packed.len() <= MAX_PART {
+        write!(wrapped, "binaryData:\n  {key}: {}\n", STANDARD.encode(packed))?;
         return Ok(wrapped);
     }
-    let parts: Vec<&[u8]> = module.chunks(MAX_PART).collect();
+    let parts: Vec<&[u8]> = packed.chunks(MAX_PART).collect();
     let count = parts.len();
     if count > MAX_PARTS {
-        let megabytes = module.len() as f64 / f64::from(1 << 20);
+        let megabytes = packed.len() as f64 / f64::from(1 << 20);
         let message = format!(
             "the module has {megabytes:.1} MiB even if compressed, and fits into {MAX_PARTS} ConfigMaps no more"
         );
         return Err(Hinted::new(message, "build it for size, and strip it").into());
     }
+    let digest = digest_of(&[Arc::from(module)]);
+    let short = digest.get(..SHORT_DIGEST).unwrap_or(&digest);
+    write!(wrapped, "binaryData:\n  {key}.sha256: {}\n", STANDARD.encode(&digest))?;
     for (part, number) in parts.into_iter().zip(1..) {
         let (name, namespace) = (&config_map.name, &config_map.namespace);
         write!(
             wrapped,
             "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}-module-{number}\n  namespace: \
-             {namespace}\n  labels: {{portcullis.dev/policy: \"true\"}}\nbinaryData:\n  {key}.{number}-of-{count}: {}\n",
+             {namespace}\n  labels: {{portcullis.dev/policy: \"true\"}}\nbinaryData:\n  {key}.{short}.{number}-of-{count}: {}\n",
             STANDARD.encode(part)
         )?;
     }
@@ -179,10 +185,19 @@ fn wrap(text: &str, config_map: &ConfigMap, key: &str, module: &[u8]) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     const POLICY: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: p\n  labels: {portcullis.dev/policy: 'true'}\n\
                           data:\n  policy.yaml: |\n    # a comment\n    kind: Policy";
+
+    /// What cannot be compressed: a linear congruential generator.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state: u64 = 1;
+        let next = std::iter::repeat_with(move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        });
+        next.take(length).collect()
+    }
 
     fn delivered(module: &[u8]) -> Vec<ConfigMap> {
         let config_map = |text: &str| read_manifest(None, text, "gate").config_maps;
@@ -203,16 +218,20 @@ mod tests {
 
     #[test]
     fn what_does_not_is_delivered_in_parts() {
-        let module: Vec<u8> = (0..2 * MAX_PART + 1).map(|at| at as u8).collect();
+        let module = noise(2 * MAX_PART + 1);
         let found = delivered(&module);
         let names: Vec<&str> = found.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["p", "p-module-1", "p-module-2", "p-module-3"]);
-        let parts: Vec<&(String, Arc<[u8]>)> = found.iter().flat_map(|it| &it.modules).collect();
+        let held: Vec<&(String, Arc<[u8]>)> = found.iter().flat_map(|it| &it.modules).collect();
+        let ((index, digest), parts) = held.split_first().unwrap();
+        let digest = String::from_utf8(digest.to_vec()).unwrap();
+        assert_eq!((index.as_str(), &digest), ("m.wasm.sha256", &digest_of(&[Arc::from(module.as_slice())])));
         let keys: Vec<&str> = parts.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(keys, ["m.wasm.1-of-3", "m.wasm.2-of-3", "m.wasm.3-of-3"]);
+        let expected = [1, 2, 3].map(|number| format!("m.wasm.{}.{number}-of-3", &digest[..16]));
+        assert_eq!(keys, expected);
         assert_eq!(parts.iter().flat_map(|(_, part)| part.iter().copied()).collect::<Vec<u8>>(), module);
         let [own] = <[ConfigMap; 1]>::try_from(read_manifest(None, POLICY, "gate").config_maps).unwrap();
-        assert!(wrap(POLICY, &own, "m.wasm", &vec![0; MAX_PARTS * MAX_PART + 1]).is_err());
+        assert!(wrap(POLICY, &own, "m.wasm", &noise(MAX_PARTS * MAX_PART + 1)).is_err());
     }
 
     #[test]

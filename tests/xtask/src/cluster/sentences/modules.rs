@@ -16,6 +16,7 @@ const LARGE: usize = 2 << 20;
 pub(super) fn all() -> Vec<Sentence> {
     sentences![
         a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts,
+        parts_of_one_module_are_never_put_together_with_those_of_another,
         a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_replica_that_comes,
         a_policy_that_was_just_begun_denies_a_pod_and_admits_another,
     ]
@@ -117,6 +118,32 @@ fn a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_par
     world.kubectl(&format!("delete configmap large-module-2 -n {namespace}")).ok()?;
     kept_old(world, 1)?;
     denied(world, &shop, "large", "the large module says no")
+}
+
+fn parts_of_one_module_are_never_put_together_with_those_of_another(world: &mut World<'_>) -> Result<()> {
+    let shop = world.namespace("shop")?;
+    let _controller = world.controller(&[])?;
+    let apply = |manifest: &str| world.kubectl("apply --server-side -f -").input(manifest).ok().map(drop);
+    // The modules of both have one name.
+    let large = noise(LARGE);
+    for name in ["one", "two"] {
+        apply(&wrapped(world, name, "as it was", &format!("{large}{name}"))?)?;
+    }
+    for name in ["one", "two"] {
+        denied(world, &shop, name, "as it was")?;
+    }
+    kept_old(world, 0)?;
+    let next = wrapped(world, "one", "as it is now", &format!("{large}three"))?;
+    for part in next.split("---\n").skip(1).take(2) {
+        apply(part)?;
+        kept_old(world, 1)?;
+        denied(world, &shop, "one", "as it was")?;
+        denied(world, &shop, "two", "as it was")?;
+    }
+    apply(&next)?;
+    denied(world, &shop, "one", "as it is now")?;
+    denied(world, &shop, "two", "as it was")?;
+    kept_old(world, 0)
 }
 
 fn a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_replica_that_comes(
