@@ -86,7 +86,12 @@ impl Recogniser<'_> {
             .or_else(|| self.telegram(text))
     }
 
+    // Most values are short. Each search of a text takes longer than to see that it cannot hold what is sought.
+
     fn private_key<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+        if text.len() < 80 {
+            return None;
+        }
         let begins = |(at, begin): (usize, &str)| {
             let (key, rest) = text.get(at + begin.len()..)?.split_once("-----")?;
             let is_key = key.len() < 40 && key.contains("PRIVATE KEY");
@@ -131,6 +136,9 @@ impl Recogniser<'_> {
             }
         };
         let webhook = || {
+            if text.len() < 40 {
+                return None;
+            }
             let whole = |(begin, least): &(&str, usize)| {
                 let rest = text.get(text.find(begin)?..)?;
                 let path = rest
@@ -158,6 +166,9 @@ impl Recogniser<'_> {
 
     /// `Authorization: Basic ...`, `Bearer ...`.
     fn header<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+        if !text.contains(' ') {
+            return None;
+        }
         let after = |scheme: &str| {
             let rest = text.get(text.find(scheme)? + scheme.len()..)?;
             rest.split(|character: char| character.is_whitespace() || matches!(character, '"' | '\'')).next()
@@ -171,6 +182,9 @@ impl Recogniser<'_> {
 
     /// A bot's number, a colon, and 35 characters that begin with `AA`.
     fn telegram<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+        if text.len() < 44 {
+            return None;
+        }
         let of_token = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let token = |(at, _): (usize, &str)| {
             let digits = text.get(..at)?.bytes().rev().take_while(u8::is_ascii_digit).count();
