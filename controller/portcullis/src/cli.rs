@@ -7,7 +7,7 @@ use clap::Parser;
 
 /// The gate of a Kubernetes cluster: policies in ConfigMaps decide what may enter.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// Flags that every verb has.
     #[command(flatten)]

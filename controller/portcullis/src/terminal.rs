@@ -2,12 +2,15 @@
 
 use crate::logs::Lines;
 use clap::{Args, ValueEnum};
-use jiff::SignedDuration;
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Crates that log each failed attempt of what we say once ourselves; heard where more is asked for than usual.
+const APART: [&str; 3] = ["kube_client", "kube_runtime", "tower"];
 
 /// Flags that every verb has.
 #[derive(Debug, Clone, Args)]
@@ -81,6 +84,8 @@ impl GlobalArgs {
         let lines = apart.then(Lines::to_standard_error).and_then(Result::ok);
         // Whether logs can be written is not to decide what else happens: reporting that they cannot would
         // panic, as it goes to standard error, too.
+        let quiet = if level > LevelFilter::INFO { level } else { LevelFilter::OFF };
+        let filter = APART.iter().map(|target| (*target, quiet)).collect::<Targets>().with_default(level);
         let logs = tracing_subscriber::fmt().with_max_level(level).log_internal_errors(false).with_writer(
             move || -> Box<dyn Write> {
                 match &lines {
@@ -92,9 +97,12 @@ impl GlobalArgs {
         // An error means that a logger is already there, as in tests that run several verbs.
         let _ = match self.log_format {
             LogFormat::Text => {
-                logs.with_ansi(self.color.enabled(io::stderr().is_terminal())).with_target(false).try_init()
+                let logs = logs.with_ansi(self.color.enabled(io::stderr().is_terminal())).with_target(false);
+                logs.finish().with(filter).try_init()
             }
-            LogFormat::Json => logs.json().flatten_event(true).with_ansi(false).try_init(),
+            LogFormat::Json => {
+                logs.json().flatten_event(true).with_ansi(false).finish().with(filter).try_init()
+            }
         };
     }
 
@@ -163,18 +171,6 @@ impl fmt::Display for Hinted {
 }
 
 impl std::error::Error for Hinted {}
-
-/// A length of time that is not negative, as a flag gives it: `90s`, `1h30m`, `0`.
-///
-/// # Errors
-/// It is none.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let signed: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(signed).map_err(|_| "it is negative".to_owned())
-}
 
 /// Writes data to standard output. A reader that went away (`| head`) is no error: the verdict, and with it
 /// the exit code, is known all the same.

@@ -214,7 +214,8 @@ mod tests {
         });
         let worker = Worker::start().unwrap();
         let client = worker.run(async move { Client::new(service, "default") }).unwrap();
-        Outside::new(Arc::new(Cluster { client, namespace: "portcullis".to_owned(), worker }))
+        let (namespace, url) = ("portcullis".to_owned(), "http://nowhere".to_owned());
+        Outside::new(Arc::new(Cluster { client, namespace, worker, url }))
     }
 
     fn reply_to(path: &str) -> Json {

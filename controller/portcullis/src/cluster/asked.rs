@@ -137,7 +137,8 @@ mod tests {
         });
         let worker = Worker::start().unwrap();
         let client = worker.run(async move { Client::new(nobody, "default") }).unwrap();
-        Cluster { client, namespace: "portcullis".to_owned(), worker }
+        let (namespace, url) = ("portcullis".to_owned(), "http://nowhere".to_owned());
+        Cluster { client, namespace, worker, url }
     }
 
     /// How often it is asked, if the answers that are not odd hold.

@@ -88,7 +88,7 @@ impl Cluster {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    let Some(now) = api.get_opt(&name).await.map_err(|error| unread(&error))? else {
+                    let Some(now) = api.get_opt(&name).await.map_err(|error| self.unread(&error))? else {
                         return Ok(());
                     };
                     configuration = now;
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     async fn arm(&self, timeout: Duration) -> anyhow::Result<Switched> {
-        let switch = self.switches().get_opt(SWITCH).await.map_err(|error| unread(&error))?;
+        let switch = self.switches().get_opt(SWITCH).await.map_err(|error| self.unread(&error))?;
         let changed = match switch {
             None => false,
             Some(_) => match self.switches().delete(SWITCH, &DeleteParams::default()).await {
@@ -137,7 +137,7 @@ impl Cluster {
     async fn configurations(&self) -> anyhow::Result<Vec<Configuration>> {
         let api: Api<Configuration> = Api::all(self.client.clone());
         let ours = ListParams::default().labels(&format!("{CONTROLLER_LABEL}={}", self.namespace));
-        Ok(api.list(&ours).await.map_err(|error| unread(&error))?.items)
+        Ok(api.list(&ours).await.map_err(|error| self.unread(&error))?.items)
     }
 }
 
@@ -163,8 +163,4 @@ fn by() -> PostParams {
 
 fn failed(what: &str, error: &kube::Error) -> anyhow::Error {
     anyhow!("{what}: {}", describe(error))
-}
-
-fn unread(error: &kube::Error) -> anyhow::Error {
-    failed("the cluster cannot be read", error)
 }

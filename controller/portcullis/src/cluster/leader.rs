@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 const EXPIRES: Duration = Duration::from_secs(15);
 /// A holder that could not renew for so long leads no more: before anybody else does.
 const GIVES_UP: Duration = Duration::from_secs(10);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the Lease is renewed, or looked at.
 const ROUND: Duration = Duration::from_secs(2);
 
@@ -32,6 +34,7 @@ pub(super) struct Candidate {
     /// Whether it was said that it does not.
     complained: bool,
     seen: Option<Seen>,
+    /// When the API server was last asked that answered.
     renewed: Instant,
 }
 
@@ -68,10 +71,14 @@ impl Candidate {
     /// Stands for election until told to stop; then gives the Lease back, so that nobody waits for its end.
     pub(super) async fn stand(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            // A call that hangs must not keep us in office.
-            match timeout(GIVES_UP / 2, self.round(false)).await {
+            // A call that hangs must not keep us in office, and others count from when it arrived, not from its answer.
+            let asked = Instant::now();
+            let in_office = (self.renewed + GIVES_UP).saturating_duration_since(asked);
+            let patience = if *self.leading.borrow() { in_office.min(PATIENCE) } else { PATIENCE };
+            match timeout(patience, self.round(false)).await {
                 Ok(Ok(holds)) => {
                     self.hear();
+                    self.renewed = asked;
                     self.lead(holds);
                 }
                 Ok(Err(error)) => self.doubt(&describe(&error)),
@@ -125,10 +132,7 @@ impl Candidate {
         }
     }
 
-    fn lead(&mut self, holds: bool) {
-        if holds {
-            self.renewed = Instant::now();
-        }
+    fn lead(&self, holds: bool) {
         let before = self.leading.send_replace(holds);
         if before != holds {
             tracing::info!(lease = self.name, "{}", if holds { "leading" } else { "no longer leading" });
@@ -148,7 +152,7 @@ impl Candidate {
         if self.live.unheard().is_some() && !std::mem::replace(&mut self.complained, true) {
             tracing::warn!("what is in force stays, as the API server cannot be reached: {why}");
         }
-        if *self.leading.borrow() && self.renewed.elapsed() > GIVES_UP {
+        if *self.leading.borrow() && self.renewed.elapsed() >= GIVES_UP {
             self.lead(false);
         }
     }

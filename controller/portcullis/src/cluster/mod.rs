@@ -50,6 +50,10 @@ fn whole<K: kube::ResourceExt + serde::Serialize>(mut object: K) -> Tree {
 /// An error with its causes, in one line that says nothing twice.
 fn describe(error: &dyn Error) -> String {
     let mut text = error.to_string();
+    // Who wraps whom inside of the client tells a person nothing.
+    for wrapper in ["ServiceError: ", "client error (Connect): "] {
+        text = text.replacen(wrapper, "", 1);
+    }
     let mut next = error.source();
     while let Some(cause) = next {
         let words = cause.to_string();

@@ -12,6 +12,7 @@ use kube::{Api, Client, Resource};
 use portcullis_core::facts::is_secret;
 use portcullis_core::{Purpose, Reference};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The first pause until what cannot be told is asked for again; it doubles.
@@ -20,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_WITHOUT_KIND: Duration = Duration::from_secs(2);
 /// The same of what may not be read, or is too much: asking costs more.
 const PAUSE_IN_VAIN: Duration = Duration::from_secs(30);
+/// What fails so often in a row has not passed at once.
+const FAILURES: u32 = 3;
 
 /// What was found out about a reference.
 pub(super) enum Found {
@@ -73,20 +76,27 @@ async fn follow_kind(
     namespaced: bool,
     tell: &impl Fn(Found) -> ControlFlow<()>,
 ) -> (Duration, bool) {
-    let (mut longest, mut was_listed) = (PAUSE_IN_VAIN, false);
+    let (mut longest, was_listed, mut failures) = (PAUSE_IN_VAIN, AtomicBool::new(false), 0);
     let broken = |error: &watcher::Error| {
         let (trouble, pause) = match code(error) {
             Some(403) => (Found::Trouble(forbidden(resource, reference, namespaced)), PAUSE_IN_VAIN),
             // The kind is gone, or cannot be listed.
             Some(404 | 405) => (missing(reference), PAUSE_WITHOUT_KIND),
-            _ => return false,
+            // What was listed stays. Where nothing was, it is told why, unless it passes at once.
+            _ => {
+                failures += 1;
+                if failures >= FAILURES && !was_listed.load(Ordering::Relaxed) {
+                    let _ = tell(Found::Trouble(format!("{}: {}", named(reference), describe(error))));
+                }
+                return false;
+            }
         };
         longest = pause;
         let _ = tell(trouble);
         true
     };
-    let mut tell_event = |event| {
-        was_listed |= matches!(event, Event::InitDone);
+    let tell_event = |event| {
+        was_listed.fetch_or(matches!(event, Event::InitDone), Ordering::Relaxed);
         tell(Found::Event(Box::new(event)))
     };
     if reference.is_metadata_only() {
@@ -98,7 +108,7 @@ async fn follow_kind(
         let typed = |event| tell_event(map(event, |object| of_type(object, resource)));
         follow_until(api, narrowed(reference), typed, broken).await;
     }
-    (longest, was_listed)
+    (longest, was_listed.into_inner())
 }
 
 /// Why a reference is not read, if it is not: whoever may list Secrets reads all of them.
@@ -225,8 +235,9 @@ fn code(error: &watcher::Error) -> Option<u16> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::ops::Range;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn reference(namespace: Option<&str>, name: Option<&str>) -> Reference {
         Reference {
@@ -278,9 +289,8 @@ mod tests {
         assert!(trouble.starts_with("a Secret is read as a param only where"), "{trouble}");
     }
 
-    /// An API server that has one Limit, answers each watch with an error of that code, and so each list but the first
-    /// until the third.
-    fn refusing(code: u16) -> Client {
+    /// An API server that has one Limit, and answers each watch with an error of that code, and so these lists.
+    fn refusing(code: u16, refused: Range<usize>) -> Client {
         let lists = Arc::new(AtomicUsize::new(0));
         let service = tower::service_fn(move |request: hyper::Request<kube::client::Body>| {
             let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
@@ -294,15 +304,10 @@ mod tests {
             } else if query.contains("watch=true") {
                 refuse(code)
             } else {
-                match lists.fetch_add(1, Ordering::Relaxed) {
-                    1 => refuse(code),
-                    _ => (
-                        200,
-                        json!({
-                            "metadata": {"resourceVersion": "7"},
-                            "items": [{"metadata": {"name": "a", "namespace": "shop"}}],
-                        }),
-                    ),
+                let items = json!([{"metadata": {"name": "a", "namespace": "shop"}}]);
+                match refused.contains(&lists.fetch_add(1, Ordering::Relaxed)) {
+                    true => refuse(code),
+                    false => (200, json!({"metadata": {"resourceVersion": "7"}, "items": items})),
                 }
             };
             let body = kube::client::Body::from(body.to_string().into_bytes());
@@ -346,7 +351,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_refused_is_listed_anew() {
         for code in [403, 404] {
-            let words = told(refusing(code), 2, |_| false).await;
+            let words = told(refusing(code, 1..2), 2, |_| false).await;
             let first = ["kind", "init", "one", "listed", "trouble"];
             let expected = [&first[..], &["kind", "init", "trouble"], &first[..4]].concat();
             assert_eq!(words, expected, "{code}");
@@ -354,9 +359,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_cannot_be_listed_is_told_unless_it_passes_at_once() {
+        let words = told(refusing(500, 0..3), 1, |_| false).await;
+        assert_eq!(words, ["kind", "init", "init", "init", "trouble", "init", "one", "listed"]);
+        let words = told(refusing(500, 0..2), 1, |_| false).await;
+        assert_eq!(words, ["kind", "init", "init", "init", "one", "listed"]);
+    }
+
+    #[tokio::test]
     async fn what_is_too_much_is_listed_anew() {
         let seen = AtomicUsize::new(0);
-        let words = told(refusing(410), 1, move |_| seen.fetch_add(1, Ordering::Relaxed) == 0).await;
+        let words = told(refusing(410, 1..2), 1, move |_| seen.fetch_add(1, Ordering::Relaxed) == 0).await;
         assert_eq!(words, ["kind", "init", "one", "kind", "init", "init", "one", "listed"]);
     }
 }

@@ -57,13 +57,14 @@ impl Referred {
             }
             Found::Absent => {
                 (self.resource, self.objects) = (None, empty());
-                !std::mem::replace(&mut self.absent, true)
+                let was_wrong = self.trouble.take().is_some() | self.overfull.take().is_some();
+                !std::mem::replace(&mut self.absent, true) || was_wrong
             }
             Found::Event(event) => self.take_event(*event, limits, others),
             Found::Trouble(reason) if self.trouble.as_ref() == Some(&reason) => false,
             Found::Trouble(reason) => {
                 tracing::warn!("what policies refer to cannot be read: {reason}");
-                self.trouble = Some(reason);
+                (self.trouble, self.overfull) = (Some(reason), None);
                 true
             }
         }

@@ -110,6 +110,11 @@ impl Group {
         self.watches.values().map(|(_, referred)| referred)
     }
 
+    /// What it holds, in bytes.
+    fn bytes(&self) -> usize {
+        self.all().map(Referred::bytes).sum()
+    }
+
     fn get(&self, reference: &Reference) -> Option<&Referred> {
         self.watches.get(reference).map(|(_, referred)| referred)
     }
@@ -153,13 +158,15 @@ impl Register {
 
     /// Takes in what a watch found. Breaks where more of it is of no use; and which watches to give up.
     pub(super) fn take(&mut self, number: Number, found: Found) -> (ControlFlow<()>, Vec<Number>) {
-        let bytes = self.groups().flat_map(Group::all).map(Referred::bytes).sum::<usize>();
+        let bytes = self.groups().map(Group::bytes).sum::<usize>();
         for kind in self.kinds.values_mut() {
             let is_current = kind.current.watches.values().any(|(own, _)| *own == number);
+            let goes = if is_current { 0 } else { kind.current.bytes() };
             let group = if is_current { Some(&mut kind.current) } else { kind.next.as_mut() };
             let watches = group.into_iter().flat_map(|group| group.watches.values_mut());
             let Some((_, referred)) = watches.into_iter().find(|(own, _)| *own == number) else { continue };
-            let others = bytes.saturating_sub(referred.bytes());
+            // What goes once this is complete does not keep it from that.
+            let others = bytes.saturating_sub(referred.bytes()).saturating_sub(goes);
             let changed = referred.take(found, self.limits, others);
             let flow =
                 if referred.is_overfull() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
@@ -217,8 +224,9 @@ impl Kind {
         let begun = next.watch(references, last, orders);
         let both = references.iter().copied().filter(|reference| self.current.get(reference).is_some());
         let ended = self.current.watch(&both.collect(), last, orders);
-        // Nothing is lost where nothing was known.
-        let replaced = if self.current.all().any(Referred::is_told) { None } else { self.next.take() };
+        // Nothing is lost where nothing was known, or where the next is complete without what was given up.
+        let knows = self.current.all().any(Referred::is_told);
+        let replaced = self.next.take_if(|next| !knows || next.may_replace(&self.current));
         let replaced = replaced.map(|next| std::mem::replace(&mut self.current, next));
         let is_replaced = replaced.is_some();
         replaced.into_iter().for_each(|old| old.end(orders));
@@ -526,5 +534,36 @@ mod tests {
         world.list(1, &all(5));
         world.list(3, &all(18));
         assert_eq!(world.facts().1, [] as [&str; 0]);
+        // Where the kind goes, it is no longer too much.
+        let mut events = [Event::Init].into_iter().chain(all(30).into_iter().map(Event::InitApply));
+        assert!(events.any(|one| world.register.take(1, event(one)).0.is_break()));
+        world.take(1, Found::Absent);
+        assert_eq!(world.facts().1, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_goes_keeps_nothing_from_taking_its_place() {
+        let mut world = World::default();
+        let all: Vec<Json> = (0..10).map(|n| limit(&format!("l{n}"), n)).collect();
+        world.want(&[("", &["one"])]);
+        world.list(1, &all);
+        let ten = world.register.groups().map(Group::bytes).sum::<usize>();
+        world.register.limits = Limits { each: ten * 2, together: ten * 3 / 2 };
+        world.want(&[("", &["one", "two"])]);
+        assert_eq!(world.list(2, &all), [1]);
+        assert_eq!(world.facts().1, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_nobody_refers_to_any_more_is_not_waited_for() {
+        let mut world = World::default();
+        world.want(&[("", &["one"]), ("shop", &["one"])]);
+        world.list(1, &[limit("a", 1)]);
+        world.list(2, &[limit("a", 1)]);
+        world.want(&[("", &["two"]), ("shop", &["two"])]);
+        world.list(3, &[limit("a", 2)]);
+        world.shows(&["a:1,-"], &[UNREAD]);
+        assert_eq!(world.want(&[("", &["two"])]), (vec![], vec![4, 2, 1]));
+        world.shows(&["a:-,2"], &[]);
     }
 }

@@ -4,11 +4,19 @@
 use super::follow::{config, follow};
 use super::mirror::Mirror;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ListParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
 /// The switch, in the controller's namespace. What it holds is for people.
 pub(crate) const SWITCH: &str = "portcullis-disarmed";
+
+/// Whether the switch is there now, whatever a watch has told so far.
+pub(super) async fn is_set(client: &Client, namespace: &str) -> kube::Result<bool> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={SWITCH}"));
+    Ok(!api.list_metadata(&named).await?.items.is_empty())
+}
 
 /// Tells whether the switch is there; `None` as long as that is not known. For ever.
 pub(super) async fn watch(client: Client, namespace: String, tell: watch::Sender<Option<bool>>) {

@@ -5,6 +5,7 @@ use crate::cluster::switch::SWITCH;
 use crate::cluster::{Cluster, Options};
 use crate::exit::Exit;
 use crate::terminal::{GlobalArgs, Tone, write_out};
+use crate::verbs::values::{duration, namespace};
 use clap::Args;
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ pub(super) struct ControllerArgs {
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
     /// The controller's namespace
-    #[arg(short, long, value_name = "NAME", default_value = "portcullis")]
+    #[arg(short, long, value_name = "NAME", default_value = "portcullis", value_parser = namespace)]
     namespace: String,
 }
 
@@ -52,9 +53,9 @@ pub struct DisarmArgs {
 pub struct ArmArgs {
     #[command(flatten)]
     controller: ControllerArgs,
-    /// How long to wait until a replica enforces again, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u64,
+    /// How long to wait until a replica enforces again
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
 }
 
 /// Calls everything off: nothing is enforced until `arm`.
@@ -74,8 +75,7 @@ pub fn disarm(args: &DisarmArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// The cluster cannot be reached or does not let us, or no replica takes it up in time.
 pub fn arm(args: &ArmArgs) -> anyhow::Result<Exit> {
-    let timeout = Duration::from_secs(args.timeout);
-    let Switched { changed, configurations } = disarming::arm(&args.controller.find()?, timeout)?;
+    let Switched { changed, configurations } = disarming::arm(&args.controller.find()?, args.timeout)?;
     tell(if changed { "deleted" } else { "not found" }, &configurations, "entries")?;
     Ok(Exit::Clean)
 }
@@ -98,7 +98,8 @@ impl ControllerArgs {
 
     /// Its cluster.
     pub(super) fn find(&self) -> anyhow::Result<Arc<Cluster>> {
-        let options = Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() };
+        let options =
+            Options { kubeconfig: self.kubeconfig.clone(), context: self.context.clone(), asks_again: false };
         Cluster::find(&options, &self.namespace)
     }
 }

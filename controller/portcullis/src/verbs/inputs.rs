@@ -7,6 +7,7 @@ use crate::report::judge::{Places, judge};
 use crate::report::model::{Judged, Place, PolicyRef, Problem};
 use crate::source::files::PolicyFiles;
 use crate::terminal::{GlobalArgs, Hinted, Tone};
+use crate::verbs::values;
 use clap::{Args, ValueEnum};
 use portcullis_core::decision::Outcome;
 use portcullis_core::matching::Resources;
@@ -46,7 +47,7 @@ pub struct JudgeArgs {
     #[arg(long)]
     pub complete: bool,
     /// The controller's namespace, in which policies are cluster-wide
-    #[arg(long, value_name = "NAME", default_value = CONTROLLER_NAMESPACE)]
+    #[arg(long, value_name = "NAME", default_value = CONTROLLER_NAMESPACE, value_parser = values::namespace)]
     pub namespace: String,
 }
 

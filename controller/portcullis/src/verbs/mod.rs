@@ -13,6 +13,7 @@ pub mod serve;
 pub mod status;
 mod stop;
 pub mod test;
+mod values;
 pub mod wrap;
 
 use crate::exit::Exit;

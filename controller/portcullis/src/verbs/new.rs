@@ -60,7 +60,7 @@ struct PolicyArgs {
     /// Where to make it [default: a directory of this name]
     #[arg(long, value_name = "DIR")]
     directory: Option<PathBuf>,
-    /// A checkout of Portcullis, whose SDK it is to use [default: the one around, or the published sources]
+    /// A checkout of Portcullis, whose SDK it is to use [default: the one around]
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }

@@ -1,9 +1,9 @@
 //! `portcullis serve`: the webhook, until it is told to stop.
 
 use super::stop::Stop;
+use super::values::{address, duration, namespace, requests, threads};
 use crate::cluster::{self, CertificateSecret, Target, Upkeep};
 use crate::exit::Exit;
-use crate::terminal::duration;
 use crate::webhook::{Config, Server, SourceConfig};
 use clap::Args;
 use jiff::SignedDuration;
@@ -42,22 +42,22 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// Where to answer reviews; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443", value_parser = address)]
     listen: SocketAddr,
     /// Where to tell health, metrics and policies; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081", value_parser = address)]
     ops_listen: SocketAddr,
     /// The controller's own namespace: policies without one mean it, and requests in it stay out
-    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    #[arg(long, value_name = "NAME", default_value = "portcullis", value_parser = namespace)]
     namespace: String,
     /// Deny nothing and warn about nothing: record only
     #[arg(long)]
     audit_only: bool,
     /// Threads that decide [default: one per processor, two at least]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
     /// Requests that are decided at once; more are answered without a decision, by their class
-    #[arg(long, value_name = "COUNT", default_value_t = 512)]
+    #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = requests)]
     max_requests: usize,
     /// Where compiled WASM modules are kept for the next start, with mode 0700 [default: ~/.cache/portcullis/modules]
     #[arg(long, value_name = "DIR")]
@@ -80,16 +80,16 @@ struct ClusterArgs {
     #[arg(long, conflicts_with = "policies", value_name = "NAME")]
     webhook_configuration: Option<String>,
     /// The Service by which the API server reaches us
-    #[arg(long, value_name = "NAME", default_value = "portcullis")]
+    #[arg(long, conflicts_with = "policies", value_name = "NAME", default_value = "portcullis")]
     webhook_service: String,
     /// The URL by which it does, in place of a Service [default without a value: where we listen]
-    #[arg(long, requires = "webhook_configuration", num_args = 0..=1, default_missing_value = "", value_name = "URL")]
+    #[arg(long, requires = "webhook_configuration", conflicts_with = "policies", num_args = 0..=1, default_missing_value = "", value_name = "URL")]
     webhook_url: Option<String>,
     /// The Secret in which the replicas keep a certificate of their own making, renewed ahead [default: files]
-    #[arg(long, requires = "webhook_configuration", conflicts_with = "cert_dir", value_name = "NAME")]
+    #[arg(long, requires = "webhook_configuration", conflicts_with_all = ["cert_dir", "policies"], value_name = "NAME")]
     cert_secret: Option<String>,
     /// How long such a certificate is valid
-    #[arg(long, value_name = "DURATION", default_value = "2160h")]
+    #[arg(long, conflicts_with = "policies", value_name = "DURATION", default_value = "2160h")]
     cert_lifetime: SignedDuration,
     /// Let policies in other namespaces than the controller's govern those: each its own, and nothing else
     #[arg(long, conflicts_with = "policies")]
@@ -119,7 +119,8 @@ impl ClusterArgs {
             identity: identity(),
             namespaced_policies,
         });
-        let options = cluster::Options { kubeconfig: self.kubeconfig, context: self.context };
+        let options =
+            cluster::Options { kubeconfig: self.kubeconfig, context: self.context, asks_again: true };
         SourceConfig::Cluster { options, namespaced_policies, upkeep }
     }
 }

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::report::table::Paint;
 use crate::status::{PolicyStatus, State};
 use crate::terminal::{GlobalArgs, Tone, clean, write_out};
+use crate::verbs::values::duration;
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
@@ -42,9 +43,9 @@ pub struct StatusArgs {
     /// Wait until every policy is taken in as it is in the cluster now
     #[arg(long)]
     wait: bool,
-    /// How long to wait, in seconds
-    #[arg(long, requires = "wait", value_name = "SECONDS", default_value_t = 60)]
-    timeout: u64,
+    /// How long to wait
+    #[arg(long, requires = "wait", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
 }
 
 /// `--output`.
@@ -62,7 +63,7 @@ enum Output {
 pub fn run(args: &StatusArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let cluster = args.controller.find()?;
     let answer = match args.wait {
-        true => status::wait(&cluster, Duration::from_secs(args.timeout))?,
+        true => status::wait(&cluster, args.timeout)?,
         false => status::ask(&cluster)?,
     };
     let now = Timestamp::now();

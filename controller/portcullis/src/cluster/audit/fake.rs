@@ -39,7 +39,7 @@ pub(crate) fn inventory(address: SocketAddr, timeout: Duration) -> Inventory {
          users: [{{name: u, user: {{}}}}]\nclusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}]\n"
     );
     std::fs::write(file.path(), kubeconfig).unwrap();
-    let options = Options { kubeconfig: Some(file.path().to_owned()), context: None };
+    let options = Options { kubeconfig: Some(file.path().to_owned()), context: None, asks_again: false };
     Inventory::new(Cluster::find(&options, "portcullis").unwrap(), timeout)
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Certificates are valid since so long before they were made, as clocks differ.
-const SKEW: SignedDuration = SignedDuration::from_hours(1);
+const SKEW: SignedDuration = SignedDuration::from_hours(24);
 /// How long clients have to learn of a new authority, at most.
 const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
 

@@ -16,8 +16,10 @@ use tokio::sync::{Notify, watch};
 
 /// So often it is asked whether anything is to be renewed, at most.
 const LOOK: Duration = Duration::from_secs(60);
-/// Between two writes, and after one that failed.
+/// Between two writes.
 const PAUSE: Duration = Duration::from_millis(500);
+/// After writes that failed in a row, at most: what is refused once is mostly refused again.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Who keeps the certificate.
 pub(in crate::cluster) struct Keeper {
@@ -52,6 +54,7 @@ impl Keeper {
         let look = LOOK.min(Duration::try_from(self.lifetime / 60).unwrap_or(LOOK));
         let mut leading = self.control.leading.clone();
         let mut held = None;
+        let mut next = PAUSE;
         loop {
             let observed = {
                 let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,8 +73,9 @@ impl Keeper {
                     match Material::after(held.as_ref(), step, &wanted, now) {
                         // What was deleted or damaged is put back as it was.
                         Ok(material) if stored.as_ref() != Some(&material) => {
-                            self.write(api, observed, &material, step).await;
-                            pause = PAUSE;
+                            let is_written = self.write(api, observed, &material, step).await;
+                            (pause, next) =
+                                if is_written { (PAUSE, PAUSE) } else { (next, LONGEST.min(next * 2)) };
                         }
                         Ok(_) => {}
                         Err(error) => tracing::error!("no certificate can be made: {error:#}"),
@@ -105,7 +109,14 @@ impl Keeper {
         }
     }
 
-    async fn write(&self, api: &Api<Secret>, observed: Option<Secret>, material: &Material, step: Step) {
+    /// False if it may not be written.
+    async fn write(
+        &self,
+        api: &Api<Secret>,
+        observed: Option<Secret>,
+        material: &Material,
+        step: Step,
+    ) -> bool {
         let by = PostParams::default();
         let exists = observed.is_some();
         let mut secret = observed.unwrap_or_default();
@@ -115,11 +126,15 @@ impl Keeper {
         let result =
             if exists { api.replace(&self.name, &by, &secret).await } else { api.create(&by, &secret).await };
         match result {
-            Ok(_) => tracing::info!(secret = self.name, ?step, "wrote the certificate's Secret"),
+            Ok(_) => {
+                tracing::info!(secret = self.name, ?step, "wrote the certificate's Secret");
+                true
+            }
             // Somebody was faster: the watch will tell what is there now.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => true,
             Err(error) => {
                 tracing::warn!(secret = self.name, "cannot write the certificate: {}", describe(&error));
+                false
             }
         }
     }

@@ -3,7 +3,6 @@
 use super::{CONFIG_MAPS, NAME, POLICIES};
 use crate::cluster::connect::Cluster;
 use crate::cluster::control::LEASE;
-use crate::cluster::describe;
 use crate::status::{ConfigMapStatus, PolicyStatus, Told};
 use crate::terminal::Hinted;
 use anyhow::anyhow;
@@ -57,7 +56,7 @@ pub fn wait(cluster: &Arc<Cluster>, patience: Duration) -> anyhow::Result<Answer
 impl Cluster {
     async fn status(&self) -> anyhow::Result<Answer> {
         let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let found = api.get_opt(NAME).await.map_err(|error| unread(&error))?;
+        let found = api.get_opt(NAME).await.map_err(|error| self.unread(&error))?;
         let Some(mut texts) = found.and_then(|found| found.data) else {
             let message = format!("there is no ConfigMap `{NAME}` in namespace `{}`", self.namespace);
             let hint =
@@ -90,7 +89,7 @@ impl Cluster {
             let namespaced =
                 answer.as_ref().is_ok_and(|it| it.texts.get("namespaced").is_some_and(|it| it == "true"));
             let api = if namespaced { &everywhere } else { &own };
-            let there = api.list_metadata(&labelled).await.map_err(|error| unread(&error))?;
+            let there = api.list_metadata(&labelled).await.map_err(|error| self.unread(&error))?;
             let place = |it: &PartialObjectMeta<ConfigMap>| {
                 format!("{}/{}", it.namespace().unwrap_or_default(), it.name_any())
             };
@@ -128,8 +127,4 @@ fn missing(there: &BTreeSet<(String, String)>, answer: &Answer) -> Option<String
     }
     let in_step = answer.texts.get("configured").is_some_and(|configured| configured == "true");
     (!in_step).then(|| "the webhook configuration".to_owned())
-}
-
-fn unread(error: &kube::Error) -> anyhow::Error {
-    anyhow!("the cluster cannot be read: {}", describe(error))
 }

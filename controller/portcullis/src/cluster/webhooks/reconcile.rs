@@ -10,6 +10,7 @@ use crate::cluster::control::Control;
 use crate::cluster::describe;
 use crate::cluster::follow::{config, follow};
 use crate::cluster::mirror::Mirror;
+use crate::cluster::switch;
 use k8s_openapi::api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -135,7 +136,19 @@ async fn write(
         _ => namespace(control),
     };
     let labels = [(CONTROLLER_LABEL.to_owned(), control.namespace.clone())];
+    let was_empty = observed.as_ref().is_none_or(|it| it.webhooks.iter().flatten().next().is_none());
     let wanted = complete(observed, name, webhooks, owner, labels)?;
+    // Whoever called everything off empties it, too, and must not be undone because we have not heard of that yet.
+    if was_empty && entries > 0 {
+        match switch::is_set(&control.client, &control.namespace).await {
+            Ok(false) => {}
+            Ok(true) => return Some(RETRY),
+            Err(error) => {
+                tracing::warn!(name, "cannot see whether it is called off: {}", describe(&error));
+                return Some(RETRY);
+            }
+        }
+    }
     let result = if exists { api.replace(name, &by, &wanted).await } else { api.create(&by, &wanted).await };
     match result {
         Ok(_) => {

@@ -4,8 +4,9 @@ use super::progress::Progress;
 use crate::cluster::audit::{Failed, Inventory, Kind};
 use crate::cluster::{Cluster, Options};
 use crate::report::model::{Problem, Report};
-use crate::terminal::{GlobalArgs, Hinted, duration};
+use crate::terminal::{GlobalArgs, Hinted};
 use crate::verbs::inputs::{Judge, JudgeArgs, read_policies};
+use crate::verbs::values::duration;
 use clap::Args;
 use portcullis_core::matching::{Resources, is_excluded};
 use portcullis_core::request::Operation;
@@ -59,7 +60,8 @@ pub(super) fn audit(
         let hint = "name files of objects to judge, or leave them out: a cluster tells what it has";
         return Err(Hinted::new("`--resources` and `--complete` are for files", hint).into());
     }
-    let options = Options { kubeconfig: live.kubeconfig.clone(), context: live.context.clone() };
+    let options =
+        Options { kubeconfig: live.kubeconfig.clone(), context: live.context.clone(), asks_again: false };
     let inventory = Inventory::new(Cluster::find(&options, &args.namespace)?, live.request_timeout);
     let set = match args.policies.as_slice() {
         [] => inventory.policies(live.namespaced_policies)?,

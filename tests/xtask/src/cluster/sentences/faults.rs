@@ -54,8 +54,9 @@ fn the_api_server_restarts_and_nothing_enforced_is_lost_and_later_edits_count(
 fn etcd_stands_still_and_what_is_in_force_is_enforced_as_before(world: &mut World<'_>) -> Result<()> {
     let namespace = world.namespace("shop")?;
     let controller = world.controller(&[])?;
-    world.apply(&world.library("isolation/no-host-access")?)?;
-    bad_pod_is_denied(world, &namespace, "hostNetwork must not be true")?;
+    let policy = world.library("isolation/no-host-access")?;
+    world.apply(&policy)?;
+    bad_pod_is_denied(world, &namespace, MESSAGE)?;
     world.cluster.pause_etcd();
     let denied = world
         .kubectl(&format!("create -n {namespace} -f - --validate=false"))
@@ -63,7 +64,9 @@ fn etcd_stands_still_and_what_is_in_force_is_enforced_as_before(world: &mut Worl
         .refused(&["policy `no-host-access`"]);
     world.cluster.resume_etcd();
     denied?;
-    world.cluster.runtime.block_on(controller.served.ready())
+    world.cluster.runtime.block_on(controller.served.ready())?;
+    world.apply(&policy.replace(MESSAGE, "no host networks after that"))?;
+    bad_pod_is_denied(world, &namespace, "no host networks after that")
 }
 
 fn a_watch_that_is_cut_or_hangs_leaves_policies_in_force_and_edits_meanwhile_count_after_it(
