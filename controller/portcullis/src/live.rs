@@ -38,6 +38,8 @@ pub struct Live {
     /// Whether there is a certificate to serve.
     certified: AtomicBool,
     draining: AtomicBool,
+    /// Whether another replica may answer requests while our modules are compiled for the first time.
+    accompanied: AtomicBool,
     begin: Instant,
     /// When a thread that decides last had nothing better to do, in milliseconds since `begin`.
     beat: AtomicU64,
@@ -52,6 +54,9 @@ const NEVER: u64 = u64::MAX;
 /// So long it may say nothing until that is worth a word.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// So long after the start nobody waits for modules any more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Without a beat for so long, every thread that decides is stuck: only a restart helps.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -62,6 +67,7 @@ impl Default for Live {
             number: watch::Sender::new(0),
             certified: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            accompanied: AtomicBool::new(false),
             begin: Instant::now(),
             beat: AtomicU64::new(0),
             heard: AtomicU64::new(NEVER),
@@ -99,6 +105,9 @@ impl Live {
     /// Puts a generation into force.
     pub fn swap(&self, generation: Arc<Generation>) {
         let number = generation.number;
+        if !generation.set.is_pending() {
+            self.stand_alone();
+        }
         self.generation.store(Some(generation));
         self.number.send_replace(number);
     }
@@ -133,6 +142,17 @@ impl Live {
         self.last_heard().filter(|silence| self.missed.load(Ordering::Relaxed) && *silence > SILENCE)
     }
 
+    /// Another replica may answer requests: it goes when we are ready, and until its modules can run ours would answer what
+    /// they judge by the failurePolicy. So we are ready when they can.
+    pub fn stand_beside(&self) {
+        self.accompanied.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody else answers requests, or there is nothing more to wait for. From now on edits are waited for no more.
+    pub fn stand_alone(&self) {
+        self.accompanied.store(false, Ordering::Relaxed);
+    }
+
     /// There is a certificate to serve.
     pub fn certify(&self) {
         self.certified.store(true, Ordering::Relaxed);
@@ -156,6 +176,8 @@ impl Live {
             Some("the first policy set is not compiled yet")
         } else if !self.certified.load(Ordering::Relaxed) {
             Some("there is no certificate yet")
+        } else if self.accompanied.load(Ordering::Relaxed) && self.begin.elapsed() < PATIENCE {
+            Some("modules are still being compiled, and another replica serves meanwhile")
         } else {
             None
         }
@@ -165,6 +187,9 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_core::document::{POLICY_LABEL, read_live_config_map};
+    use portcullis_core::set::Sources;
+    use std::collections::BTreeMap;
 
     #[tokio::test]
     async fn a_runtime_that_does_not_come_round_is_stuck() {
@@ -197,5 +222,50 @@ mod tests {
         assert_eq!(live.unready(), None);
         live.drain();
         assert_eq!(live.unready(), Some("shutting down"));
+    }
+
+    /// A generation whose only policy waits for its module, or none.
+    fn generation(pending: bool) -> Arc<Generation> {
+        let text = "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {name: p}\nspec: {validationActions: [Deny], \
+                    matchPods: {}, wasm: {module: m.wasm}}";
+        let data = BTreeMap::from([("p.yaml".to_owned(), text.to_owned())]);
+        let labels = BTreeMap::from([(POLICY_LABEL.to_owned(), "true".to_owned())]);
+        let manifest = read_live_config_map("portcullis", "p", &labels, data, BTreeMap::new());
+        // Without anybody who runs modules.
+        let config_maps = if pending { manifest.config_maps } else { Vec::new() };
+        let set = PolicySet::compile(&Sources { config_maps, ..Sources::default() }, None);
+        assert_eq!(set.is_pending(), pending);
+        Arc::new(Generation {
+            number: 1,
+            set: Arc::new(set),
+            facts: Arc::default(),
+            versions: Arc::default(),
+            resource_problems: Vec::new(),
+            since: jiff::Timestamp::now(),
+            verdicts: VerdictCounters::default(),
+        })
+    }
+
+    #[test]
+    fn modules_are_waited_for_while_another_replica_serves_and_only_at_the_start() {
+        let check = |case: &str, steps: &[fn(&Live)], ready: bool| {
+            let live = Live::default();
+            live.certify();
+            steps.iter().for_each(|step| step(&live));
+            assert_eq!(live.unready().is_none(), ready, "{case}: {:?}", live.unready());
+        };
+        let pending = |live: &Live| live.swap(generation(true));
+        let complete = |live: &Live| live.swap(generation(false));
+        check("alone", &[pending], true);
+        check("beside another", &[Live::stand_beside, pending], false);
+        check("there are none", &[Live::stand_beside, complete], true);
+        check("they are there", &[Live::stand_beside, pending, complete], true);
+        check("edited", &[Live::stand_beside, pending, complete, pending], true);
+        check("the other one is gone", &[Live::stand_beside, pending, Live::stand_alone], true);
+        check("no policies", &[Live::stand_beside, Live::stand_alone], false);
+        let begin = Instant::now().checked_sub(PATIENCE).unwrap();
+        let late = Live { begin, ..Live::default() };
+        [Live::certify, Live::stand_beside, pending].iter().for_each(|step| step(&late));
+        assert_eq!(late.unready(), None, "not for ever");
     }
 }

@@ -21,6 +21,8 @@ const GIVES_UP: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the Lease is renewed, or looked at.
 const ROUND: Duration = Duration::from_secs(2);
+/// A holder that is silent for so long need not be gone, but nobody relies on it.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// A candidate for the Lease.
 #[derive(Debug)]
@@ -110,6 +112,9 @@ impl Candidate {
             _ => now,
         };
         self.seen = Some(Seen { spec: old.clone(), since });
+        if now.duration_since(since) > SILENT {
+            self.live.stand_alone();
+        }
         if !may_take(&old, &self.identity, now.duration_since(since)) {
             return Ok(false);
         }
@@ -133,6 +138,9 @@ impl Candidate {
     }
 
     fn lead(&self, holds: bool) {
+        if holds {
+            self.live.stand_alone();
+        }
         let before = self.leading.send_replace(holds);
         if before != holds {
             tracing::info!(lease = self.name, "{}", if holds { "leading" } else { "no longer leading" });

@@ -185,6 +185,9 @@ impl Server {
         let (source, cluster, upkeep) = config.source.clone().open(&config.namespace, stopper.bell())?;
         let metrics = Arc::new(Metrics::new());
         let live = Arc::new(Live::default());
+        if upkeep.is_some() {
+            live.stand_beside();
+        }
         let serving = Serving::new(Arc::clone(&metrics));
         let (tell_ca, _) = watch::channel(Vec::new());
         let mut files: Vec<Box<dyn Followed>> = Vec::new();

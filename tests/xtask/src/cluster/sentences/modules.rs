@@ -12,12 +12,15 @@ use std::fs;
 
 /// Bytes that cannot be compressed: more than two ConfigMaps hold.
 const LARGE: usize = 2 << 20;
+/// So often a replica comes.
+const STARTS: usize = 3;
 
 pub(super) fn all() -> Vec<Sentence> {
     sentences![
         a_module_that_is_wrapped_and_applied_denies_be_it_in_one_config_map_or_in_parts,
         parts_of_one_module_are_never_put_together_with_those_of_another,
         a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_replica_that_comes,
+        a_replica_that_comes_beside_another_is_ready_once_its_modules_are,
         a_policy_that_was_just_begun_denies_a_pod_and_admits_another,
     ]
 }
@@ -68,7 +71,7 @@ pub(super) fn wrapped(world: &World<'_>, name: &str, message: &str, data: &str) 
              Policy\n    metadata: {{name: {name}}}\n    spec:\n      validationActions: [Deny]\n      \
              matchConstraints:\n        resourceRules:\n        - {{apiGroups: [''], apiVersions: [v1], operations: \
              [CREATE], resources: [configmaps]}}\n        objectSelector: {{matchLabels: {{test: {name}}}}}\n      \
-             wasm:\n        module: module.wasm\n        settings: {{violations: [{{message: {message}}}]}}\n"
+             wasm:\n        module: module.wasm\n        settings: {{violations: [{{message: '{message}'}}]}}\n"
         ),
     )?;
     let files = format!("{} {}", policy.display(), wasm.display());
@@ -225,6 +228,23 @@ fn a_module_that_is_spoilt_while_no_replica_runs_is_in_force_as_it_was_in_every_
         ensure!(modules.len() == 1, "{modules:?}");
         Ok(())
     })
+}
+
+fn a_replica_that_comes_beside_another_is_ready_once_its_modules_are(world: &mut World<'_>) -> Result<()> {
+    let shop = world.namespace("shop")?;
+    let kubeconfig = world.controller_kubeconfig()?;
+    let _first = world.start_controller(&kubeconfig, &[])?;
+    world.kubectl("apply --server-side -f -").input(&wrapped(world, "small", "no", "")?).ok()?;
+    denied(world, &shop, "small", "no")?;
+    for start in 0..STARTS {
+        let cache = tempfile::tempdir()?;
+        let directory = cache.path().join("modules").display().to_string();
+        let next = world.start_controller(&kubeconfig, &["--module-cache", &directory])?;
+        world.cluster.runtime.block_on(next.served.ready())?;
+        let state = world.cluster.runtime.block_on(next.served.tell("/policies"))?;
+        ensure!(state.contains("\"state\": \"loaded\""), "start {start}: {state}");
+    }
+    Ok(())
 }
 
 fn a_policy_that_was_just_begun_denies_a_pod_and_admits_another(world: &mut World<'_>) -> Result<()> {
