@@ -99,7 +99,7 @@ fn read_key(config_map: &ConfigMap, key: &str, text: &Text) -> Vec<ReadDocument>
                 Ok(node) if config_map.exceptions_only && !is_exception(&node) => no_exception(origin, node),
                 Ok(node) => read_document(origin, node),
                 Err(error) => {
-                    let errors = vec![DocumentError::unreadable(&origin, error)];
+                    let errors = vec![DocumentError::unreadable(&origin, &text.text, &error)];
                     let outcome = Outcome::Broken { errors, salvage: None, partial: None };
                     ReadDocument { origin, identity: None, node: None, outcome }
                 }

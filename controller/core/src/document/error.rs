@@ -108,10 +108,24 @@ impl DocumentError {
     }
 
     /// A text that cannot be read as YAML.
-    pub(super) fn unreadable(origin: &Origin, error: YamlError) -> Self {
+    pub(super) fn unreadable(origin: &Origin, text: &str, error: &YamlError) -> Self {
         let place = Place { field: String::new(), position: error.position };
-        Self::at(origin, None, place, error.message).with_code(Code::Yaml)
+        let message = error.message(|at| origin.file_position(at).unwrap_or(at));
+        let hint = unquoted(text, error.position);
+        Self { hint, ..Self::at(origin, None, place, message).with_code(Code::Yaml) }
     }
+}
+
+/// The fields that hold expressions, but for those in the free text of a policy.
+const EXPRESSIONS: [&str; 5] = ["expression", "messageExpression", "valueExpression", "forEach", "fieldPath"];
+
+/// What to do where a line that YAML cannot read holds an expression as it is: much of CEL means something in YAML.
+pub(super) fn unquoted(text: &str, at: Position) -> Option<String> {
+    let line = text.lines().nth(at.line.checked_sub(1)? as usize)?;
+    let (key, value) = line.trim_start_matches([' ', '-']).split_once(':')?;
+    let value = value.trim();
+    let as_it_is = EXPRESSIONS.contains(&key) && !value.is_empty() && !value.starts_with(['|', '>']);
+    as_it_is.then(|| "quote the expression, or write it under `|`".to_owned())
 }
 
 /// One line: `file:line:column: ConfigMap namespace/name, key k, document 1, line 12, column 5, field: what

@@ -2,7 +2,9 @@
 
 use super::{Expression, Place};
 use crate::yaml::{Entry, Node, Position, Text, Value, one_line};
+use serde_json::Value as Json;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 
 /// One thing that is wrong with a document.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub(super) struct Problem {
 
 /// At most this many problems of a document are kept; nobody reads more.
 const MAX_PROBLEMS: usize = 100;
+
+/// Half of an expression can be lost in a tag, and what is left of it be sound.
+const TAGGED: &str = "an unquoted `!` begins a YAML tag, which is no part of the value";
 
 /// Everything that is wrong with a document.
 #[derive(Debug, Default)]
@@ -40,10 +45,14 @@ impl Problems {
         self.found.borrow().len() >= MAX_PROBLEMS
     }
 
-    /// All of them in the order of the text.
+    /// All of them in the order of the text. Of a value behind a tag nothing else is said: it is not what was meant.
     pub(super) fn sorted(self) -> Vec<Problem> {
         let mut problems = self.found.into_inner();
+        let tagged: BTreeSet<Position> =
+            problems.iter().filter(|it| it.message == TAGGED).map(|it| it.place.position).collect();
+        problems.retain(|it| it.message == TAGGED || !tagged.contains(&it.place.position));
         problems.sort_by_key(|problem| problem.place.position);
+        problems.dedup_by(|next, first| next.message == TAGGED && next.place == first.place);
         problems
     }
 }
@@ -173,8 +182,27 @@ impl<'a> Field<'a> {
         Some(Expression { text: text.text.clone(), place: self.place(), at: text.place.clone() })
     }
 
+    /// The value as JSON, whatever it is.
+    pub(super) fn json(&self) -> Json {
+        let mut waiting = vec![self.clone()];
+        while let Some(field) = waiting.pop() {
+            match &field.node.value {
+                Value::Sequence(_) => waiting.extend(field.list().unwrap_or_default()),
+                Value::Mapping(_) => {
+                    waiting.extend(field.fields().iter().flat_map(Fields::all).map(|(_, _, field)| field));
+                }
+                _ => {}
+            }
+        }
+        self.node.to_json()
+    }
+
     fn child(&self, node: &'a Node, path: String) -> Self {
-        Self { node, path, problems: self.problems }
+        let child = Self { node, path, problems: self.problems };
+        if node.tagged {
+            child.refuse_with_hint(TAGGED, "quote the whole value, or write it under `|`");
+        }
+        child
     }
 }
 

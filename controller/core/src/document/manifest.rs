@@ -2,9 +2,10 @@
 //! if they should.
 
 use super::config_map::{ReadDocument, is_ours, read_document};
+use super::error::unquoted;
 use super::fields::{child_path, what};
 use super::{Code, DocumentError, GROUP, KUBERNETES_GROUP, Origin, Place, names};
-use crate::yaml::{self, Entry, Node, Text, TextPlace, Value, YamlError};
+use crate::yaml::{self, Entry, Node, Text, TextPlace, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
@@ -73,9 +74,10 @@ fn read<'a>(
     for document in yaml::read(text) {
         match document {
             Ok(node) => reading.object(&node),
-            Err(YamlError { position, message }) => {
-                let place = Place { field: String::new(), position };
-                reading.fail_with(Code::Yaml, Owner::default(), place, message, None);
+            Err(error) => {
+                let place = Place { field: String::new(), position: error.position };
+                let hint = unquoted(text, error.position);
+                reading.fail_with(Code::Yaml, Owner::default(), place, error.message(|at| at), hint);
             }
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn either(fields: &Fields<'_>, schema: Option<&ParamsSchema>) -> Para
         inline.fields();
         return Params::None;
     }
-    let mut value = inline.node().to_json();
+    let mut value = inline.json();
     if let Some(schema) = schema {
         schema.check(&inline, &mut value);
     }

@@ -293,12 +293,12 @@ fn read_schema(field: &Field<'_>, depth: usize) -> Option<ParamsSchema> {
         open,
         required: required.into_iter().map(|(name, _)| name.to_owned()).collect(),
         items,
-        allowed: allowed.iter().map(|item| item.node().to_json()).collect(),
+        allowed: allowed.iter().map(Field::json).collect(),
         pattern,
         value_range,
         length_range,
         items_range,
-        default: default.as_ref().map(|field| field.node().to_json()),
+        default: default.as_ref().map(Field::json),
     };
     if let Some(default) = default {
         schema.check_value(&default);

@@ -332,6 +332,77 @@ fn errors_within_expressions_are_placed() {
 }
 
 #[test]
+fn what_yaml_takes_out_of_an_expression_is_an_error() {
+    const TAG: &str = "an unquoted `!` begins a YAML tag, which is no part of the value (quote the whole value, or write it \
+                       under `|`)";
+    const QUOTE: &str = "(quote the expression, or write it under `|`)";
+    let refused = |spec: &str, fields: &[&str]| {
+        let expect: Vec<String> = fields.iter().map(|field| format!("{field}: {TAG}")).collect();
+        assert_eq!(errors(&policy(spec)), expect, "{spec}");
+    };
+    refused("variables: [{name: a, expression: !b &c d}]", &["spec.variables[0].expression"]);
+    refused("variables:\n- name: a\n  expression: !has(x)", &["spec.variables[0].expression"]);
+    refused("variables:\n- name: a\n  expression: ! x", &["spec.variables[0].expression"]);
+    refused("variables:\n- name: a\n  expression: !a [b]", &["spec.variables[0].expression"]);
+    refused("variables:\n- name: a\n  expression: &a !x b", &["spec.variables[0].expression"]);
+    refused("matchConditions:\n- name: a\n  expression: !!has(x)", &["spec.matchConditions[0].expression"]);
+    refused(
+        "auditAnnotations:\n- key: a\n  valueExpression: !a b",
+        &["spec.auditAnnotations[0].valueExpression"],
+    );
+    refused("audit: {validations: [{expression: !a b}]}", &["spec.audit.validations[0].expression"]);
+    refused(
+        "params: {a: ! b, c: [!x d], e: !y {f: g}}",
+        &["spec.params.a", "spec.params.c[0]", "spec.params.e"],
+    );
+    refused("params: !a\n  b: c", &["spec.params"]);
+    refused("failurePolicy: !x Ignore", &["spec.failurePolicy"]);
+    refused(
+        "paramsSchema: {type: object, properties: {a: {type: string, default: !x y, enum: [y, !z y]}}}",
+        &["spec.paramsSchema.properties.a.default", "spec.paramsSchema.properties.a.enum[1]"],
+    );
+    let module = policy("wasm: {module: m.wasm, settings: {a: [!x b]}}")
+        .replace("  validations: [{expression: \"true\"}]\n", "");
+    check(&module, &[&format!("spec.wasm.settings.a[0]: {TAG}")]);
+    for field in ["expression", "forEach", "fieldPath", "messageExpression", "message", "reason"] {
+        let others = if field == "expression" { "" } else { "expression: 'true'\n    " };
+        let written = policy("").replace("[{expression: \"true\"}]", &format!("\n  - {others}{field}: !x b"));
+        check(&written, &[&format!("spec.validations[0].{field}: {TAG}")]);
+    }
+    let rules = "matchConstraints:\n  resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: ['*'], resources: [pods]}]\n";
+    for spec in [
+        rules.to_owned() + "validations:\n- expression: !has(x)\n",
+        rules.to_owned() + "validations:\n- expression: ! x\n",
+    ] {
+        check(&vap(&spec), &[&format!("spec.validations[0].expression: {TAG}")]);
+    }
+    check(
+        &exception("policies: [p]\nmatch: {names: [!x y]}\nreason: z"),
+        &[&format!("spec.match.names[0]: {TAG}")],
+    );
+    // YAML's own say what a value is, and anchors repeat it.
+    check(&policy("variables: [{name: a, expression: !!str &x 1}, {name: b, expression: *x}]"), &[]);
+
+    let unreadable = [
+        ("!has(a) && b", "`&` begins an anchor, whose name is letters, digits, `-` and `_`, found `&`"),
+        ("!has(a) || !b", "did not find expected comment or line break"),
+        ("'a' == b", "invalid trailing content after a quoted scalar"),
+        ("\"a\" == b", "invalid trailing content after a quoted scalar"),
+        ("x ? 'a: b' : c", "mapping values are not allowed in this context"),
+        ("[a].all(b, c)", "did not find expected key"),
+        ("{'a': b}.a", "did not find expected key"),
+        ("&& a", "`&` begins an anchor, whose name is letters, digits, `-` and `_`, found `&`"),
+        ("@a", "unexpected character: `@'"),
+        ("`a` in b", "unexpected character: ``'"),
+        ("%a", "unexpected character: `%'"),
+    ];
+    for (expression, message) in unreadable {
+        let found = errors(&policy(&format!("variables:\n- name: a\n  expression: {expression}")));
+        assert_eq!(found, [format!(": {message} {QUOTE}")], "{expression}");
+    }
+}
+
+#[test]
 fn config_maps_are_found_and_checked() {
     let labelled = "metadata: {name: c, labels: {portcullis.dev/policy: 'true'}}";
     let table: [(String, &[&str]); 19] = [

@@ -94,7 +94,7 @@ pub(super) fn read(spec: &Fields<'_>) -> Option<Wasm> {
     let settings = fields.optional("settings").map(|field| {
         // Modules can rely on it.
         field.fields();
-        field.node().to_json()
+        field.json()
     });
     fields.finish();
     let settings = settings.unwrap_or_else(|| serde_json::json!({}));

@@ -22,6 +22,7 @@ struct Anchored {
 struct Frame {
     at: Position,
     anchor: usize,
+    tagged: bool,
     weight: usize,
     content: Content,
 }
@@ -46,23 +47,39 @@ enum PendingKey {
 
 impl Builder {
     /// Opens a list. `anchor` is 0 if it has none.
-    pub(super) fn begin_sequence(&mut self, at: Position, anchor: usize) -> Result<(), YamlError> {
-        self.begin(at, anchor, Content::Sequence(Vec::new()))
+    pub(super) fn begin_sequence(
+        &mut self,
+        at: Position,
+        anchor: usize,
+        tagged: bool,
+    ) -> Result<(), YamlError> {
+        self.begin(at, anchor, tagged, Content::Sequence(Vec::new()))
     }
 
     /// Opens a mapping. `anchor` is 0 if it has none.
-    pub(super) fn begin_mapping(&mut self, at: Position, anchor: usize) -> Result<(), YamlError> {
-        self.begin(at, anchor, Content::Mapping(MappingSoFar::default()))
+    pub(super) fn begin_mapping(
+        &mut self,
+        at: Position,
+        anchor: usize,
+        tagged: bool,
+    ) -> Result<(), YamlError> {
+        self.begin(at, anchor, tagged, Content::Mapping(MappingSoFar::default()))
     }
 
-    fn begin(&mut self, at: Position, anchor: usize, content: Content) -> Result<(), YamlError> {
+    fn begin(
+        &mut self,
+        at: Position,
+        anchor: usize,
+        tagged: bool,
+        content: Content,
+    ) -> Result<(), YamlError> {
         if self.expects_key() {
             return Err(YamlError::new(at, "a key must be a string, found a list or a mapping"));
         }
         if self.stack.len() >= MAX_DEPTH {
             return Err(YamlError::new(at, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        self.stack.push(Frame { at, anchor, weight: 0, content });
+        self.stack.push(Frame { at, anchor, tagged, weight: 0, content });
         Ok(())
     }
 
@@ -73,7 +90,7 @@ impl Builder {
             Content::Sequence(items) => Value::Sequence(items),
             Content::Mapping(mapping) => Value::Mapping(mapping.entries),
         };
-        self.put(Node { value, at: frame.at }, frame.anchor, frame.weight)
+        self.put(Node { value, at: frame.at, tagged: frame.tagged }, frame.anchor, frame.weight)
     }
 
     /// Adds a scalar: a key where one is expected, else a value.
@@ -174,9 +191,8 @@ impl MappingSoFar {
         let key = super::scalar::key(node)?;
         if let Some((first, true)) = self.index.get(&key) {
             let first = self.entries.get(*first).map_or(at, |entry| entry.key_at);
-            let (line, column) = (first.line, first.column);
-            let message = format!("key `{key}` is given twice, first in line {line}, column {column}");
-            return Err(YamlError::new(at, message));
+            let error = YamlError::new(at, format!("key `{key}` is given twice"));
+            return Err(YamlError { first: Some(first), ..error });
         }
         Ok(PendingKey::Named(key, at))
     }

@@ -34,12 +34,21 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+        if let Event::Alias(_)
+        | Event::Scalar(_, _, 1.., _)
+        | Event::SequenceStart(1.., _)
+        | Event::MappingStart(1.., _) = &event
+        {
+            self.source.anchor(span.start)?;
+        }
         match event {
-            Event::SequenceStart(anchor, _) => {
-                self.builder.begin_sequence(self.source.position(span.start), anchor)
+            Event::SequenceStart(anchor, tag) => {
+                let tagged = tag.is_some_and(|tag| !is_own(&tag));
+                self.builder.begin_sequence(self.source.position(span.start), anchor, tagged)
             }
-            Event::MappingStart(anchor, _) => {
-                self.builder.begin_mapping(self.source.position(span.start), anchor)
+            Event::MappingStart(anchor, tag) => {
+                let tagged = tag.is_some_and(|tag| !is_own(&tag));
+                self.builder.begin_mapping(self.source.position(span.start), anchor, tagged)
             }
             Event::SequenceEnd | Event::MappingEnd => self.builder.end(),
             Event::Alias(anchor) => self.builder.alias(anchor, self.source.position(span.start)),
@@ -70,8 +79,22 @@ impl Reading<'_> {
     }
 }
 
+/// Whether a tag is one of YAML's own, which say what a value is.
+fn is_own(tag: &Tag) -> bool {
+    let types = ["str", "int", "float", "bool", "null", "timestamp", "binary", "merge", "seq", "map"];
+    core_name(tag).is_some_and(|name| types.contains(&name))
+}
+
+/// The name of a tag of YAML's, in its short form (`!!int`) or its long one.
+fn core_name(tag: &Tag) -> Option<&str> {
+    if tag.is_yaml_core_schema() {
+        return Some(&tag.suffix);
+    }
+    tag.handle.is_empty().then(|| tag.suffix.strip_prefix("tag:yaml.org,2002:")).flatten()
+}
+
 fn is_merge_tag(tag: &Tag) -> bool {
-    tag.is_yaml_core_schema() && tag.suffix == "merge"
+    core_name(tag) == Some("merge")
 }
 
 /// The text of a document, by lines, with a cursor from characters to bytes: scalars come in the order of
@@ -105,6 +128,8 @@ impl<'a> Source<'a> {
             Some((context, detail)) if context.starts_with("while ") => detail,
             _ => info,
         };
+        // What the parser says of either quote.
+        let message = message.replace("after double-quoted scalar", "after a quoted scalar");
         let mut message = message.replace(['\n', '\r'], " ").replace('"', "`");
         for sign in [',', ':', ']', '}', '?', '-', '%'] {
             message = message.replace(&format!("'{sign}'"), &format!("`{sign}`"));
@@ -122,7 +147,7 @@ impl<'a> Source<'a> {
     ) -> Result<Node, YamlError> {
         let at = self.position(span.start);
         let resolved = match tag {
-            Some(tag) if tag.is_yaml_core_schema() => match tag.suffix.as_str() {
+            Some(tag) if let Some(name) = core_name(tag) => match name {
                 "binary" => {
                     return Err(YamlError::new(at, "`!!binary` is not supported: JSON has no binary values"));
                 }
@@ -147,7 +172,29 @@ impl<'a> Source<'a> {
             }
             Resolved::String => Value::String(self.text(text, style, span, bare)),
         };
-        Ok(Node { value, at })
+        Ok(Node { value, at, tagged: tag.is_some_and(|tag| !is_own(tag)) })
+    }
+
+    /// Refuses an anchor or an alias with a name that kubectl refuses. The parser takes whatever is not blank, so that
+    /// `&&` would be an anchor, and with it a part of an expression would go.
+    fn anchor(&mut self, mark: Marker) -> Result<(), YamlError> {
+        let mut text = self.from(mark.index());
+        if text.starts_with('!') {
+            text = text.trim_start_matches(|c: char| !c.is_whitespace()).trim_start();
+            while let Some(comment) = text.strip_prefix('#') {
+                text = comment.trim_start_matches(|c| !matches!(c, '\n' | '\r')).trim_start();
+            }
+        }
+        let name = text.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).next().unwrap_or_default();
+        let (sign, name) = name.split_at_checked(1).unwrap_or_default();
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
+            return Ok(());
+        }
+        let what = if sign == "*" { "an alias" } else { "an anchor" };
+        let message =
+            format!("`{sign}` begins {what}, whose name is letters, digits, `-` and `_`, found `{name}`");
+        Err(YamlError::new(self.position(mark), message))
     }
 
     fn text(&mut self, text: &str, style: ScalarStyle, span: Span, bare: bool) -> Text {

@@ -52,12 +52,12 @@ impl Reader<'_> {
                 (_, None) => return Err(self.wrong("the text ends within a value")),
                 (Expect::Value | Expect::FirstValueOrEnd, Some('{')) => {
                     self.skip(1);
-                    builder.begin_mapping(at, 0)?;
+                    builder.begin_mapping(at, 0, false)?;
                     Expect::FirstKeyOrEnd
                 }
                 (Expect::Value | Expect::FirstValueOrEnd, Some('[')) => {
                     self.skip(1);
-                    builder.begin_sequence(at, 0)?;
+                    builder.begin_sequence(at, 0, false)?;
                     Expect::FirstValueOrEnd
                 }
                 (Expect::FirstValueOrEnd, Some(']')) | (Expect::FirstKeyOrEnd, Some('}')) => {
@@ -120,7 +120,7 @@ impl Reader<'_> {
             },
         };
         self.skip(word.len());
-        Ok(Node { value, at })
+        Ok(Node { value, at, tagged: false })
     }
 
     fn string(&mut self) -> Result<Node, YamlError> {
@@ -145,7 +145,7 @@ impl Reader<'_> {
         let start = Position { column: at.column.saturating_add(1), ..at };
         let written = quoted.get(1..).unwrap_or_default();
         let place = TextPlace::flow(Flow::DoubleQuoted, start, &text, written, |_| "");
-        Ok(Node { value: Value::String(Text { text, place }), at })
+        Ok(Node { value: Value::String(Text { text, place }), at, tagged: false })
     }
 
     fn skip_whitespace(&mut self) {

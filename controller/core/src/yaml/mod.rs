@@ -32,12 +32,13 @@ pub const MAX_ALIASED: usize = 8 << 20;
 
 /// Why a document cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {}, column {}: {message}", position.line, position.column)]
+#[error("line {}, column {}: {}", position.line, position.column, self.message(|at| at))]
 pub struct YamlError {
     /// Where in the whole text.
     pub position: Position,
-    /// What is wrong: one line.
-    pub message: String,
+    message: String,
+    /// The other place that it is about: that of an earlier key of the same name.
+    first: Option<Position>,
 }
 
 /// A place in a text: line and column, both from 1, the column in characters.
@@ -56,6 +57,9 @@ pub struct Node {
     pub value: Value,
     /// Where it begins.
     pub at: Position,
+    /// Whether it stands behind a tag that is none of YAML's own, such as `!mine`. kubectl leaves such tags out, and
+    /// with them what a person may have meant as a part of the text: `!ready` is empty.
+    pub tagged: bool,
 }
 
 /// What a node holds.
@@ -97,7 +101,18 @@ pub struct Entry {
 
 impl YamlError {
     fn new(position: Position, message: impl Into<String>) -> Self {
-        Self { position, message: one_line(message.into()) }
+        Self { position, message: one_line(message.into()), first: None }
+    }
+
+    /// What is wrong: one line. Another place that it names is put as the reader counts, who may have the text inside
+    /// another one.
+    pub fn message(&self, place: impl Fn(Position) -> Position) -> String {
+        match self.first.map(place) {
+            None => self.message.clone(),
+            Some(Position { line, column }) => {
+                format!("{}, first in line {line}, column {column}", self.message)
+            }
+        }
     }
 }
 

@@ -146,6 +146,104 @@ fn messages_stay_on_one_line() {
     assert!(error(&format!("{long}: 1\n{long}: 2")).len() < 600);
 }
 
+/// What sigs.k8s.io/yaml 1.6 (goyaml.v2) makes of the same text, or that it refuses it.
+#[test]
+fn tags_anchors_and_aliases_are_read_as_kubectl_reads_them() {
+    let refused = [
+        "a: !has(x) && b",
+        "a: !has(x) || !b",
+        "a: !b && c",
+        "a: !(a && b)",
+        "a: !m!x 12",
+        "a: !é x",
+        "a: &é x",
+        "a: &a.b x",
+        "a: & x",
+        "a: && x",
+        "a: &a: x",
+        "a: &a, x",
+        "a: &x* y",
+        "a: &x[0] y",
+        "a: &x' y",
+        "&a.b b: c",
+        "a: &a &b x",
+        "a: !x !y z",
+        "a: &a x\nb: *a.b",
+        "a: &a x\nb: *é",
+        "a: * x",
+        "a: *",
+        "- &a\n- *a.b",
+        "a: !x # no\n  &b.c d",
+        "a: &a.b [x]",
+        "a: &a.b {x: y}",
+        "a: &a.b\n  x: y",
+        "a: &a.b |\n  y",
+        "a: &a.b",
+        "a: !{}",
+        "a: !\"x\"",
+        "a: @x",
+        "a: %x",
+        "a: `x`",
+    ];
+    for text in refused {
+        assert!(one(text).is_err(), "{text:?}: {:?}", one(text));
+    }
+    let read = [
+        ("a: !has(x)", json!({"a": ""})),
+        ("a: !b &c d", json!({"a": "d"})),
+        ("a: !!has(x)", json!({"a": ""})),
+        ("a: !!mine 12", json!({"a": "12"})),
+        ("a: !<tag:yaml.org,2002:str> 12", json!({"a": "12"})),
+        ("a: !<tag:yaml.org,2002:int> 12", json!({"a": 12})),
+        ("a: !<foo> 12", json!({"a": "12"})),
+        ("a: &a-b_1 x\nb: *a-b_1", json!({"a": "x", "b": "x"})),
+        ("a: &a", json!({"a": null})),
+        ("a: [&a, x]", json!({"a": [null, "x"]})),
+        ("a: {b: &a , c: *a }", json!({"a": {"b": null, "c": null}})),
+        ("a: !x &a z", json!({"a": "z"})),
+        ("a: !x # no\n  &b z", json!({"a": "z"})),
+        ("a: &a !x z", json!({"a": "z"})),
+        ("a: !x [y]", json!({"a": [true]})),
+        ("--- !foo &bar\na: b", json!({"a": "b"})),
+        ("--- &foo\na: b", json!({"a": "b"})),
+    ];
+    for (text, expect) in read {
+        assert_eq!(one(text).expect(text).to_json(), expect, "{text:?}");
+    }
+    assert_eq!(
+        error("a: !x(b) && c"),
+        "line 1, column 4: `&` begins an anchor, whose name is letters, digits, `-` and `_`, found `&`"
+    );
+}
+
+#[test]
+fn what_stands_behind_a_foreign_tag_is_marked() {
+    let table = [
+        ("! b", true),
+        ("!b", true),
+        ("!b c", true),
+        ("!b [c]", true),
+        ("!b {c: d}", true),
+        ("!!has(b)", true),
+        ("!!set {b}", true),
+        ("!<b> c", true),
+        ("!b |\n  c", true),
+        ("&b !c d", true),
+        ("b", false),
+        ("'!b'", false),
+        ("[!b c]", false),
+        ("!!str b", false),
+        ("!!seq [b]", false),
+        ("!!map {b: c}", false),
+        ("!!int '3'", false),
+        ("!<tag:yaml.org,2002:str> b", false),
+    ];
+    for (text, expect) in table {
+        let node = one(&format!("a: {text}")).expect(text);
+        assert_eq!(node.get("a").map(|value| value.tagged), Some(expect), "{text:?}");
+    }
+}
+
 #[test]
 fn keys_become_strings() {
     let table = [

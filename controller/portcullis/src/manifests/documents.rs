@@ -32,7 +32,7 @@ pub fn parse(file: &str, text: &[u8]) -> Manifests {
         match document {
             Ok(node) if node.value == Value::Null => {}
             Ok(node) => parser.take(node, &Inherited::default(), MAX_LISTS),
-            Err(error) => parser.refuse(error.position, &error.message, template),
+            Err(error) => parser.refuse(error.position, &error.message(|at| at), template),
         }
     }
     parser.found

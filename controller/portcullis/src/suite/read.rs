@@ -55,7 +55,8 @@ pub fn load(file: &Path) -> Loaded {
     };
     for document in yaml::read(&text) {
         let read = document
-            .map_err(|error| Fault { at: error.position, message: error.message, hint: None })
+            .map_err(|error| Fault::new(error.position, error.message(|at| at)))
+            .and_then(|node| tagged(&node).map_or(Ok(node), Err))
             .and_then(|node| Reader { file }.suite(&node));
         match read {
             Ok(suite) => loaded.suites.push(suite),
@@ -66,6 +67,24 @@ pub fn load(file: &Path) -> Loaded {
         loaded.problems.push(Problem::new(format!("`{}` holds no suite", file.display())));
     }
     loaded
+}
+
+/// What of a suite is behind a tag, which would go unnoticed: `expect: !deny` is empty.
+fn tagged(document: &Node) -> Option<Fault> {
+    let mut waiting = vec![document];
+    while let Some(node) = waiting.pop() {
+        if node.tagged {
+            let hint = Some("quote the whole value".to_owned());
+            let message = "an unquoted `!` begins a YAML tag, which is no part of the value";
+            return Some(Fault { hint, ..Fault::new(node.at, message) });
+        }
+        match &node.value {
+            Value::Sequence(items) => waiting.extend(items.iter().rev()),
+            Value::Mapping(entries) => waiting.extend(entries.iter().rev().map(|entry| &entry.value)),
+            _ => {}
+        }
+    }
+    None
 }
 
 struct Reader<'a> {
