@@ -7,6 +7,7 @@ use crate::document::{
 use crate::policy::{self, Typing};
 use crate::set::{PolicySet, Sources};
 use crate::yaml::TextPlace;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// How grave a finding is.
@@ -21,7 +22,8 @@ pub enum Severity {
 /// How grave findings of one kind are.
 pub fn severity(code: Code) -> Severity {
     match code {
-        Code::Yaml
+        Code::Unreadable
+        | Code::Yaml
         | Code::Document
         | Code::Expression
         | Code::Duplicate
@@ -36,6 +38,9 @@ pub fn severity(code: Code) -> Severity {
         | Code::Constant
         | Code::NeverMatches
         | Code::Unbound
+        | Code::Expired
+        | Code::LiteralMessage
+        | Code::NullObject
         | Code::LargeConfigMap => Severity::Warning,
     }
 }
@@ -50,12 +55,12 @@ pub struct Linted {
 }
 
 /// Looks at all documents of the sources. With `typing`, expressions are also checked against the fields of the
-/// built-in kinds that policies match.
-pub fn lint(sources: &Sources, typing: Option<&Typing>) -> Linted {
-    portcullis_cel::with_large_stack(|| lint_all(sources, typing))
+/// built-in kinds that policies match. `now` is what exceptions' expiry is compared with.
+pub fn lint(sources: &Sources, typing: Option<&Typing>, now: Timestamp) -> Linted {
+    portcullis_cel::with_large_stack(|| lint_all(sources, typing, now))
 }
 
-fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
+fn lint_all(sources: &Sources, typing: Option<&Typing>, now: Timestamp) -> Linted {
     let of_config_maps = sources.config_maps.iter().flat_map(document::read_config_map);
     let of_config_maps = of_config_maps.map(|read| confine(read, &sources.controller_namespace));
     let read: Vec<ReadDocument> = of_config_maps.chain(sources.plain.iter().cloned()).collect();
@@ -80,7 +85,7 @@ fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
     findings.retain(|finding| finding.code != Code::MissingPolicy || !of_broken(&finding.origin));
     let bound: BTreeSet<&str> = bindings.iter().map(|(_, policy)| *policy).collect();
     for read in &read {
-        findings.extend(lint_document(read, &bound, typing));
+        findings.extend(lint_document(read, &bound, typing, now));
     }
     findings.extend(sources.config_maps.iter().filter_map(size));
     findings.sort_by(|a, b| place(a).cmp(&place(b)));
@@ -88,7 +93,12 @@ fn lint_all(sources: &Sources, typing: Option<&Typing>) -> Linted {
     Linted { policies: policies.len(), findings }
 }
 
-fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>, typing: Option<&Typing>) -> Vec<DocumentError> {
+fn lint_document(
+    read: &ReadDocument,
+    bound: &BTreeSet<&str>,
+    typing: Option<&Typing>,
+    now: Timestamp,
+) -> Vec<DocumentError> {
     let Some(node) = &read.node else { return Vec::new() };
     match &read.outcome {
         Outcome::Document(Document::Policy(policy)) => {
@@ -105,6 +115,9 @@ fn lint_document(read: &ReadDocument, bound: &BTreeSet<&str>, typing: Option<&Ty
             findings
         }
         Outcome::Document(Document::Binding(binding)) => policy::lint_binding(&read.origin, binding, node),
+        Outcome::Document(Document::Exception(exception)) => {
+            policy::lint_exception(&read.origin, exception, node, now)
+        }
         Outcome::Broken { errors, partial: Some(policy), .. } if !may_mislead(errors) => {
             let mut findings = policy::lint(&read.origin, policy, node);
             findings.retain(|finding| severity(finding.code) == Severity::Error);

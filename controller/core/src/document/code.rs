@@ -3,6 +3,8 @@
 /// What kind of thing is wrong: stable names, for programs and for documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
+    /// A file that cannot be read.
+    Unreadable,
     /// A text that cannot be read.
     Yaml,
     /// A document whose fields are not as they must be.
@@ -35,6 +37,12 @@ pub enum Code {
     NeverMatches,
     /// A ValidatingAdmissionPolicy without a binding.
     Unbound,
+    /// An exception whose time is over.
+    Expired,
+    /// A message with braces that nobody replaces.
+    LiteralMessage,
+    /// An expression that reads an object which is never there.
+    NullObject,
     /// A ConfigMap that `kubectl apply` takes from its server only.
     LargeConfigMap,
 }
@@ -43,6 +51,7 @@ impl Code {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Unreadable => "unreadable",
             Self::Yaml => "yaml",
             Self::Document => "document",
             Self::Expression => "expression",
@@ -58,6 +67,9 @@ impl Code {
             Self::Constant => "constant",
             Self::NeverMatches => "never-matches",
             Self::Unbound => "unbound",
+            Self::Expired => "expired",
+            Self::LiteralMessage => "literal-message",
+            Self::NullObject => "null-object",
             Self::LargeConfigMap => "large-config-map",
         }
     }

@@ -23,6 +23,14 @@ pub struct ReadDocument {
     pub outcome: Outcome,
 }
 
+impl ReadDocument {
+    /// Whether it is one of Kubernetes', which are in force wherever they stand.
+    pub fn is_of_kubernetes(&self) -> bool {
+        let api_version = self.node.as_ref().and_then(|node| node.get("apiVersion")).and_then(Node::as_str);
+        crate::request::split_api_version(api_version.unwrap_or_default()).0 == KUBERNETES_GROUP
+    }
+}
+
 /// What tells documents apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

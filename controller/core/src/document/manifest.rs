@@ -48,13 +48,14 @@ pub struct Manifest {
     pub failures: Vec<DocumentError>,
 }
 
-/// Finds the policy ConfigMaps of a file, also inside Lists. Other objects are left alone.
+/// Finds the policy ConfigMaps of a file, also inside Lists. Documents of ours outside ConfigMaps are failures, other
+/// objects are left alone.
 pub fn read_manifest(file: Option<&str>, text: &str, controller_namespace: &str) -> Manifest {
     read(file, text, controller_namespace, None).manifest
 }
 
-/// The same, and the documents that stand outside ConfigMaps: what is not in force, or not here, can be wrong all
-/// the same.
+/// The same, and the documents that stand outside ConfigMaps: what is not in force can be wrong all the same, and those
+/// of Kubernetes are in force as they are.
 pub fn read_documents(
     file: Option<&str>,
     text: &str,
@@ -116,10 +117,15 @@ impl Reading<'_> {
                 // The items of a typed list need not repeat their kind.
                 ("", _) if in_config_map_list => self.config_map(node),
                 (kind, _) if group == GROUP && kind != "Suite" => {
-                    self.bare(node, kind);
+                    self.bare(node, kind, "");
                     self.plain(node);
                 }
-                _ if is_ours(node) => self.plain(node),
+                (kind, _) if is_ours(node) => {
+                    if self.plain.is_none() {
+                        self.bare(node, kind, "apply it to the cluster, whose API server enforces it, or ");
+                    }
+                    self.plain(node);
+                }
                 _ => {}
             }
         }
@@ -139,11 +145,12 @@ impl Reading<'_> {
         plain.push(read_document(origin, node.clone()));
     }
 
-    /// One of our documents outside a ConfigMap.
-    fn bare(&mut self, node: &Node, kind: &str) {
-        let message = format!("`{kind}` outside a ConfigMap is not in force");
+    /// One of our documents outside a ConfigMap, and what else can be done with it.
+    fn bare(&mut self, node: &Node, kind: &str, instead: &str) {
+        let here = if instead.is_empty() { "" } else { " here" };
+        let message = format!("`{kind}` outside a ConfigMap is not in force{here}");
         let hint = format!(
-            "wrap it in a ConfigMap labelled `{POLICY_LABEL}: \"true\"`, under a key such as `policy.yaml`"
+            "{instead}wrap it in a ConfigMap labelled `{POLICY_LABEL}: \"true\"`, under a key such as `policy.yaml`"
         );
         let place = Place { field: String::new(), position: node.at };
         self.fail_with(Code::NotInForce, Owner::default(), place, message, Some(hint));

@@ -408,7 +408,14 @@ fn config_maps_are_found_and_checked() {
     let table: [(String, &[&str]); 19] = [
         ("kind: Pod\napiVersion: v1\n---\n[1, 2]\n---\nkind: Suite\napiVersion: portcullis.dev/v1\n".into(), &[]),
         ("kind: ConfigMap\napiVersion: v1\nmetadata: {name: c}\ndata: {a: 'x: portcullis.dev'}\n".into(), &[]),
-        (vap("{}"), &[]),
+        (
+            vap("{}"),
+            &[
+                "f.yaml:1:1: `ValidatingAdmissionPolicy` outside a ConfigMap is not in force here (hint: apply it to the \
+               cluster, whose API server enforces it, or wrap it in a ConfigMap labelled `portcullis.dev/policy: \"true\"`, \
+               under a key such as `policy.yaml`)",
+            ],
+        ),
         (
             "a: [1\n---\nb: 1\n".into(),
             &["f.yaml:2:1: expected `,` or `]`"],

@@ -10,12 +10,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_cel::KubernetesVersion;
 
+/// What exceptions' expiry is compared with.
+const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_800_000_000, 0);
+
 /// What is found in documents outside ConfigMaps: code, field, message and hint. That those of ours are not in force
 /// is left out.
 fn findings(documents: &str) -> Vec<String> {
     let (manifest, plain) = read_documents(Some("f.yaml"), documents, "portcullis");
     let sources = Sources { plain, failures: manifest.failures, ..Sources::default() };
-    let linted = lint(&sources, None);
+    let linted = lint(&sources, None, NOW);
     let told = linted.findings.iter().filter(|found| found.code.as_str() != "not-in-force");
     let show = |found: &crate::document::DocumentError| {
         let field = found.place.as_ref().map_or("", |place| place.field.as_str());
@@ -176,6 +179,21 @@ fn what_matches_nothing_is_told() {
     };
     check("'', apps", "pods, deployments/scale, '*/exec', pods/*", "", &[]);
     check("example.com, apps", "widgets", "", &[]);
+    check(
+        "core",
+        "pods",
+        "",
+        &["apiGroups[0]: there is no API group `core` (the core group is written `''`)"],
+    );
+    check("v1", "pods", "", &["apiGroups[0]: there is no API group `v1` (the core group is written `''`)"]);
+    check("v1", "deployments", "", &["apiGroups[0]: there is no API group `v1` (did you mean `apps`?)"]);
+    check(
+        "'', batches",
+        "'*'",
+        "",
+        &["apiGroups[1]: there is no API group `batches` (did you mean `batch`?)"],
+    );
+    check("anything", "widgets", "", &["apiGroups[0]: there is no API group `anything`"]);
     check("'*'", "widgets", "", &[]);
     check(
         "apps",
@@ -207,6 +225,30 @@ fn what_matches_nothing_is_told() {
         "namespaces",
         ", scope: Namespaced",
         &["resources[0]: `namespaces` live in no namespace, so this scope leaves none"],
+    );
+    let of_operations = |resource: &str, operations: &str, only: Option<&str>| {
+        let spec = rule("''", &format!("'{resource}'"), "").replace("'*'],", &format!("{operations}],"));
+        let expected = only.map(|only| {
+            format!(
+                "never-matches matchConstraints.resourceRules[0].resources[0]: nobody asks of `{resource}` what this \
+                 rule has under `operations` (with them there is {only} only)"
+            )
+        });
+        assert_eq!(findings(&kubernetes(&spec)), Vec::from_iter(expected), "{resource} {operations}");
+    };
+    of_operations("pods/exec", "CREATE", Some("`CONNECT`"));
+    of_operations("pods/exec", "CREATE, CONNECT", None);
+    of_operations("pods", "CONNECT", Some("`CREATE`, `UPDATE` and `DELETE`"));
+    of_operations("pods/status", "CREATE, DELETE", Some("`UPDATE`"));
+    of_operations("pods/*", "CONNECT", None);
+    of_operations("*/exec", "CREATE", None);
+    let versions = rule("apps", "deployments", "").replace("[v1]", "[v1, apps/v1]");
+    assert_eq!(
+        findings(&kubernetes(&versions)),
+        [
+            "never-matches matchConstraints.resourceRules[0].apiVersions[1]: there is no version `apps/v1` (write `v1` \
+          here, and `apps` under `apiGroups`)"
+        ]
     );
     let with = |rest: &str, expected: &[&str]| {
         let spec = rule("''", "pods", "").replace("resourceRules", &format!("{rest}\n  resourceRules"));
@@ -286,9 +328,77 @@ fn policies_and_bindings_that_miss_each_other_are_told() {
 }
 
 #[test]
+fn exceptions_that_except_nothing_are_told() {
+    let check = |spec: &str, expected: &[&str]| {
+        let policies = policy(
+            "p",
+            "validationActions: [Deny]\nmatchPods: {}\nvalidations: [{expression: object.x == 1}]",
+        );
+        let exception = format!(
+            "---\napiVersion: portcullis.dev/v1\nkind: PolicyException\nmetadata: {{name: e}}\nspec: {{policies: [p], \
+             reason: r, {spec}}}\n"
+        );
+        assert_eq!(findings(&(policies + &exception)), expected, "{spec}");
+    };
+    check(
+        "match: {kinds: [Pod, Deployment.apps, Widget.example.com]}, expiresAt: '2030-01-01T00:00:00Z'",
+        &[],
+    );
+    check(
+        "match: {kinds: [Deployment, Pod.core, Widget, Pod.apps, Role.rbac.authorization.k8s.io]}",
+        &[
+            "never-matches match.kinds[0]: there is no kind `Deployment` in the core group (did you mean \
+             `Deployment.apps`?)",
+            "never-matches match.kinds[1]: there is no kind `Pod` in group `core` (did you mean `Pod`?)",
+            "never-matches match.kinds[2]: there is no kind `Widget` in the core group (write `Widget.` and its group)",
+            "never-matches match.kinds[3]: there is no kind `Pod` in group `apps` (did you mean `Pod`?)",
+        ],
+    );
+    check(
+        "match: {names: [a]}, expiresAt: '2020-01-01T00:00:00Z'",
+        &["expired expiresAt: it expired at 2020-01-01T00:00:00Z, and excepts nothing any more"],
+    );
+}
+
+#[test]
+fn messages_and_objects_that_are_not_what_they_seem_are_told() {
+    let check = |operations: &str, validation: &str, expected: &[&str]| {
+        let spec = format!(
+            "matchConstraints: {{resourceRules: [{{apiGroups: [''], apiVersions: [v1], operations: [{operations}], \
+             resources: [pods]}}]}}\nvalidations:\n- {validation}"
+        );
+        assert_eq!(findings(&kubernetes(&spec)), expected, "{operations} {validation}");
+    };
+    let braces = "literal-message validations[0].message: `{{` is told as it is written (`messageExpression` is a CEL \
+                  expression: `'container ' + each.name`)";
+    check("CREATE", "{expression: object.x == 1, message: 'of {{ request.name }}'}", &[braces]);
+    check("CREATE", "{expression: object.x == 1, message: 'of { x }} {{'}", &[]);
+    let null = |variable: &str, operation: &str, hint: &str| {
+        format!(
+            "null-object validations[0].expression: `{variable}` is null in a {operation}, and nothing else is matched \
+             ({hint})"
+        )
+    };
+    check(
+        "DELETE",
+        "expression: object.x == 1",
+        &[&null("object", "DELETE", "`oldObject` is what is deleted")],
+    );
+    check(
+        "CREATE",
+        "expression: oldObject.x == 1",
+        &[&null("oldObject", "CREATE", "`object` is what is created")],
+    );
+    check("DELETE", "expression: oldObject.x == 1", &[]);
+    check("DELETE", "expression: object == null || object.x == 1", &[]);
+    check("DELETE, UPDATE", "expression: object.x == 1", &[]);
+    check("CREATE", "expression: request.operation == 'CREATE' || oldObject.x == 1", &[]);
+}
+
+#[test]
 fn what_is_not_in_force_is_an_error() {
     let (manifest, plain) = read_documents(Some("f.yaml"), &policy("p", "validations: []"), "portcullis");
-    let linted = lint(&Sources { plain, failures: manifest.failures, ..Sources::default() }, None);
+    let linted = lint(&Sources { plain, failures: manifest.failures, ..Sources::default() }, None, NOW);
     let told: Vec<_> =
         linted.findings.iter().map(|found| (severity(found.code), found.code.as_str())).collect();
     assert_eq!(linted.policies, 1);
@@ -311,7 +421,7 @@ fn what_no_config_map_takes_is_said() {
             "binaryData": {"m.wasm": STANDARD.encode(vec![0; module])},
         });
         let (manifest, _) = read_documents(Some("f.json"), &config_map.to_string(), "portcullis");
-        let linted = lint(&Sources { config_maps: manifest.config_maps, ..Sources::default() }, None);
+        let linted = lint(&Sources { config_maps: manifest.config_maps, ..Sources::default() }, None, NOW);
         let told: Vec<_> = linted
             .findings
             .iter()
@@ -386,7 +496,7 @@ fn type_checked(documents: &str, version: &str) -> Vec<String> {
     let schemas = Schemas::read(TABLE, version).unwrap().unwrap();
     let (manifest, plain) = read_documents(Some("f.yaml"), documents, "portcullis");
     let sources = Sources { plain, failures: manifest.failures, ..Sources::default() };
-    let linted = lint(&sources, Some(&Typing { schemas, version }));
+    let linted = lint(&sources, Some(&Typing { schemas, version }), NOW);
     let found = linted.findings.iter().filter(|found| found.code.as_str() == "type-check");
     let show = |found: &crate::document::DocumentError| {
         let field = found.place.as_ref().map_or("", |place| place.field.as_str());

@@ -1,6 +1,7 @@
 //! The resources that every cluster has.
 
 use crate::matching::Resource;
+use crate::request::Operation;
 
 /// An API group of Kubernetes. All versions of a kind share its plural and scope.
 struct Group {
@@ -42,6 +43,35 @@ pub(crate) fn plurals(group: &str) -> impl Iterator<Item = &'static str> {
 pub(crate) fn group_of(plural: &str) -> Option<&'static str> {
     let has = |group: &&Group| group.all().any(|(_, resource)| resource.plural == plural);
     GROUPS.iter().find(has).map(|group| group.name)
+}
+
+/// The groups that have a kind of this name.
+pub(crate) fn groups_of_kind(kind: &str) -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().filter(move |group| group.all().any(|(known, _)| known == kind)).map(|group| group.name)
+}
+
+/// The names of all groups but the core group's, which is empty.
+pub(crate) fn group_names() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().map(|group| group.name).filter(|name| !name.is_empty())
+}
+
+/// The only operations that are ever asked of a resource or a subresource of Kubernetes' own; `None` for those that are
+/// not known here (`api-machinery`'s installer makes them from what a resource's storage can do).
+pub(crate) fn operations(plural: &str, subresource: Option<&str>) -> Option<&'static [Operation]> {
+    use Operation::{Connect, Create, Delete, Update};
+    match (plural, subresource) {
+        ("bindings" | "tokenreviews" | "selfsubjectreviews", None) => Some(&[Create]),
+        (reviews, None) if reviews.ends_with("accessreviews") || reviews.ends_with("rulesreviews") => {
+            Some(&[Create])
+        }
+        (_, None) => Some(&[Create, Update, Delete]),
+        (_, Some("exec" | "attach" | "portforward" | "proxy")) => Some(&[Connect]),
+        (_, Some("binding" | "eviction" | "token")) => Some(&[Create]),
+        (_, Some("status" | "scale" | "ephemeralcontainers" | "resize" | "finalize" | "approval")) => {
+            Some(&[Update])
+        }
+        _ => None,
+    }
 }
 
 /// Whether Kubernetes itself owns every kind of this group.

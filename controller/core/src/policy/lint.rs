@@ -6,10 +6,12 @@ use super::lookups::LOOKUPS;
 use super::matches_nothing::{self, Nothing};
 use super::{CompiledExpression, CompiledLookup};
 use crate::document::{
-    BindingDocument, Code, DocumentError, Expression, Origin, Params, Place, PolicyDocument, Validation,
-    child_path, enumeration,
+    BindingDocument, Code, DocumentError, ExceptionDocument, Expression, Matching, Origin, Params, Place,
+    PolicyDocument, Validation, child_path, enumeration,
 };
+use crate::request::Operation;
 use crate::yaml::Node;
+use jiff::Timestamp;
 use portcullis_cel::{Bindings, Meter, Step};
 use std::collections::BTreeSet;
 
@@ -24,8 +26,10 @@ pub(crate) fn lint(origin: &Origin, policy: &PolicyDocument, node: &Node) -> Vec
     findings.extend(checked.warnings);
     let mut linting = Linting { origin, policy, node, findings };
     linting.matching();
+    linting.messages();
     if let Some(programs) = &checked.programs {
         linting.constants(programs);
+        linting.missing_objects(programs);
         // What does not compile may be what would have used them.
         if sound_throughout {
             linting.variables(programs);
@@ -40,6 +44,25 @@ pub(crate) fn lint(origin: &Origin, policy: &PolicyDocument, node: &Node) -> Vec
 pub(crate) fn lint_binding(origin: &Origin, binding: &BindingDocument, node: &Node) -> Vec<DocumentError> {
     let found = matches_nothing::of_binding(binding).into_iter();
     found.map(|nothing| nothing.into_warning(origin, &binding.name, node)).collect()
+}
+
+/// What strikes the eye in a PolicyException, at this time.
+pub(crate) fn lint_exception(
+    origin: &Origin,
+    exception: &ExceptionDocument,
+    node: &Node,
+    now: Timestamp,
+) -> Vec<DocumentError> {
+    let found = matches_nothing::of_exception(exception).into_iter();
+    let mut found: Vec<_> =
+        found.map(|nothing| nothing.into_warning(origin, &exception.name, node)).collect();
+    if let Some(expiry) = exception.expires_at.filter(|expiry| *expiry <= now) {
+        let field = "spec.expiresAt".to_owned();
+        let place = Place { position: node.position_of(&field), field };
+        let message = format!("it expired at {expiry}, and excepts nothing any more");
+        found.push(DocumentError::at(origin, Some(&exception.name), place, message).with_code(Code::Expired));
+    }
+    found
 }
 
 impl Nothing {
@@ -74,6 +97,49 @@ impl Linting<'_> {
     fn matching(&mut self) {
         for nothing in matches_nothing::of(self.policy) {
             self.findings.push(nothing.into_warning(self.origin, &self.policy.name, self.node));
+        }
+    }
+
+    /// Messages that look like those of Kyverno and of Helm.
+    fn messages(&mut self) {
+        for (index, validation) in self.policy.validations.iter().enumerate() {
+            let message = validation.message.as_deref().unwrap_or_default();
+            if message.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}")) {
+                let field = format!("spec.validations[{index}].message");
+                let hint = "`messageExpression` is a CEL expression: `'container ' + each.name`".to_owned();
+                self.warn(Code::LiteralMessage, &field, "`{{` is told as it is written", Some(hint));
+            }
+        }
+    }
+
+    /// Expressions that read an object which is null in all that the policy matches, and do not look whether it is.
+    fn missing_objects(&mut self, programs: &Programs) {
+        let Matching::Constraints(constraints) = &self.policy.matching else { return };
+        let rules = &constraints.resource_rules;
+        let only = |operation| rules.iter().all(|rule| rule.operations == [operation]);
+        let (variable, operation, other) = if rules.is_empty() {
+            return;
+        } else if only(Operation::Delete) {
+            ("object", "DELETE", "`oldObject` is what is deleted")
+        } else if only(Operation::Create) {
+            ("oldObject", "CREATE", "`object` is what is created")
+        } else {
+            return;
+        };
+        let validations = programs.validations.list.iter().zip(&self.policy.validations);
+        let found: Vec<&Expression> = validations
+            .filter(|(compiled, _)| {
+                let reads = || compiled.expression.program.footprint().reads();
+                let looks = reads().any(|read| {
+                    *read.variable == *"request" || *read.variable == *variable && read.steps.is_empty()
+                });
+                !looks && reads().any(|read| *read.variable == *variable)
+            })
+            .map(|(_, written)| &written.expression)
+            .collect();
+        for expression in found {
+            let message = format!("`{variable}` is null in a {operation}, and nothing else is matched");
+            self.warn_in(Code::NullObject, expression, &message, Some(other.to_owned()));
         }
     }
 

@@ -1,10 +1,11 @@
 //! Rules and selectors that no request can match.
 
 use crate::document::{
-    BindingDocument, LabelSelector, MatchResources, Matching, PolicyDocument, ResourceRule, Scope,
-    SelectorOperator, near_miss,
+    BindingDocument, ExceptionDocument, LabelSelector, MatchResources, Matching, PolicyDocument,
+    ResourceRule, Scope, SelectorOperator, enumeration, near_miss,
 };
 use crate::matching::{Resource, built_in};
+use crate::request::Operation;
 
 /// A part of a policy that matches nothing.
 #[derive(Debug)]
@@ -20,6 +21,31 @@ pub(super) fn of_binding(binding: &BindingDocument) -> Vec<Nothing> {
     let mut found = Vec::new();
     if let Some(matched) = &binding.match_resources {
         resources("spec.matchResources", matched, &mut found);
+    }
+    found
+}
+
+/// The kinds of an exception that are in no group of Kubernetes', or not in theirs: nothing is excepted by them.
+pub(super) fn of_exception(exception: &ExceptionDocument) -> Vec<Nothing> {
+    let mut found = Vec::new();
+    for (index, written) in exception.kinds.iter().enumerate() {
+        let (kind, group) = written.split_once('.').unwrap_or((written, ""));
+        let unknown = !group.contains('.') && built_in::find(group, kind).is_none();
+        // A dot makes it a group that may be anybody's, unless it is Kubernetes' own.
+        if !unknown && (!built_in::is_group(group) || built_in::find(group, kind).is_some()) {
+            continue;
+        }
+        let message = match group {
+            "" => format!("there is no kind `{kind}` in the core group"),
+            _ => format!("there is no kind `{kind}` in group `{group}`"),
+        };
+        let hint = match built_in::groups_of_kind(kind).next() {
+            Some("") => Some(format!("did you mean `{kind}`?")),
+            Some(group) => Some(format!("did you mean `{kind}.{group}`?")),
+            None if group.is_empty() => Some(format!("write `{kind}.` and its group")),
+            None => None,
+        };
+        found.push(Nothing { field: format!("spec.match.kinds[{index}]"), message, hint });
     }
     found
 }
@@ -84,8 +110,26 @@ fn covers(wide: &ResourceRule, narrow: &ResourceRule) -> bool {
         && (wide.scope == Scope::All || wide.scope == narrow.scope)
 }
 
-/// The resources of a rule that are in none of its groups, as far as Kubernetes itself owns these.
+/// The groups and versions of a rule that cannot be, and its resources that are in none of its groups, as far as
+/// Kubernetes itself owns these.
 fn rule(field: &str, rule: &ResourceRule, found: &mut Vec<Nothing>) {
+    let before = found.len();
+    for (index, group) in rule.api_groups.iter().enumerate() {
+        if let Some(hint) = no_group(group, rule) {
+            let message = format!("there is no API group `{group}`");
+            found.push(Nothing { field: format!("{field}.apiGroups[{index}]"), message, hint });
+        }
+    }
+    for (index, version) in rule.api_versions.iter().enumerate() {
+        if let Some((group, own)) = version.split_once('/') {
+            let message = format!("there is no version `{version}`");
+            let hint = Some(format!("write `{own}` here, and `{group}` under `apiGroups`"));
+            found.push(Nothing { field: format!("{field}.apiVersions[{index}]"), message, hint });
+        }
+    }
+    if found.len() > before {
+        return;
+    }
     if !rule.api_groups.iter().all(|group| built_in::is_group(group)) {
         return;
     }
@@ -107,11 +151,43 @@ fn rule(field: &str, rule: &ResourceRule, found: &mut Vec<Nothing>) {
             let lives =
                 if rule.scope == Scope::Cluster { "live in namespaces" } else { "live in no namespace" };
             (format!("`{plural}` {lives}, so this scope leaves none"), None)
+        } else if let Some(only) = never_asked(rule, entry) {
+            let only: Vec<&str> = only.iter().map(|operation| operation.as_str()).collect();
+            let message = format!("nobody asks of `{entry}` what this rule has under `operations`");
+            (message, Some(format!("with them there is {} only", enumeration(&only, "and"))))
         } else {
             continue;
         };
         found.push(Nothing { field: format!("{field}.resources[{index}]"), message, hint });
     }
+}
+
+/// Whether there can be no such group, with what may have been meant: those of others are domains, as the API server
+/// wants those of CustomResourceDefinitions to be.
+fn no_group(group: &str, rule: &ResourceRule) -> Option<Option<String>> {
+    if group == "*" || group.contains('.') || built_in::is_group(group) {
+        return None;
+    }
+    let core = "the core group is written `''`";
+    let plurals = rule.resources.iter().filter_map(|entry| entry.split('/').next());
+    let names: Vec<&str> = built_in::group_names().collect();
+    Some(match plurals.filter_map(built_in::group_of).next() {
+        _ if group == "core" => Some(core.to_owned()),
+        Some("") => Some(core.to_owned()),
+        Some(meant) => Some(format!("did you mean `{meant}`?")),
+        None => near_miss(group, &names),
+    })
+}
+
+/// The operations that there are with a resource, if the rule has none of them.
+fn never_asked(rule: &ResourceRule, entry: &str) -> Option<&'static [Operation]> {
+    let (plural, subresource) = match entry.split_once('/') {
+        None => (entry, None),
+        Some((plural, subresource)) => (plural, Some(subresource)),
+    };
+    let asked = built_in::operations(plural, subresource)?;
+    let none = !rule.operations.is_empty() && !rule.operations.iter().any(|it| asked.contains(it));
+    none.then_some(asked)
 }
 
 fn groups(groups: &[String]) -> String {

@@ -20,7 +20,7 @@ pub(crate) use compile::{
     frame,
 };
 pub(crate) use expression::CompiledExpression;
-pub(crate) use lint::{lint, lint_binding};
+pub(crate) use lint::{lint, lint_binding, lint_exception};
 pub(crate) use lookups::CompiledLookup;
 pub(crate) use places::Places;
 pub(crate) use reads::{Input, Origins, Reads, Unsure};

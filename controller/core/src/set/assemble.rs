@@ -267,7 +267,7 @@ impl Assembly {
                 .iter()
                 .filter(|name| *name != "*" && !name.ends_with("/*") && !names.contains(name.as_str()))
             {
-                let message = format!("there is no policy `{name}` for this exception");
+                let message = format!("there is no policy `{name}` here for this exception");
                 let (_, own) = &unit.identity;
                 let error = DocumentError::at(&unit.origin, Some(own), document.policies_at.clone(), message);
                 let hint = "name a policy, or leave it out if that is gone";

@@ -278,7 +278,7 @@ fn exceptions_name_policies_that_exist() {
         ("['*']", vec![]),
         ("[a]", vec![]),
         ("[a, b]", vec![]),
-        ("[a, c]", vec!["there is no policy `c` for this exception"]),
+        ("[a, c]", vec!["there is no policy `c` here for this exception"]),
     ] {
         let documents = format!("{}{}{}", named("a", "one"), broken("b"), exception(policies));
         let set = PolicySet::compile(&sources(&[("all", &documents)]), None);

@@ -1,6 +1,6 @@
 //! From the text of one file to its objects: documents, Lists flattened, what is no object reported.
 
-use super::{MAX_BYTES, Manifest, Manifests};
+use super::{MAX_BYTES, Manifest, Manifests, UTF_16, not_utf_8};
 use crate::report::model::{Place, Problem};
 use portcullis_core::yaml::{self, Node, Position, Value};
 use std::sync::Arc;
@@ -20,9 +20,8 @@ pub fn parse(file: &str, text: &[u8]) -> Manifests {
         Ok(text) => text,
         Err(error) => {
             let message = format!("`{file}` is not UTF-8 text (byte {})", error.valid_up_to());
-            let utf_16 = text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]);
-            let hint =
-                utf_16.then(|| "it is UTF-16, as Windows PowerShell writes; save it as UTF-8".to_owned());
+            let utf_16 = not_utf_8(text) == UTF_16;
+            let hint = utf_16.then(|| format!("{UTF_16}; save it as UTF-8"));
             parser.found.problems.push(Problem { hint, ..Problem::new(message) });
             return parser.found;
         }

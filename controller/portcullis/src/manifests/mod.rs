@@ -95,10 +95,24 @@ pub(crate) fn read_stdin() -> Result<String, Problem> {
 }
 
 fn text(file: &str, bytes: io::Result<Vec<u8>>) -> Result<String, Problem> {
-    let text = bytes.and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text"))
-    });
-    text.map_err(|error| Problem::new(format!("cannot read `{file}`: {}", reason(&error))))
+    let refuse = |why: &str| Problem::new(format!("cannot read `{file}`: {why}"));
+    let bytes = bytes.map_err(|error| refuse(&reason(&error)))?;
+    String::from_utf8(bytes).map_err(|error| match not_utf_8(error.as_bytes()) {
+        UTF_16 => refuse(UTF_16).with_hint("save it as UTF-8"),
+        why => refuse(why),
+    })
+}
+
+/// Why a text of UTF-16 cannot be read.
+pub(crate) const UTF_16: &str = "it is UTF-16, as Windows PowerShell writes";
+
+/// Why what is not UTF-8 cannot be read.
+pub(crate) fn not_utf_8(bytes: &[u8]) -> &'static str {
+    if [[0xff, 0xfe], [0xfe, 0xff]].iter().any(|mark| bytes.starts_with(mark)) {
+        UTF_16
+    } else {
+        "not UTF-8 text"
+    }
 }
 
 /// Reads one byte more than is taken, so that the parser can tell what is too large.

@@ -2,7 +2,10 @@
 
 use super::tree::{Problem, Snapshot, Survey, names};
 use super::watch::Points;
-use portcullis_core::document::{ConfigMap, DocumentError, read_manifest};
+use crate::manifests::UTF_16;
+use portcullis_core::document::{
+    Code, ConfigMap, DocumentError, Manifest, ReadDocument, read_documents, read_manifest,
+};
 use portcullis_core::set::Sources;
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -15,6 +18,8 @@ pub struct PolicyFiles {
     roots: Vec<PathBuf>,
     /// Where ConfigMaps without a namespace belong.
     controller_namespace: String,
+    /// Whether ValidatingAdmissionPolicies and their bindings count outside ConfigMaps, too.
+    plain: bool,
     /// Files in which policies were found, or meant, when they were last readable.
     held: BTreeSet<String>,
     survey: Survey,
@@ -29,11 +34,19 @@ impl PolicyFiles {
         Self {
             roots,
             controller_namespace: controller_namespace.to_owned(),
+            plain: false,
             held: BTreeSet::new(),
             survey: Survey::default(),
             content: None,
             hasher: RandomState::new(),
         }
+    }
+
+    /// Takes ValidatingAdmissionPolicies and their bindings as they are, too, for whoever tells what would be admitted.
+    /// For a webhook they are none of its own: it would say once more what the API server says.
+    #[must_use]
+    pub fn with_those_of_kubernetes(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     /// Where changes would show.
@@ -85,29 +98,41 @@ impl PolicyFiles {
                 }
                 continue;
             }
-            let mut manifest = read_manifest(Some(name), text, &self.controller_namespace);
+            let mut manifest = if self.plain {
+                let (manifest, plain) = read_documents(Some(name), text, &self.controller_namespace);
+                sources.plain.extend(plain.into_iter().filter(ReadDocument::is_of_kubernetes));
+                manifest
+            } else {
+                read_manifest(Some(name), text, &self.controller_namespace)
+            };
             if !manifest.config_maps.is_empty() || !manifest.failures.is_empty() {
                 held.insert(name.clone());
             }
-            for (key, bytes) in snapshot.modules.get(name).into_iter().flatten() {
-                if !manifest.config_maps.iter().any(|it| has_parts(it, key)) {
-                    manifest.config_maps.iter_mut().for_each(|it| add_module(it, key, bytes));
-                }
-            }
+            add_modules(&mut manifest, snapshot, name);
             sources.config_maps.extend(manifest.config_maps);
             sources.failures.extend(manifest.failures);
         }
         for problem in &snapshot.problems {
-            sources.failures.push(unreadable(&problem.path, problem));
-            for name in self.held.iter().filter(|name| problem.covers(name)) {
+            let covered: Vec<&String> = self.held.iter().filter(|name| problem.covers(name)).collect();
+            sources.failures.push(unreadable(&problem.path, problem, !covered.is_empty()));
+            for name in covered {
                 if *name != problem.path {
-                    sources.failures.push(unreadable(name, problem));
+                    sources.failures.push(unreadable(name, problem, true));
                 }
                 held.insert(name.clone());
             }
         }
         self.held = held;
         sources
+    }
+}
+
+/// Gives the ConfigMaps of a file the modules that lie beside it.
+pub(crate) fn add_modules(manifest: &mut Manifest, snapshot: &Snapshot, file: &str) {
+    for (key, bytes) in snapshot.modules.get(file).into_iter().flatten() {
+        if !manifest.config_maps.iter().any(|it| has_parts(it, key)) {
+            manifest.config_maps.iter_mut().for_each(|it| add_module(it, key, bytes));
+        }
     }
 }
 
@@ -136,9 +161,14 @@ fn emptied(file: &str) -> DocumentError {
         .with_hint("they stay in force; remove the file to remove them")
 }
 
-fn unreadable(file: &str, problem: &Problem) -> DocumentError {
-    DocumentError::of_file(file, format!("`{}` cannot be read: {}", problem.path, problem.message))
-        .with_hint("policies that were read from it before stay in force")
+fn unreadable(file: &str, problem: &Problem, held: bool) -> DocumentError {
+    let message = format!("`{}` cannot be read: {}", problem.path, problem.message);
+    let hint = if held {
+        Some("policies that were read from it before stay in force".to_owned())
+    } else {
+        (problem.message == UTF_16).then(|| "save it as UTF-8".to_owned())
+    };
+    DocumentError { hint, ..DocumentError::of_file(file, message).with_code(Code::Unreadable) }
 }
 
 #[cfg(test)]
@@ -177,6 +207,36 @@ data: {policy.yaml: 'kind: Policy'}
         assert!(files.look_changed());
         assert!(files.read().unwrap().is_none());
         assert!(!files.look_changed());
+    }
+
+    #[test]
+    fn those_of_kubernetes_are_taken_as_they_are_by_tools_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let plain = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicy\n";
+        fs::write(directory.path().join("a.yaml"), plain).unwrap();
+        fs::write(directory.path().join("b.yaml"), "apiVersion: portcullis.dev/v1\nkind: Policy\n").unwrap();
+        let count = |mut files: PolicyFiles| {
+            let sources = files.read().unwrap().unwrap();
+            (sources.plain.len(), sources.failures.len())
+        };
+        assert_eq!(count(files(directory.path())), (0, 2));
+        assert_eq!(count(files(directory.path()).with_those_of_kubernetes()), (1, 1));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        let mut files = files(directory.path());
+        let mut hint = |text: &[u8]| {
+            fs::write(&file, text).unwrap();
+            let sources = files.read().unwrap().unwrap();
+            sources.failures.into_iter().find_map(|failure| failure.hint)
+        };
+        assert_eq!(hint(b"a: \xff"), None);
+        assert_eq!(hint(b"\xff\xfea"), Some("save it as UTF-8".to_owned()));
+        assert_eq!(hint(POLICY.as_bytes()), None);
+        assert_eq!(hint(b"a: \xff"), Some("policies that were read from it before stay in force".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `ln -sfn` or `mv -T` are therefore seen as they were before or after, never as a mixture.
 
 use super::watch::Points;
+use crate::manifests::not_utf_8;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -322,7 +323,8 @@ pub(super) fn names(text: &str, file: &str) -> bool {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    String::from_utf8(read_bytes(path, MAX_FILE_BYTES)?).map_err(|_| "not UTF-8".to_owned())
+    let bytes = read_bytes(path, MAX_FILE_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| not_utf_8(error.as_bytes()).to_owned())
 }
 
 fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, String> {

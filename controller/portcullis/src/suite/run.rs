@@ -3,6 +3,7 @@
 use super::{Case, CaseReport, Expect, Suite, SuiteReport};
 use crate::report::judge::action;
 use crate::report::model::{Action, Problem};
+use crate::verbs::inputs::problems;
 use portcullis_core::decision::{Decision, Outcome, Skip, Verdict};
 use portcullis_core::document::{ConfigMap, DocumentError};
 use portcullis_core::enforcement::Door;
@@ -14,15 +15,16 @@ use serde_json::Value as Json;
 /// Runs every case against the policies in `sources`. Where one of them is invalid no case is run.
 pub fn run(suite: &Suite, sources: &Sources, now: jiff::Timestamp) -> SuiteReport {
     let set = PolicySet::compile(sources, None);
-    let invalid_policies: Vec<Problem> = set.problems().iter().map(Problem::from).collect();
-    let cases = if invalid_policies.is_empty() {
+    let invalid_policies: Vec<Problem> = problems(&set, false).collect();
+    let unreadable: Vec<Problem> = problems(&set, true).collect();
+    let cases = if invalid_policies.is_empty() && unreadable.is_empty() {
         suite.cases.iter().map(|case| run_case(case, sources, &set, now)).collect()
     } else {
         Vec::new()
     };
     SuiteReport {
         suite: suite.file.display().to_string(),
-        problems: suite.problems.clone(),
+        problems: suite.problems.iter().cloned().chain(unreadable).collect(),
         invalid_policies,
         cases,
     }

@@ -1,7 +1,7 @@
 //! `portcullis check`: manifests before they are applied.
 
 use super::inputs::{
-    Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects_without,
+    Judge, JudgeArgs, Output, complain, complain_of_objects, note_unbound, one_stdin, read_objects_without,
 };
 use crate::exit::Exit;
 use crate::manifests::{self, Exclusions};
@@ -92,6 +92,7 @@ pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 
     complain(global, &report.invalid_policies);
     complain_of_objects(global, &report.unreadable);
+    note_unbound(global, &judge);
     global.say(
         Tone::Note,
         "objects are judged as written; the API server would fill in defaults first",

@@ -1,6 +1,8 @@
 //! `portcullis explain`: why a request is denied, down to the value of each sub-expression.
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
+use super::inputs::{
+    Judge, JudgeArgs, Output, complain, complain_of_objects, note_unbound, one_stdin, read_objects,
+};
 use crate::exit::Exit;
 use crate::manifests::Manifest;
 use crate::report::explain::{Explained, to_json, to_text};
@@ -76,7 +78,9 @@ pub fn run(args: &ExplainArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         let outcomes = judge.explain(args.policy.as_deref(), &request, args.all);
         explained.push(Explained { request, outcomes });
     }
-    let (invalid, unreadable) = (judge.invalid_policies(), found.problems);
+    let invalid = judge.invalid_policies();
+    let unreadable = [found.problems, judge.unreadable.clone()].concat();
+    note_unbound(global, &judge);
     complain(global, &invalid);
     complain_of_objects(global, &unreadable);
     let text = match args.output {

@@ -10,6 +10,7 @@ use crate::terminal::{GlobalArgs, Hinted, Tone};
 use crate::verbs::values;
 use clap::{Args, ValueEnum};
 use portcullis_core::decision::Outcome;
+use portcullis_core::document::Code;
 use portcullis_core::matching::Resources;
 use portcullis_core::set::{Pairs, Sources, State};
 use portcullis_core::{Explanation, Facts, PolicySet, Request};
@@ -63,18 +64,19 @@ pub fn read_policies(paths: &[PathBuf], namespace: &str) -> anyhow::Result<Sourc
             return Err(Hinted::new(message, "name the directory of your policies with `--policies`").into());
         }
     }
-    let mut files = PolicyFiles::new(paths.to_vec(), namespace);
+    let mut files = PolicyFiles::new(paths.to_vec(), namespace).with_those_of_kubernetes();
     let sources = files
         .read()
         .map_err(|problem| {
             anyhow::anyhow!("cannot read policies from `{}`: {}", problem.path, problem.message)
         })?
         .unwrap_or_default();
-    if sources.config_maps.is_empty() && sources.failures.is_empty() {
+    if sources.config_maps.is_empty() && sources.plain.is_empty() && sources.failures.is_empty() {
         let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
         return Err(Hinted::new(
             format!("no policies in {}", paths.join(", ")),
-            "policies are ConfigMaps with the label `portcullis.dev/policy: \"true\"`",
+            "policies are ConfigMaps with the label `portcullis.dev/policy: \"true\"`, and ValidatingAdmissionPolicies \
+             with their bindings",
         )
         .into());
     }
@@ -93,7 +95,7 @@ pub struct Judge {
     facts: Facts,
     /// What exceptions' expiry is compared with.
     now: jiff::Timestamp,
-    /// What of `--resources` could not be read.
+    /// Files of policies, and what of `--resources`, that could not be read.
     pub unreadable: Vec<Problem>,
 }
 
@@ -112,8 +114,9 @@ impl Judge {
             resources.add_crd(&manifest.object);
             facts.add(manifest.object.clone());
         }
-        let judge = Self::new(PolicySet::compile(&sources, None), resources, facts);
-        Ok(Self { unreadable: beside.problems, ..judge })
+        let mut judge = Self::new(PolicySet::compile(&sources, None), resources, facts);
+        judge.unreadable.extend(beside.problems);
+        Ok(judge)
     }
 
     /// Judges by these policies, which may look at these facts.
@@ -121,11 +124,11 @@ impl Judge {
         let broken = set.entries().iter().filter(|entry| entry.state == State::Broken);
         Self {
             broken: broken.map(|entry| entry.info.name.clone()).collect(),
+            unreadable: problems(&set, true).collect(),
             set,
             resources,
             facts,
             now: jiff::Timestamp::now(),
-            unreadable: Vec::new(),
         }
     }
 
@@ -165,7 +168,13 @@ impl Judge {
 
     /// What is wrong with the policies.
     pub fn invalid_policies(&self) -> Vec<Problem> {
-        self.set.problems().iter().map(Problem::from).collect()
+        problems(&self.set, false).collect()
+    }
+
+    /// ValidatingAdmissionPolicies that judge nothing, by name: no binding names them.
+    pub fn unbound(&self) -> Vec<&str> {
+        let unbound = self.set.entries().iter().filter(|entry| entry.bindings.is_empty());
+        unbound.filter(|entry| entry.state != State::Broken).map(|entry| entry.info.name.as_str()).collect()
     }
 
     /// The policies that judge, by name.
@@ -179,6 +188,12 @@ impl Judge {
             })
             .collect()
     }
+}
+
+/// What is wrong with policies, or the files of them that could not be read.
+pub(crate) fn problems(set: &PolicySet, unreadable: bool) -> impl Iterator<Item = Problem> + '_ {
+    let found = set.problems().iter().filter(move |problem| (problem.code == Code::Unreadable) == unreadable);
+    found.map(Problem::from)
 }
 
 /// Reads the objects to be judged.
@@ -216,6 +231,14 @@ pub fn complain(global: &GlobalArgs, problems: &[Problem]) {
 /// a Secret, and logs must not hold its values.
 pub fn complain_of_objects(global: &GlobalArgs, problems: &[Problem]) {
     complain_with(global, problems, |_| None);
+}
+
+/// Tells the person which policies judge nothing.
+pub fn note_unbound(global: &GlobalArgs, judge: &Judge) {
+    for name in judge.unbound().into_iter().take(MAX_COMPLAINTS) {
+        let message = format!("no binding here names `{name}`, and without one it judges nothing");
+        global.say(Tone::Note, &message, None, None);
+    }
 }
 
 /// Advice that holds for several problems in a row is given once. Reports hold them all.

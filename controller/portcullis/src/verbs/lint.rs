@@ -8,6 +8,8 @@ use crate::report::lint::LintReport;
 use crate::report::model::Problem;
 use crate::report::table::Paint;
 use crate::schemas;
+use crate::source::files::add_modules;
+use crate::source::tree::Snapshot;
 use crate::terminal::{GlobalArgs, Hinted, write_out};
 use clap::Args;
 use portcullis_core::KubernetesVersion;
@@ -55,19 +57,27 @@ pub struct LintArgs {
 /// If there are no policies, or standard output is broken.
 pub fn run(args: &LintArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     one_stdin(&args.paths)?;
-    let (texts, unreadable) = read(&args.paths);
-    let sources = sources(&texts, &args.namespace);
+    let (texts, mut unreadable) = read(&args.paths);
+    let files: Vec<PathBuf> = args.paths.iter().filter(|path| path.as_os_str() != STDIN).cloned().collect();
+    // The texts have been read as far as they can be, and what lies beside them is read with them.
+    let snapshot = Snapshot::take(&files);
+    let of_modules = snapshot.problems.iter().filter(|problem| problem.path.ends_with(".wasm"));
+    unreadable
+        .extend(of_modules.map(|it| Problem::new(format!("cannot read `{}`: {}", it.path, it.message))));
+    let sources = sources(&texts, &snapshot, &args.namespace);
     let holds_nothing =
         sources.config_maps.is_empty() && sources.plain.is_empty() && sources.failures.is_empty();
     if holds_nothing && unreadable.is_empty() {
         let paths: Vec<String> = args.paths.iter().map(|path| format!("`{}`", path.display())).collect();
         let message = format!("no policies in {}", paths.join(", "));
-        let hint = "policies are documents, or ConfigMaps with the label `portcullis.dev/policy: \"true\"`";
+        let hint = "policies are documents of kind Policy, PolicyException, ValidatingAdmissionPolicy or \
+                    ValidatingAdmissionPolicyBinding, or ConfigMaps with the label `portcullis.dev/policy: \"true\"`";
         return Err(Hinted::new(message, hint).into());
     }
     let typing = schemas::typing(args.kubernetes)?;
     let sources = Sources { modules: Some(modules::waiting()?), ..sources };
-    let report = LintReport::new(&lint(&sources, Some(&typing)), unreadable, args.strict);
+    let report =
+        LintReport::new(&lint(&sources, Some(&typing), jiff::Timestamp::now()), unreadable, args.strict);
     complain_of_objects(global, &report.unreadable);
     let text = match args.output {
         Output::Table => {
@@ -105,10 +115,11 @@ fn read(paths: &[PathBuf]) -> (BTreeMap<String, String>, Vec<Problem>) {
     (texts, unreadable)
 }
 
-fn sources(texts: &BTreeMap<String, String>, namespace: &str) -> Sources {
+fn sources(texts: &BTreeMap<String, String>, snapshot: &Snapshot, namespace: &str) -> Sources {
     let mut sources = Sources { controller_namespace: namespace.to_owned(), ..Sources::default() };
     for (name, text) in texts {
-        let (manifest, plain) = read_documents(Some(name), text, namespace);
+        let (mut manifest, plain) = read_documents(Some(name), text, namespace);
+        add_modules(&mut manifest, snapshot, name);
         sources.config_maps.extend(manifest.config_maps);
         sources.plain.extend(plain);
         sources.failures.extend(manifest.failures);

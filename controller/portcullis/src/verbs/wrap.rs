@@ -65,11 +65,16 @@ pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
     let key = module_name(&name, &config_map)?;
     let module = fs::read(&args.module)
         .with_context(|| format!("cannot read the module `{}`", args.module.display()))?;
+    if module.is_empty() {
+        let hint = "build it anew";
+        return Err(Hinted::new(format!("the module `{}` is empty", args.module.display()), hint).into());
+    }
     let wrapped = wrap(&text, &config_map, &key, &module)?;
 
     let manifest = read_manifest(Some(&name), &wrapped, &args.namespace);
-    let as_it_was = |found: &ConfigMap| found.name == config_map.name && found.data == config_map.data;
-    if !manifest.failures.is_empty() || !manifest.config_maps.iter().any(as_it_was) {
+    if !manifest.failures.is_empty()
+        || !manifest.config_maps.iter().any(|found| holds_module(found, &config_map))
+    {
         let hint = "write its fields one below the other, and leave out `---` and `...` at the end";
         return Err(
             Hinted::new(format!("`{name}` is not written so that something can be added"), hint).into()
@@ -98,6 +103,11 @@ pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         global.say(Tone::Note, "kubectl cannot keep a copy of this in an annotation", None, Some(hint));
     }
     Ok(Exit::Clean)
+}
+
+/// Whether this is a ConfigMap as it was, but with a module or the digest of one.
+fn holds_module(found: &ConfigMap, config_map: &ConfigMap) -> bool {
+    found.name == config_map.name && found.data == config_map.data && !found.modules.is_empty()
 }
 
 /// The one ConfigMap of a file.
@@ -232,6 +242,16 @@ mod tests {
         assert_eq!(parts.iter().flat_map(|(_, part)| part.iter().copied()).collect::<Vec<u8>>(), module);
         let [own] = <[ConfigMap; 1]>::try_from(read_manifest(None, POLICY, "gate").config_maps).unwrap();
         assert!(wrap(POLICY, &own, "m.wasm", &noise(MAX_PARTS * MAX_PART + 1)).is_err());
+    }
+
+    #[test]
+    fn a_module_that_ends_up_elsewhere_is_noticed() {
+        let [own] = <[ConfigMap; 1]>::try_from(read_manifest(None, POLICY, "gate").config_maps).unwrap();
+        for (text, expect) in [(POLICY.to_owned(), true), (format!("{POLICY}\n---\n"), false)] {
+            let wrapped = wrap(&text, &own, "m.wasm", b"\0asm").unwrap();
+            let found = read_manifest(None, &wrapped, "gate").config_maps;
+            assert_eq!(found.iter().any(|found| holds_module(found, &own)), expect);
+        }
     }
 
     #[test]

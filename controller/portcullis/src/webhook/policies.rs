@@ -30,7 +30,11 @@ pub(super) fn judge(review: &Review, generation: Option<&Generation>, controller
     if let Some(generation) = generation {
         warnings.extend(twins(&manifest, generation, controller_namespace));
     }
-    let report = LintReport::new(&lint(&by_key(manifest, controller_namespace), None), Vec::new(), false);
+    let report = LintReport::new(
+        &lint(&by_key(manifest, controller_namespace), None, jiff::Timestamp::now()),
+        Vec::new(),
+        false,
+    );
     warnings.extend(report.warnings());
     let denials = report.errors(&data).map(|(policy, key, line)| {
         let field_path = if key.is_empty() { "metadata".to_owned() } else { format!("data[{key}]") };

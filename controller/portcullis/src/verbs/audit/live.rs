@@ -73,6 +73,7 @@ pub(super) fn audit(
     let mut resources = Resources::new();
     kinds.iter().for_each(|kind| resources.add(&kind.group, &kind.kind, &kind.plural, kind.namespaced));
     let mut judge = Judge::new(set, resources, facts);
+    unreadable.append(&mut judge.unreadable);
     let mut report = Report {
         most: Some(most.unwrap_or(MOST)),
         policies: judge.policies(),
