@@ -30,6 +30,8 @@ const SHARDS: usize = 16;
 const SHARD: usize = 1_000_000;
 /// Between two writes.
 const PAUSE: Duration = Duration::from_millis(500);
+/// After so long it is looked what is there.
+const AGAIN: Duration = Duration::from_secs(600);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(2);
 /// So often what is torn is looked at again, each time after such a time.
@@ -129,6 +131,8 @@ pub(super) async fn keep(control: Control, role: String) {
         tokio::select! {
             _ = numbers.changed() => {}
             _ = leading.changed() => {}
+            // Somebody may have deleted what we know to be there.
+            () = sleep(AGAIN) => shelf = None,
         }
     }
 }

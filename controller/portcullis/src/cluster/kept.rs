@@ -77,12 +77,65 @@ impl Kept {
             }
             None => {
                 let metadata = metadata(name, self.purpose, self.owner.as_ref());
-                self.api
-                    .create(&by, &ConfigMap { metadata, data: Some(data), ..ConfigMap::default() })
-                    .await?
+                let wanted = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
+                match self.api.create(&by, &wanted).await {
+                    Err(kube::Error::Api(status)) if status.code == 409 => {
+                        self.adopt(name, &by, wanted).await?
+                    }
+                    created => created?,
+                }
             }
         };
         self.known.insert(name.to_owned(), written);
         Ok(true)
+    }
+
+    /// Writes one that was there without our label: restored, or made by hand.
+    async fn adopt(&self, name: &str, by: &PostParams, mut wanted: ConfigMap) -> kube::Result<ConfigMap> {
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        let there = self.api.list_metadata(&named).await?.items.pop();
+        wanted.metadata.resource_version = there.and_then(|there| there.metadata.resource_version);
+        self.api.replace(name, by, &wanted).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value as Json, json};
+    use std::sync::{Arc, Mutex};
+
+    #[tokio::test]
+    async fn what_is_there_without_our_label_becomes_ours() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: hyper::Request<kube::client::Body>| {
+            let (parts, body) = request.into_parts();
+            let log = Arc::clone(&log);
+            async move {
+                let body = body.collect_bytes().await.unwrap();
+                let body: Json = serde_json::from_slice(&body).unwrap_or_default();
+                let version = body["metadata"]["resourceVersion"].as_str().unwrap_or("none").to_owned();
+                log.lock().unwrap().push(format!("{} {version}", parts.method));
+                let (status, answer) = match parts.method.as_str() {
+                    "POST" => (409, json!({"kind": "Status", "status": "Failure", "code": 409})),
+                    "GET" => (
+                        200,
+                        json!({"metadata": {}, "items": [{"metadata": {"name": "a", "resourceVersion": "7"}}]}),
+                    ),
+                    _ => (200, body),
+                };
+                let answer = kube::client::Body::from(answer.to_string().into_bytes());
+                let response = hyper::Response::builder().status(status).body(answer).unwrap();
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let api = Api::default_namespaced(Client::new(service, "gate"));
+        let mut kept = Kept { api, purpose: "status", owner: None, known: BTreeMap::new() };
+        let data = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        assert!(kept.write("a", data.clone()).await.unwrap());
+        assert_eq!(*asked.lock().unwrap(), ["POST none", "GET none", "PUT 7"]);
+        assert_eq!(kept.known()["a"].labels()[LABEL], "status");
+        assert!(!kept.write("a", data).await.unwrap(), "it is known now");
     }
 }

@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 const PURPOSE: &str = "status";
 /// Between two writes.
 const PAUSE: Duration = Duration::from_millis(100);
+/// After so long it is looked what is there.
+const AGAIN: Duration = Duration::from_secs(60);
 /// After a failure.
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the webhook configuration has to be in step, until it is written down that it is not.
@@ -66,6 +68,8 @@ pub(in crate::cluster) async fn keep(control: Control, role: String) {
                 _ = leading.changed() => {}
                 _ = disarmed.changed() => {}
                 _ = configured.changed() => {}
+                // Somebody may have deleted what we know to be there.
+                () = sleep(AGAIN) => written = None,
             }
         }
     };
