@@ -53,9 +53,20 @@
     (call $is (call $fd_fdstat_get (i32.const 2) (i32.const 200)) (i32.const 0))
     (call $is (i32.load (i32.const 200)) (i32.const 2))
     (call $is (call $fd_fdstat_get (i32.const 3) (i32.const 200)) (i32.const 8))
-    ;; No folder, and nothing to wait for.
+    ;; No folder is open.
     (call $is (call $fd_prestat_get (i32.const 3) (i32.const 128)) (i32.const 8))
-    (call $is (call $poll_oneoff (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0)) (i32.const 52))
+    ;; Who waits for five seconds finds that they have passed, and can wait for nothing else.
+    (i64.store (i32.const 256) (i64.const 7))
+    (i64.store (i32.const 280) (i64.const 5000000000))
+    (call $is (call $poll_oneoff (i32.const 256) (i32.const 320) (i32.const 1) (i32.const 352)) (i32.const 0))
+    (if (i64.ne (i64.load (i32.const 320)) (i64.const 7)) (then unreachable))
+    (call $is (i32.load (i32.const 352)) (i32.const 1))
+    (call $is (call $clock_time_get (i32.const 0) (i64.const 1) (i32.const 128)) (i32.const 0))
+    (if (i64.ne (i64.load (i32.const 128)) (i64.const 6000000000)) (then unreachable))
+    (i32.store8 (i32.const 264) (i32.const 1))
+    (call $is (call $poll_oneoff (i32.const 256) (i32.const 320) (i32.const 1) (i32.const 352)) (i32.const 52))
+    (call $is (call $poll_oneoff (i32.const 256) (i32.const 320) (i32.const -1) (i32.const 352)) (i32.const 28))
+    (call $is (call $poll_oneoff (i32.const 65500) (i32.const 320) (i32.const 1) (i32.const 352)) (i32.const 21))
     (i64.const 0x00000020_00000011))
   (data (i32.const 16) "{\"errors\":[]}")
   (func (export "portcullis_validate_settings") (param i32 i32) (result i64)

@@ -12,6 +12,7 @@
 
 mod client;
 mod gate;
+mod golang;
 mod limits;
 mod modules;
 mod operations;

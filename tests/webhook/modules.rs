@@ -288,6 +288,18 @@ fn the_offline_verbs_judge_by_modules() {
     let (code, text) = run(&words("lint").chain([refused.as_os_str()]).collect::<Vec<_>>());
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("the module is WebAssembly text, not a binary"), "{text}");
+    let section = br#"{"abi":1,"name":"kept","lookups":["maps"],"reads":["userInfo"]}"#;
+    let name = b"portcullis_policy";
+    let header = [0, (1 + name.len() + section.len()) as u8, name.len() as u8];
+    let needy = [&module("kept"), header.as_slice(), name, section].concat();
+    let refused = write("needy.yaml", &config_map("needy", &needy, &json!({})));
+    let (code, text) = run(&words("lint").chain([refused.as_os_str()]).collect::<Vec<_>>());
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("the module asks for look-up `maps`, which the policy does not declare"), "{text}");
+    assert!(
+        text.contains("the module reads `userInfo`, which the policy does not name in `wasm.reads`"),
+        "{text}"
+    );
     eventually("the cache is there", || {
         directory.path().join("cache/portcullis/modules").is_dir().then_some(())
     });

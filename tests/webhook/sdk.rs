@@ -76,6 +76,14 @@ async fn what_a_policy_says_reaches_the_requester() {
     let write =
         |file: &str, bytes: &[u8]| fs::write(directory.path().join("policies").join(file), bytes).unwrap();
     write("guest.wasm", &guest());
+    // It says of itself what a ConfigMap can be begun with.
+    let wrap = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("wrap")
+        .arg(directory.path().join("policies/guest.wasm"))
+        .output()
+        .unwrap();
+    let begun = String::from_utf8_lossy(&wrap.stdout);
+    assert!(begun.contains("module: test-guest.wasm\n"), "{begun}{}", String::from_utf8_lossy(&wrap.stderr));
     policies.iter().for_each(|(name, wasm)| write(&format!("{name}.yaml"), policy(name, wasm).as_bytes()));
     let cache = directory.path().join("modules").display().to_string();
     let resources = directory.path().join("resources").display().to_string();

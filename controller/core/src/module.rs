@@ -40,6 +40,10 @@ pub struct Source<'a> {
     pub sha256: Option<&'a str>,
     /// What the policy sets.
     pub settings: &'a Json,
+    /// What it is given besides, as `wasm.reads` names it.
+    pub reads: &'a [&'a str],
+    /// The names of what the policy looks up.
+    pub lookups: &'a [&'a str],
 }
 
 /// How far loading a module has come.

@@ -7,6 +7,7 @@ use crate::delivery::{self, Digest};
 use crate::engine;
 use crate::instance::{Linked, Policy};
 use crate::reply::SettingsError;
+use crate::section;
 use portcullis_core::module::{Loading, Modules, Refusal, Source};
 use std::collections::HashMap;
 use std::fmt;
@@ -67,6 +68,8 @@ struct Key {
     delivered: Digest,
     sha256: Option<String>,
     settings: String,
+    reads: Vec<String>,
+    lookups: Vec<String>,
 }
 
 /// A module to be loaded.
@@ -141,6 +144,8 @@ impl Modules for Host {
             delivered: delivery::fingerprint(source.parts),
             sha256: source.sha256.map(str::to_owned),
             settings: source.settings.to_string(),
+            reads: source.reads.iter().map(ToString::to_string).collect(),
+            lookups: source.lookups.iter().map(ToString::to_string).collect(),
         };
         if let Some(slot) = lock(&self.loader.programs).get_mut(&key) {
             slot.wanted = true;
@@ -251,6 +256,11 @@ impl Loader {
         let digest = delivery::sha256(&module);
         delivery::compare(&digest, key.sha256.as_deref())?;
         abi::check_header(&module)?;
+        let stated = section::read(&module)?;
+        let missing = stated.map(|stated| section::missing(&stated, &key.reads, &key.lookups));
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+            return Err(Failed::Refused(missing));
+        }
         let module = self.module(&runtime, &module, &digest)?;
         let program =
             program(&runtime.engine, &module, &key.policy, &key.settings).map_err(Failed::Refused)?;
@@ -345,7 +355,14 @@ mod tests {
         let compiler = Compiler::new("/bin/sleep", ["20"]);
         let host = Host::new(compiler, None, Waiting::Calls(Box::new(|| {}))).unwrap();
         let parts = [Arc::from(*b"\0asm\x01\0\0\0")];
-        let source = Source { policy: "p", parts: &parts, sha256: None, settings: &json!({}) };
+        let source = Source {
+            policy: "p",
+            parts: &parts,
+            sha256: None,
+            settings: &json!({}),
+            reads: &[],
+            lookups: &[],
+        };
         for _ in 0..100 {
             assert!(matches!(host.load(&source), Loading::Pending));
             host.settle();
@@ -360,7 +377,14 @@ mod tests {
         let call = Waiting::Calls(Box::new(move || told.send(()).unwrap()));
         let host = Host::new(Compiler::new(&program, ["1"]), None, call).unwrap();
         let parts = [Arc::from(*b"\0asm\x01\0\0\0")];
-        let source = Source { policy: "p", parts: &parts, sha256: None, settings: &json!({}) };
+        let source = Source {
+            policy: "p",
+            parts: &parts,
+            sha256: None,
+            settings: &json!({}),
+            reads: &[],
+            lookups: &[],
+        };
         assert!(matches!(host.load(&source), Loading::Pending));
         assert!(hears.recv_timeout(Duration::from_millis(200)).is_err(), "there is no compiler yet");
         assert!(matches!(host.load(&source), Loading::Pending));

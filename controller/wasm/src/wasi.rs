@@ -18,7 +18,7 @@ const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
 const SPIPE: i32 = 70;
 
-/// What every clock shows, in nanoseconds: one second after its beginning, since runtimes take zero for a failure.
+/// What every clock shows at first, in nanoseconds: one second after its beginning, since runtimes take zero for a failure.
 const NOW: u64 = 1_000_000_000;
 /// How exact clocks are said to be, in nanoseconds.
 const RESOLUTION: u64 = 1_000_000_000;
@@ -26,8 +26,12 @@ const RESOLUTION: u64 = 1_000_000_000;
 const CLOCKS: u32 = 4;
 /// Where random bytes begin.
 const SEED: u64 = 0x5EED;
-/// Pieces that may be written at a time.
+/// Pieces that may be written at a time, and things that may be waited for.
 const MAX_PIECES: u32 = 1_024;
+/// The size of a `subscription`, in bytes.
+const SUBSCRIPTION: u32 = 48;
+/// The size of an `event`, in bytes.
+const EVENT: usize = 32;
 /// What a call costs, in instructions, beside one for each byte that is looked at.
 const COST: u64 = 100;
 /// What a line costs, as much as one by `portcullis.log`.
@@ -42,6 +46,8 @@ const LAST_WORDS: [&str; 2] = ["panic: ", "fatal error: "];
 /// What is kept of WASI during a call.
 #[derive(Default)]
 pub(crate) struct State {
+    /// How long was waited, in nanoseconds.
+    waited: u64,
     /// How many random numbers were taken.
     taken: u64,
     /// What was written to standard output and standard error since the last line's end, no more than is logged.
@@ -62,9 +68,7 @@ pub(crate) fn add_to(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
     linker.func_wrap(NAMESPACE, "clock_res_get", clock_resolution)?;
     linker.func_wrap(NAMESPACE, "random_get", random)?;
     linker.func_wrap(NAMESPACE, "sched_yield", |from: Caller<'_, Call>| say(from, SUCCESS))?;
-    // Nothing ever happens, so that nobody can wait for it.
-    let poll = |from: Caller<'_, Call>, _: i32, _: i32, _: i32, _: i32| say(from, NOSYS);
-    linker.func_wrap(NAMESPACE, "poll_oneoff", poll)?;
+    linker.func_wrap(NAMESPACE, "poll_oneoff", wait)?;
     let exit = |code: u32| -> wasmtime::Result<()> { Err(wasmtime::Error::new(Exit(code))) };
     linker.func_wrap(NAMESPACE, "proc_exit", exit)?;
     linker.func_wrap(NAMESPACE, "fd_read", read)?;
@@ -117,7 +121,11 @@ fn sizes(mut caller: Caller<'_, Call>, count: u32, length: u32) -> wasmtime::Res
 
 /// `clock_time_get`.
 fn clock_time(mut caller: Caller<'_, Call>, clock: u32, _: u64, time: u32) -> wasmtime::Result<i32> {
-    if clock >= CLOCKS { say(caller, INVAL) } else { put(&mut caller, &[(time, &NOW.to_le_bytes())]) }
+    if clock >= CLOCKS {
+        return say(caller, INVAL);
+    }
+    let now = NOW.saturating_add(caller.data().wasi.waited);
+    put(&mut caller, &[(time, &now.to_le_bytes())])
 }
 
 /// `clock_res_get`.
@@ -127,6 +135,51 @@ fn clock_resolution(mut caller: Caller<'_, Call>, clock: u32, resolution: u32) -
     } else {
         put(&mut caller, &[(resolution, &RESOLUTION.to_le_bytes())])
     }
+}
+
+/// `poll_oneoff`: whoever waits for a time finds that it has come, without any passing. Nothing else ever happens.
+fn wait(
+    mut caller: Caller<'_, Call>,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    done: u32,
+) -> wasmtime::Result<i32> {
+    if count == 0 || count > MAX_PIECES {
+        return say(caller, INVAL);
+    }
+    charge(&mut caller, COST + u64::from(SUBSCRIPTION * count))?;
+    let memory = memory_of(&mut caller)?;
+    let now = NOW.saturating_add(caller.data().wasi.waited);
+    let mut first: Option<Alarm> = None;
+    for index in 0..count {
+        let bytes = memory.data(&caller);
+        let place = subscriptions.checked_add(SUBSCRIPTION * index);
+        let place = place.and_then(|at| within(at, SUBSCRIPTION, bytes.len()));
+        let Some(subscription) = place.and_then(|place| bytes.get(place)) else { return Ok(FAULT) };
+        let alarm = alarm(subscription, now);
+        first = [first, alarm].into_iter().flatten().min_by_key(|alarm| alarm.at);
+    }
+    let Some(Alarm { at, userdata }) = first else { return Ok(NOSYS) };
+    caller.data_mut().wasi.waited = at.max(now).saturating_sub(NOW);
+    // Its kind is that of a clock, 0, and so is its error.
+    let mut event = [0; EVENT];
+    event.iter_mut().zip(userdata).for_each(|(byte, value)| *byte = value);
+    put(&mut caller, &[(events, &event), (done, &1_u32.to_le_bytes())])
+}
+
+/// A time that is waited for.
+struct Alarm {
+    at: u64,
+    userdata: [u8; 8],
+}
+
+/// What a `subscription` waits for, if that is a time (`subscription_clock`).
+fn alarm(subscription: &[u8], now: u64) -> Option<Alarm> {
+    let number = |at: usize| <[u8; 8]>::try_from(subscription.get(at..at + 8)?).ok();
+    let (kind, time, flags) = (subscription.get(8)?, u64::from_le_bytes(number(24)?), subscription.get(40)?);
+    let at = if flags & 1 == 1 { time } else { now.saturating_add(time) };
+    (*kind == 0).then_some(Alarm { at, userdata: number(0)? })
 }
 
 /// `random_get`: the same numbers in every call, in the same order.

@@ -113,7 +113,16 @@ fn load(
             return Outcome::Refused(vec![refuse(Refusal { field: "module".to_owned(), message, hint })]);
         }
     };
-    let source = Source { policy: &policy.name, parts, sha256, settings: &wasm.settings };
+    let reads: Vec<&str> = wasm.reads.iter().map(|reads| reads.name()).collect();
+    let lookups: Vec<&str> = policy.lookups.iter().map(|lookup| lookup.name.as_str()).collect();
+    let source = Source {
+        policy: &policy.name,
+        parts,
+        sha256,
+        settings: &wasm.settings,
+        reads: &reads,
+        lookups: &lookups,
+    };
     match modules.load(&source) {
         Loading::Ready(module) => Outcome::Loaded(module),
         Loading::Pending => Outcome::Pending,

@@ -14,13 +14,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use portcullis_core::PolicySet;
 use portcullis_core::document::{ConfigMap, Document, Manifest, Outcome, read_config_map, read_manifest};
-use portcullis_core::module::{MAX_PARTS, SHORT_DIGEST};
+use portcullis_core::module::{MAX_PARTS, Refusal, SHORT_DIGEST};
 use portcullis_core::set::Sources;
-use portcullis_wasm::digest_of;
+use portcullis_wasm::{Stated, digest_of};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A ConfigMap takes 1 MiB, and its request 1.5 MiB in etcd, in which modules are a third larger than they are.
@@ -32,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis wrap policy.yaml target/wasm32-unknown-unknown/release/my_policy.wasm > wrapped.yaml
   portcullis wrap policy.yaml my_policy.wasm -o wrapped.yaml && kubectl apply --server-side -f wrapped.yaml
+  portcullis wrap my_policy.wasm > policy.yaml    # a ConfigMap to begin with, from what the module says of itself
 
 The module gets the name that the policy gives it under `wasm.module`. It is compressed, and put into several \
 ConfigMaps if one does not hold it; what is written is loaded first, as the controller would.";
@@ -40,12 +41,10 @@ ConfigMaps if one does not hold it; what is written is loaded first, as the cont
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct WrapArgs {
-    /// The ConfigMap of the policy, as it is without the module
-    #[arg(value_name = "FILE")]
-    policy: PathBuf,
-    /// The module
-    #[arg(value_name = "MODULE")]
-    module: PathBuf,
+    /// The ConfigMap of the policy, as it is without the module, and the module; the module alone has one written to begin
+    /// with
+    #[arg(value_names = ["FILE", "MODULE"], num_args = 1..=2, required = true)]
+    files: Vec<PathBuf>,
     /// Where to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -59,16 +58,15 @@ pub struct WrapArgs {
 /// # Errors
 /// A file cannot be read or written, or the first is no ConfigMap of a policy with `wasm`.
 pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
-    let name = args.policy.display().to_string();
-    let text = read_text(&args.policy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
+    let (policy, file) = match args.files.as_slice() {
+        [policy, module] => (policy, module),
+        files => return files.first().map_or(Ok(Exit::Clean), |module| begin(args, module)),
+    };
+    let name = policy.display().to_string();
+    let text = read_text(policy).map_err(|problem| anyhow::anyhow!("{problem}"))?;
     let config_map = only_config_map(&name, read_manifest(Some(&name), &text, &args.namespace))?;
     let key = module_name(&name, &config_map)?;
-    let module = fs::read(&args.module)
-        .with_context(|| format!("cannot read the module `{}`", args.module.display()))?;
-    if module.is_empty() {
-        let hint = "build it anew";
-        return Err(Hinted::new(format!("the module `{}` is empty", args.module.display()), hint).into());
-    }
+    let module = read_module(file)?;
     let wrapped = wrap(&text, &config_map, &key, &module)?;
 
     let manifest = read_manifest(Some(&name), &wrapped, &args.namespace);
@@ -92,12 +90,7 @@ pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         complain(global, &problems);
         return Ok(Exit::InvalidPolicy);
     }
-    match &args.output {
-        None => write_out(&wrapped)?,
-        Some(path) => {
-            fs::write(path, &wrapped).with_context(|| format!("cannot write `{}`", path.display()))?;
-        }
-    }
+    write(args, &wrapped)?;
     if wrapped.len() > MAX_ANNOTATIONS {
         let hint = "apply it with `kubectl apply --server-side`, which keeps no copy";
         global.say(Tone::Note, "kubectl cannot keep a copy of this in an annotation", None, Some(hint));
@@ -108,6 +101,76 @@ pub fn run(args: &WrapArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 /// Whether this is a ConfigMap as it was, but with a module or the digest of one.
 fn holds_module(found: &ConfigMap, config_map: &ConfigMap) -> bool {
     found.name == config_map.name && found.data == config_map.data && !found.modules.is_empty()
+}
+
+fn read_module(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let module = fs::read(file).with_context(|| format!("cannot read the module `{}`", file.display()))?;
+    if module.is_empty() {
+        let hint = "build it anew";
+        return Err(Hinted::new(format!("the module `{}` is empty", file.display()), hint).into());
+    }
+    Ok(module)
+}
+
+fn write(args: &WrapArgs, text: &str) -> anyhow::Result<()> {
+    match &args.output {
+        None => write_out(text)?,
+        Some(path) => fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display()))?,
+    }
+    Ok(())
+}
+
+/// Writes a ConfigMap to begin with: what the module says of itself is filled in, and the rest is to be said.
+fn begin(args: &WrapArgs, file: &Path) -> anyhow::Result<Exit> {
+    let failed = |refusal: Refusal| match refusal.hint {
+        Some(hint) => Hinted::new(refusal.message, hint).into(),
+        None => anyhow::anyhow!(refusal.message),
+    };
+    let stated = portcullis_wasm::stated(&read_module(file)?).map_err(failed)?;
+    let Some(stated) = stated else {
+        let message = format!("`{}` does not say what it is", file.display());
+        let hint =
+            "write the ConfigMap of its policy, and name that first: `portcullis wrap policy.yaml MODULE`";
+        return Err(Hinted::new(message, hint).into());
+    };
+    write(args, &skeleton(&stated, &args.namespace))?;
+    Ok(Exit::Clean)
+}
+
+fn skeleton(Stated { name, reads, lookups }: &Stated, namespace: &str) -> String {
+    // Packages may have names that objects cannot.
+    let name = name.to_lowercase().replace('_', "-");
+    let mut text = format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels:
+    portcullis.dev/policy: \"true\"
+data:
+  policy.yaml: |
+    apiVersion: portcullis.dev/v1
+    kind: Policy
+    metadata:
+      name: {name}
+    spec:
+      validationActions: [Audit]
+      # What it judges; `matchConstraints` names other objects.
+      matchPods: {{}}
+"
+    );
+    for (index, lookup) in lookups.iter().enumerate() {
+        if index == 0 {
+            text.push_str("      # Say what is to be found, and how little of it will do.\n      lookups:\n");
+        }
+        text += &format!("      - {{name: {lookup}, apiVersion: v1, kind: ConfigMap}}\n");
+    }
+    text += &format!("      wasm:\n        module: {name}.wasm\n");
+    if !reads.is_empty() {
+        text += &format!("        reads: [{}]\n", reads.join(", "));
+    }
+    text + "        settings: {}\n"
 }
 
 /// The one ConfigMap of a file.
@@ -252,6 +315,20 @@ mod tests {
             let found = read_manifest(None, &wrapped, "gate").config_maps;
             assert_eq!(found.iter().any(|found| holds_module(found, &own)), expect);
         }
+    }
+
+    #[test]
+    fn a_policy_begins_with_what_its_module_says() {
+        let list = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let (reads, lookups) = (list(&["userInfo", "operation"]), list(&["services"]));
+        let text = skeleton(&Stated { name: "My_policy".to_owned(), reads, lookups }, "gate");
+        let manifest = read_manifest(None, &text, "gate");
+        let [config_map] = <[ConfigMap; 1]>::try_from(manifest.config_maps).unwrap();
+        let read = read_config_map(&config_map).pop().unwrap();
+        let Outcome::Document(Document::Policy(policy)) = read.outcome else { panic!("{text}") };
+        let wasm = policy.wasm.unwrap();
+        assert_eq!((policy.name.as_str(), wasm.module.as_str()), ("my-policy", "my-policy.wasm"));
+        assert_eq!((policy.lookups[0].name.as_str(), wasm.reads.len()), ("services", 2));
     }
 
     #[test]

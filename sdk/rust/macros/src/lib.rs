@@ -3,11 +3,21 @@
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::{quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, ItemFn, ReturnType, Safety};
+use syn::{Error, FnArg, Ident, ItemFn, LitByteStr, LitStr, ReturnType, Safety, Token, bracketed};
+
+/// What a policy can name in `wasm.reads`.
+const READS: [&str; 7] =
+    ["oldObject", "operation", "subResource", "userInfo", "options", "dryRun", "namespaceObject"];
 
 /// Makes a function the policy of its module: `fn validate(request: Request<Settings>) -> Verdict`, or with a
 /// `Result<Verdict, E>`, whose error is told as the policy's.
+///
+/// `#[policy(reads = ["userInfo"], lookups = ["services"])]` says what the function cannot do without, in the words of the
+/// policy's ConfigMap: the module is refused where `wasm.reads` or `lookups` do not name it, and not when it is asked about a
+/// request. It stands in a section of the module with the package's name, and `portcullis wrap` begins a ConfigMap with it.
 ///
 /// The function stays as it is, so that tests can call it. For wasm32 it is exported as the ABI has it; there is one in a
 /// module. The exports need unsafe code: a crate may deny it, and not forbid it.
@@ -17,9 +27,9 @@ pub fn policy(arguments: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
-    if !arguments.is_empty() {
-        return Err(Error::new(arguments.span(), "`policy` takes no arguments"));
-    }
+    let needs: Needs = syn::parse2(arguments)?;
+    let section = LitByteStr::new(needs.section().as_bytes(), proc_macro2::Span::call_site());
+    let length = section.value().len();
     let function: ItemFn = syn::parse2(function)?;
     check(&function)?;
     let name = &function.sig.ident;
@@ -41,6 +51,10 @@ fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
         #[allow(unsafe_code, reason = "the ABI asks for exports by name")]
         const _: () = {
             use ::portcullis_sdk::guest;
+
+            #[used]
+            #[unsafe(link_section = "portcullis_policy")]
+            static PORTCULLIS_POLICY: [u8; #length] = *#section;
 
             // The names here are ours, so that none is the function's.
             #[unsafe(no_mangle)]
@@ -85,6 +99,71 @@ fn expand(arguments: Tokens, function: Tokens) -> Result<Tokens, Error> {
             }
         };
     })
+}
+
+/// What a policy says that it cannot do without.
+#[derive(Default)]
+struct Needs {
+    reads: Vec<LitStr>,
+    lookups: Vec<LitStr>,
+}
+
+impl Parse for Needs {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut needs = Self::default();
+        while !input.is_empty() {
+            let name: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let list;
+            bracketed!(list in input);
+            let list: Vec<LitStr> =
+                Punctuated::<LitStr, Token![,]>::parse_terminated(&list)?.into_iter().collect();
+            match name.to_string().as_str() {
+                "reads" => {
+                    if let Some(unknown) = list.iter().find(|read| !READS.contains(&read.value().as_str())) {
+                        let message = format!("`wasm.reads` names one of {}", READS.join(", "));
+                        return Err(Error::new(unknown.span(), message));
+                    }
+                    needs.reads = list;
+                }
+                "lookups" => needs.lookups = list,
+                _ => {
+                    return Err(Error::new(
+                        name.span(),
+                        "`policy` takes `reads = [\"…\"]` and `lookups = [\"…\"]`",
+                    ));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(needs)
+    }
+}
+
+impl Needs {
+    /// What stands in the module's section, as JSON.
+    fn section(&self) -> String {
+        let list =
+            |names: &[LitStr]| names.iter().map(|name| quoted(&name.value())).collect::<Vec<_>>().join(",");
+        let name = quoted(&std::env::var("CARGO_PKG_NAME").unwrap_or_default());
+        format!(
+            "{{\"abi\":1,\"name\":{name},\"reads\":[{}],\"lookups\":[{}]}}",
+            list(&self.reads),
+            list(&self.lookups)
+        )
+    }
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 /// Says what is wrong with a signature in words of its own: what the compiler would say is about what is generated.
@@ -202,15 +281,25 @@ mod tests {
             ),
             "expected `fn`",
         );
-        assert_eq!(
-            refusal(
-                quote!(name = "a"),
-                quote!(
-                    fn f(request: Request) -> Verdict {}
-                )
-            ),
-            "`policy` takes no arguments"
-        );
+    }
+
+    #[test]
+    fn what_a_policy_needs_is_in_a_section_of_the_module() {
+        let function = || {
+            quote!(
+                fn f(request: Request) -> Verdict {}
+            )
+        };
+        let told = |arguments: Tokens| refusal(arguments, function());
+        assert_eq!(told(quote!(name = ["a"])), "`policy` takes `reads = [\"…\"]` and `lookups = [\"…\"]`");
+        assert!(told(quote!(reads = ["user"])).starts_with("`wasm.reads` names one of oldObject, "));
+        assert_eq!(told(quote!(reads = "user")), "expected square brackets");
+        let needs: Needs = syn::parse_quote!(lookups = ["a", "b\"\\"], reads = ["userInfo"],);
+        let expected =
+            r#"{"abi":1,"name":"portcullis-sdk-macros","reads":["userInfo"],"lookups":["a","b\"\\"]}"#;
+        assert_eq!(needs.section(), expected);
+        let expanded = expand(quote!(lookups = ["a"]), function()).unwrap().to_string();
+        assert!(expanded.contains("portcullis_policy") && expanded.contains("lookups"), "{expanded}");
     }
 
     #[test]

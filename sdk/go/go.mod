@@ -1,0 +1,3 @@
+module example.com/approved-registries
+
+go 1.26.0
