@@ -122,8 +122,8 @@ async fn what_is_not_a_review_is_refused_with_its_reason() {
     let cases = [
         (String::new(), "the body is not JSON"),
         ("no json".to_owned(), "the body is not JSON"),
-        ("[]".to_owned(), "the body is `` of ``"),
-        ("{}".to_owned(), "the body is `` of ``; send an `AdmissionReview` of `admission.k8s.io/v1`"),
+        ("[]".to_owned(), "the body has no `kind`"),
+        ("{}".to_owned(), "the body has no `kind`; send an `AdmissionReview` of `admission.k8s.io/v1`"),
         (truncated, "the body is not JSON: EOF while parsing"),
         (format!("{good} x"), "the body is not JSON: trailing characters"),
         (with("/apiVersion", json!("admission.k8s.io/v1beta1")), "of `admission.k8s.io/v1beta1`; send"),

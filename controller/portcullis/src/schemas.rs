@@ -17,9 +17,21 @@ pub(crate) fn typing(version: KubernetesVersion) -> anyhow::Result<Typing> {
     let schemas = Schemas::read(TABLE, version).map_err(anyhow::Error::msg)?;
     let schemas = schemas.ok_or_else(|| {
         let message = format!("the fields of Kubernetes {version} are not known");
-        let versions = TABLE.lines().find_map(|line| line.strip_prefix("versions ")).unwrap_or_default();
-        let hint = format!("those from 1.{} are", versions.replace(' ', " to 1."));
-        Hinted::new(message, hint)
+        Hinted::new(message, format!("those from {} are", versions()))
     })?;
     Ok(Typing { schemas, version })
+}
+
+/// The versions whose fields are known: `1.32 to 1.37`.
+fn versions() -> String {
+    let versions = TABLE.lines().find_map(|line| line.strip_prefix("versions ")).unwrap_or_default();
+    format!("1.{}", versions.replace(' ', " to 1."))
+}
+
+/// A version as the command line has it.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn version(text: &str) -> Result<KubernetesVersion, String> {
+    text.parse().map_err(|_| format!("it is no version of Kubernetes: write one from {}", versions()))
 }

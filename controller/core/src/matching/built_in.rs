@@ -50,6 +50,21 @@ pub(crate) fn groups_of_kind(kind: &str) -> impl Iterator<Item = &'static str> {
     GROUPS.iter().filter(move |group| group.all().any(|(known, _)| known == kind)).map(|group| group.name)
 }
 
+/// What was meant by a kind that is not in this group of Kubernetes': one that is written otherwise, or of another
+/// group.
+pub(crate) fn meant(group: &str, kind: &str) -> Option<String> {
+    let known = all_of(group).map(|(known, _)| known).find(|known| known.eq_ignore_ascii_case(kind));
+    if let Some(known) = known {
+        return Some(format!("kind `{known}` rather than `{kind}`"));
+    }
+    let other = groups_of_kind(kind).next().filter(|_| is_group(group))?;
+    let named = |group: &str| match group {
+        "" => "the core group".to_owned(),
+        group => format!("group `{group}`"),
+    };
+    Some(format!("`{kind}` of {} rather than of {}", named(other), named(group)))
+}
+
 /// The names of all groups but the core group's, which is empty.
 pub(crate) fn group_names() -> impl Iterator<Item = &'static str> {
     GROUPS.iter().map(|group| group.name).filter(|name| !name.is_empty())
@@ -250,6 +265,20 @@ const GROUPS: &[Group] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_by_a_kind_is_told() {
+        let table = [
+            ("", "pod", Some("kind `Pod` rather than `pod`")),
+            ("", "Deployment", Some("`Deployment` of group `apps` rather than of the core group")),
+            ("apps", "Pod", Some("`Pod` of the core group rather than of group `apps`")),
+            ("example.com", "Deployment", None),
+            ("", "Widget", None),
+        ];
+        for (group, kind, expect) in table {
+            assert_eq!(meant(group, kind).as_deref(), expect, "{group} {kind}");
+        }
+    }
 
     #[test]
     fn the_table_has_no_duplicates_and_no_typing_errors() {

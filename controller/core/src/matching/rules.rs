@@ -1,5 +1,6 @@
 //! Resource rules, as `k8s.io/apiserver/pkg/admission/plugin/webhook/predicates/rules` compares them.
 
+use super::built_in;
 use crate::document::{ResourceRule, Scope, dns_1035_label};
 use crate::matching::Match;
 use crate::request::{Operation, Request};
@@ -86,7 +87,8 @@ impl<'a> Target<'a> {
 
     /// What is missing to know more of a kind.
     pub(crate) fn unknown_kind(&self) -> String {
-        format!("the CustomResourceDefinition of kind `{}`", self.kind)
+        built_in::meant(self.group, self.kind)
+            .unwrap_or_else(|| format!("the CustomResourceDefinition of kind `{}`", self.kind))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::inputs::{
     Judge, JudgeArgs, Output, complain, complain_of_objects, note_unbound, one_stdin, read_objects_without,
+    refuse_reviews,
 };
 use crate::exit::Exit;
 use crate::manifests::{self, Exclusions};
@@ -73,6 +74,7 @@ pub fn run(args: &CheckArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
         )
     })?;
     let mut found = read_objects_without(&args.paths, &exclusions)?;
+    refuse_reviews(&mut found);
     let judge = Judge::prepare(&args.judge, &found.objects)?;
     let old = OldObjects::read(&args.old, &judge.resources);
     let user = args.user.as_ref().map(|name| user(name, args.groups.clone()));

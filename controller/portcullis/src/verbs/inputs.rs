@@ -233,6 +233,20 @@ pub fn complain_of_objects(global: &GlobalArgs, problems: &[Problem]) {
     complain_with(global, problems, |_| None);
 }
 
+/// Takes AdmissionReviews from what is to be judged: no policy matches those, and all would look well.
+pub fn refuse_reviews(found: &mut Manifests) {
+    let is_review = |manifest: &Manifest| {
+        let text = |field| manifest.object.get(field).and_then(Json::as_str).unwrap_or_default();
+        text("kind") == "AdmissionReview" && text("apiVersion").starts_with("admission.k8s.io/")
+    };
+    for review in found.objects.extract_if(.., |manifest| is_review(manifest)) {
+        let problem =
+            Problem { place: Some(review.place("")), ..Problem::new("an AdmissionReview is no object") };
+        let hint = "`portcullis explain` takes reviews, and so does a suite, under `request`";
+        found.problems.push(problem.with_hint(hint));
+    }
+}
+
 /// Tells the person which policies judge nothing.
 pub fn note_unbound(global: &GlobalArgs, judge: &Judge) {
     for name in judge.unbound().into_iter().take(MAX_COMPLAINTS) {

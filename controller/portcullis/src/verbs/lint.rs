@@ -38,7 +38,7 @@ pub struct LintArgs {
     #[arg(default_value = "policies", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The version of Kubernetes whose fields expressions are checked against
-    #[arg(long, value_name = "VERSION", default_value_t = KubernetesVersion::NEWEST)]
+    #[arg(long, value_name = "VERSION", default_value_t = KubernetesVersion::NEWEST, value_parser = schemas::version)]
     kubernetes: KubernetesVersion,
     /// Treat warnings as errors
     #[arg(long)]

@@ -33,6 +33,15 @@ pub struct Review {
     pub request: Request,
 }
 
+/// What a body is that is no review.
+fn what_else(kind: &str, api_version: &str) -> String {
+    match (kind, api_version) {
+        ("", _) => "has no `kind`".to_owned(),
+        (_, "") => "has no `apiVersion`".to_owned(),
+        _ => format!("is `{kind}` of `{api_version}`"),
+    }
+}
+
 /// Why a body is not a review.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -41,8 +50,9 @@ pub enum Unreadable {
     Json(String),
     /// JSON, but something else, or of another version.
     #[error(
-        "the body is `{kind}` of `{api_version}`; send an `AdmissionReview` of `admission.k8s.io/v1` \
-         (in a webhook configuration: `admissionReviewVersions: [v1]`)"
+        "the body {}; send an `AdmissionReview` of `admission.k8s.io/v1` \
+         (in a webhook configuration: `admissionReviewVersions: [v1]`)",
+        what_else(kind, api_version)
     )]
     Other {
         /// Its `apiVersion`.

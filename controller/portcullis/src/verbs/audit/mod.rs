@@ -3,7 +3,9 @@
 mod live;
 mod progress;
 
-use super::inputs::{Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects};
+use super::inputs::{
+    Judge, JudgeArgs, Output, complain, complain_of_objects, one_stdin, read_objects, refuse_reviews,
+};
 use crate::exit::Exit;
 use crate::report::json;
 use crate::report::model::Report;
@@ -79,6 +81,7 @@ pub fn run(args: &AuditArgs, global: &GlobalArgs) -> anyhow::Result<Exit> {
 fn of_files(args: &AuditArgs) -> anyhow::Result<Report> {
     one_stdin(args.paths.iter().chain(&args.judge.resources))?;
     let mut found = read_objects(&args.paths)?;
+    refuse_reviews(&mut found);
     let judge = Judge::prepare(&args.judge, &found.objects)?;
     let mut report = Report {
         most: args.max_per_policy,
