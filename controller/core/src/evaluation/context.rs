@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
     pub(crate) fn binding_matches(&self, binding: &CompiledBinding) -> Match {
         match &binding.match_resources {
             None => Match::Yes,
-            Some(resources) => resources.matches(self.request, self.facts),
+            Some(resources) => resources.matches_in_any_version(self.request, self.facts),
         }
     }
 

@@ -16,6 +16,40 @@ impl MatchResources {
     /// Whether these constraints cover the request. Empty `resourceRules` cover every resource, which only
     /// a binding may use. What is wrong with a selector surfaces only if the rules match.
     pub fn matches(&self, request: &Request, facts: &Facts) -> Match {
+        self.covers(request, facts, |rules, original, converted| match self.exact {
+            true => any_matches(rules, original),
+            false => match any_matches(rules, converted) {
+                Match::No if any_matches(rules, original) == Match::Yes => {
+                    Match::Undecidable(original.in_version(&[original.version.to_owned()]))
+                }
+                found => found,
+            },
+        })
+    }
+
+    /// The same for a binding, which narrows what its policy matches and does not say in which version that is seen.
+    /// The API server compares it with the object as it was sent and with all that this can be converted to. What that
+    /// is, it alone knows: every version that is named counts.
+    pub fn matches_in_any_version(&self, request: &Request, facts: &Facts) -> Match {
+        if self.exact || request.request_resource.is_none() {
+            return self.matches(request, facts);
+        }
+        self.covers(request, facts, |rules, original, converted| {
+            let included = |target: &Target<'_>| {
+                any_matches(rules, &Target { is_convertible: true, ..*target }) != Match::No
+            };
+            (included(original) || included(converted)).into()
+        })
+    }
+
+    /// Whether selectors and exclusions leave the request to the rules, and whether these include it, as it was sent and
+    /// as it was converted.
+    fn covers(
+        &self,
+        request: &Request,
+        facts: &Facts,
+        include: impl FnOnce(&[ResourceRule], &Target<'_>, &Target<'_>) -> Match,
+    ) -> Match {
         let namespace = self.selects_namespace(request, facts);
         if namespace == Match::No || !self.selects_object(request) {
             return Match::No;
@@ -34,12 +68,7 @@ impl MatchResources {
         }
         let included = match self.resource_rules.as_slice() {
             [] => Match::Yes,
-            rules => match of_converted(rules) {
-                Match::No if of_original(rules) == Match::Yes => {
-                    Match::Undecidable(original.in_version(&[original.version.to_owned()]))
-                }
-                found => found,
-            },
+            rules => include(rules, &original, &converted),
         };
         match (included, excluded) {
             (Match::Yes, Match::No) => namespace,
@@ -377,6 +406,25 @@ mod tests {
             let constraints =
                 MatchResources { resource_rules: vec![rule(rules)], exact, ..MatchResources::default() };
             assert_eq!(constraints.matches(request, &facts(true)), expect, "{rules} exact: {exact}");
+        }
+        for (request, rules, exact, expect) in [
+            (&converted, "extensions v1beta1 deployments *", false, Match::Yes),
+            (&converted, "apps v1beta1 deployments *", false, Match::Yes),
+            (&converted, "apps v1beta1 deployments *", true, Match::No),
+            (&converted, "batch v1 deployments *", false, Match::No),
+            (&sent, "apps v2 deployments *", false, Match::Yes),
+            (&sent, "apps v2 deployments *", true, Match::No),
+            (&sent, "apps v2 deployments CREATE", false, Match::No),
+            (&sent, "apps v2 deployments/scale *", false, Match::No),
+            (&file, "apps v2 deployments *", false, needs("apps/v2")),
+        ] {
+            let narrowing =
+                MatchResources { resource_rules: vec![rule(rules)], exact, ..MatchResources::default() };
+            assert_eq!(
+                narrowing.matches_in_any_version(request, &facts(true)),
+                expect,
+                "{rules} exact: {exact}"
+            );
         }
         let excluding = MatchResources {
             resource_rules: vec![rule("apps * deployments *")],
