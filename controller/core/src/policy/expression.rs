@@ -266,7 +266,28 @@ impl<'a> ExpressionCompiler<'a> {
         let inside = Position { line: error.line, column: error.column };
         let placed =
             DocumentError::in_expression(self.origin, Some(self.name), expression, inside, error.message);
-        DocumentError { hint: error.hint, ..placed }
+        let name = placed.message.split_once("undeclared reference to '").map(|(_, rest)| rest);
+        let name = name.and_then(|rest| rest.split_once('\'')).map(|(name, _)| name);
+        let hint = name.and_then(|name| self.declared_by(name)).or(error.hint);
+        DocumentError { hint, ..placed }
+    }
+
+    /// What would declare a name, or how it is written.
+    fn declared_by(&self, name: &str) -> Option<String> {
+        if self.variables.iter().any(|(known, _)| known == name) {
+            return Some(format!("write `variables.{name}`"));
+        }
+        let ours = self.dialect == Dialect::Portcullis;
+        let by = match name {
+            "containers" | "images" | "podSpec" | "podMetadata" | "oldPodSpec" if ours => {
+                "`matchPods` declares it"
+            }
+            "each" if ours => "`forEach` declares it, for the validation that has it",
+            "params" if ours => "`params` declares it, or `paramKind` with a `paramRef`",
+            "params" => "`paramKind` declares it",
+            _ => return None,
+        };
+        Some(by.to_owned())
     }
 }
 

@@ -121,11 +121,36 @@ fn inline_params_have_the_types_of_their_values() {
 }
 
 #[test]
+fn what_would_declare_a_name_is_told() {
+    let check = |document: String, expected: Option<&str>| {
+        let found = problems(&document);
+        let [found] = found.as_slice() else { panic!("{document}: {found:?}") };
+        let hint = found.split_once("(in container '')").map(|(_, hint)| hint.trim());
+        assert_eq!(hint.unwrap_or(found), expected.map(|hint| format!("({hint})")).unwrap_or_default());
+    };
+    let uses = |expression: &str| format!("validations:\n- expression: \"{expression}\"");
+    let rules = |expression: &str| ours(&uses(expression));
+    check(rules("each.name == 'a'"), Some("`forEach` declares it, for the validation that has it"));
+    check(rules("params.a == 1"), Some("`params` declares it, or `paramKind` with a `paramRef`"));
+    check(rules("objekt.a == 1"), Some("did you mean `object`?"));
+    let variables = "variables: [{name: imgs, expression: '[1]'}]\n";
+    check(ours(&format!("{variables}{}", uses("imgs == [1]"))), Some("write `variables.imgs`"));
+    check(kubernetes(&uses("params.a == 1")), Some("`paramKind` declares it"));
+    check(kubernetes(&uses("containers == []")), None);
+    let constraints = "matchConstraints: {resourceRules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], \
+                       resources: [pods]}]}";
+    check(rules("containers == []").replace("matchPods: {}", constraints), Some("`matchPods` declares it"));
+}
+
+#[test]
 fn params_are_known_by_every_binding_and_by_their_schema() {
     let uses = |expression: &str| format!("validations:\n- expression: \"{expression}\"");
     check(
         &uses("params.a == 1"),
-        &["validations[0].expression: undeclared reference to 'params' (in container '')"],
+        &[
+            "validations[0].expression: undeclared reference to 'params' (in container '') (`params` declares it, or \
+           `paramKind` with a `paramRef`)",
+        ],
     );
     let bindings = "bindings:\n- name: one\n  params: {a: 1, b: x}\n- name: two\n  params: {a: y, c: 1}\n";
     check(&format!("{bindings}{}", uses("params.a == 1 && params.b == 'x' && params.c == 1")), &[]);
@@ -223,7 +248,8 @@ fn what_is_told_must_be_a_string_and_what_is_iterated_over_a_list() {
 #[test]
 fn a_validating_admission_policy_names_params_only_with_a_kind() {
     let uses = "validations:\n- expression: params.a == 1";
-    let undeclared = "validations[0].expression: undeclared reference to 'params' (in container '')";
+    let undeclared = "validations[0].expression: undeclared reference to 'params' (in container '') (`paramKind` \
+                      declares it)";
     check_kubernetes(uses, &[undeclared]);
     check_kubernetes(&format!("paramKind: {{apiVersion: v1, kind: ConfigMap}}\n{uses}"), &[]);
     let images = "validations:\n- expression: images.size() == 0";
