@@ -5,6 +5,7 @@
 use crate::report::model::{Action, Finding, Judged, Judgement, ObjectRef, Place, Skipped};
 use portcullis_core::Request;
 use portcullis_core::decision::{self, Decision, FindingKind, Outcome, Skip, Verdict};
+use portcullis_core::document::Dialect;
 use portcullis_core::enforcement::{Door, Effect, effect};
 use portcullis_core::tree::Node;
 use std::collections::HashMap;
@@ -29,7 +30,11 @@ fn judgement(places: Places<'_>, outcome: &Outcome) -> Judgement {
         binding: outcome.binding.as_deref().map(str::to_owned),
         param: outcome.param.clone(),
         action: action(outcome, Door::Offline),
-        findings: outcome.findings.iter().map(|found| finding(places, found)).collect(),
+        findings: outcome
+            .findings
+            .iter()
+            .map(|found| finding(places, outcome.policy.dialect, found))
+            .collect(),
         omitted: outcome.omitted,
         missing: match &outcome.verdict {
             Verdict::Undecidable(missing) => missing.clone(),
@@ -87,16 +92,25 @@ fn without_repetitions(judgements: Vec<Judgement>) -> Vec<Judgement> {
     judgements.into_iter().enumerate().filter_map(keep).collect()
 }
 
-fn finding(places: Places<'_>, finding: &decision::Finding) -> Finding {
+fn finding(places: Places<'_>, dialect: Dialect, finding: &decision::Finding) -> Finding {
     Finding {
         error: finding.kind != FindingKind::Violation,
-        message: match &finding.remedy {
+        message: match &finding.remedy.clone().or_else(|| absent(dialect, finding)) {
             Some(remedy) => format!("{}; {remedy}", finding.message),
             None => finding.message.clone(),
         },
         field_path: finding.field_path.clone(),
         place: places(&finding.field_path),
     }
+}
+
+/// What to do about a field that is not there, the commonest error of expressions. Messages of Kubernetes' own policies
+/// stay as the API server has them.
+fn absent(dialect: Dialect, finding: &decision::Finding) -> Option<String> {
+    let error = dialect == Dialect::Portcullis && finding.kind == FindingKind::Error;
+    let (_, key) = finding.message.rsplit_once("no such key: ").filter(|_| error)?;
+    let is_field = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    is_field.then(|| format!("ask `has(….{key})` first, or write `….?{key}.orValue(…)`"))
 }
 
 fn skipped(skip: &Skip) -> Skipped {
