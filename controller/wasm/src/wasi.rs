@@ -18,6 +18,8 @@ const INVAL: i32 = 28;
 const NOSYS: i32 = 52;
 const SPIPE: i32 = 70;
 
+/// What Rust's standard library adds to a panic: it tells whoever asked nothing.
+const ADVICE: &str = "note: run with `RUST_BACKTRACE";
 /// What every clock shows at first, in nanoseconds: one second after its beginning, since runtimes take zero for a failure.
 const NOW: u64 = 1_000_000_000;
 /// How exact clocks are said to be, in nanoseconds.
@@ -248,13 +250,14 @@ fn write(
         });
         let (Some((address, length)), Some(sum)) = (piece, sum) else { return Ok(FAULT) };
         total = sum;
+        // What is written is paid for before anything is done with it: first for looking at it, then for its lines.
         charge(&mut caller, u64::from(length))?;
-        let lines = {
-            let (bytes, call) = memory.data_and_store_mut(StoreContextMut::from(&mut caller));
-            let text = within(address, length, bytes.len()).and_then(|place| bytes.get(place));
-            call.take(file, text.unwrap_or_default())
-        };
+        let place = within(address, length, memory.data_size(&caller)).unwrap_or_default();
+        let written = memory.data(&caller).get(place.clone()).unwrap_or_default();
+        let lines = written.iter().filter(|byte| **byte == b'\n').count() as u64;
         charge(&mut caller, LINE_COST.saturating_mul(lines))?;
+        let (bytes, call) = memory.data_and_store_mut(StoreContextMut::from(&mut caller));
+        call.take(file, bytes.get(place).unwrap_or_default());
     }
     put(&mut caller, &[(done, &total.to_le_bytes())])
 }
@@ -266,18 +269,15 @@ fn piece(memory: &[u8], at: u32) -> Option<(u32, u32)> {
 }
 
 impl Call {
-    /// Takes what was written to a file, and logs the lines that end with it. Tells how many.
-    fn take(&mut self, file: u32, mut text: &[u8]) -> u64 {
-        let mut lines = 0;
+    /// Takes what was written to a file, and logs the lines that end with it.
+    fn take(&mut self, file: u32, mut text: &[u8]) {
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = text.split_at(end);
             self.keep(file, line);
             self.end_line(file);
             text = rest.get(1..).unwrap_or_default();
-            lines += 1;
         }
         self.keep(file, text);
-        lines
     }
 
     /// Keeps the beginning of a line, as much as is logged.
@@ -299,7 +299,7 @@ impl Call {
         }
         self.log(if file == 1 { 3 } else { 2 }, &line);
         let gives_up = LAST_WORDS.iter().any(|words| line.starts_with(words));
-        if !self.wasi.has_given_up && (gives_up || file == 2) {
+        if !self.wasi.has_given_up && (gives_up || file == 2) && !line.starts_with(ADVICE) {
             self.wasi.has_given_up = gives_up;
             self.last_words = Some(line);
         }

@@ -238,11 +238,14 @@ impl PolicySet {
     }
 
     /// Whether deciding a request by the pairs asked for may run a module, which takes longer than expressions do.
-    pub fn calls_modules(&self, pairs: Pairs, request: &Request) -> bool {
+    pub fn calls_modules<'a>(&self, asked: impl Into<Asked<'a>>, request: &Request) -> bool {
+        let asked = asked.into();
         let calls_modules = |id: usize| {
-            let bound = self.policies.get(id).filter(|bound| bound.governs(request, pairs));
+            let bound = self.policies.get(id).filter(|bound| bound.governs(request, asked.pairs));
             bound.is_some_and(|Bound { policy, bindings }| {
-                policy.calls_a_module() && bindings.iter().any(|binding| pairs.contain(policy, binding))
+                policy.calls_a_module()
+                    && bindings.iter().any(|binding| asked.pairs.contain(policy, binding))
+                    && asked.concern(policy, request)
             })
         };
         !is_excluded(request, &self.controller_namespace)

@@ -32,8 +32,9 @@ const SHARD: usize = 1_000_000;
 const PAUSE: Duration = Duration::from_millis(500);
 /// After so long it is looked what is there.
 const AGAIN: Duration = Duration::from_secs(600);
-/// After a failure.
+/// After a failure; doubled, up to the longest, after each that follows.
 const RETRY: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(60);
 /// So often what is torn is looked at again, each time after such a time.
 const LOOKS: usize = 3;
 const LOOK: Duration = Duration::from_millis(200);
@@ -99,6 +100,7 @@ pub(super) async fn keep(control: Control, role: String) {
     let mut shelf = None;
     let mut wanted = BTreeMap::new();
     let mut left_out = BTreeSet::new();
+    let mut retry = RETRY;
     loop {
         numbers.borrow_and_update();
         let generation = control.live.current().clone();
@@ -117,11 +119,13 @@ pub(super) async fn keep(control: Control, role: String) {
                             );
                         }
                         left_out = without;
+                        retry = RETRY;
                     }
                     Err(error) => {
                         tracing::warn!("what is in force cannot be stored yet: {}", describe(&error));
                         shelf = None;
-                        sleep(RETRY).await;
+                        sleep(retry).await;
+                        retry = LONGEST.min(retry * 2);
                         continue;
                     }
                 }
@@ -149,12 +153,25 @@ async fn write(
     let (kept, store) = match shelf {
         Some(shelf) => shelf,
         None => {
-            let kept = Kept::open(control, role, PURPOSE).await?;
-            shelf.insert((kept, Store::open(control, role).await?))
+            let mut kept = Kept::open(control, role, PURPOSE).await?;
+            match Store::open(control, role).await {
+                Ok(store) => shelf.insert((kept, store)),
+                Err(error) => {
+                    write_texts(&mut kept, shards(texts, &BTreeSet::new()).0).await?;
+                    return Err(error);
+                }
+            }
         }
     };
     loop {
-        let without = store.add(wanted).await?;
+        let without = match store.add(wanted).await {
+            Ok(without) => without,
+            // Texts do not wait for what only some of them have.
+            Err(error) => {
+                write_texts(kept, shards(texts, &BTreeSet::new()).0).await?;
+                return Err(error);
+            }
+        };
         let (shards, left_out) = shards(texts, &without);
         write_texts(kept, shards).await?;
         // What is removed may make room.
@@ -246,7 +263,7 @@ fn of_shards(shards: &BTreeMap<String, ConfigMap>) -> Vec<Standing> {
     let is_ours = |name: &str| {
         name.strip_prefix(PREFIX)
             .and_then(|number| number.parse().ok())
-            .is_some_and(|number: usize| number < SHARDS)
+            .is_some_and(|number: usize| number < SHARDS && name == format!("{PREFIX}{number}"))
     };
     let data = shards.iter().filter(|(name, _)| is_ours(name)).filter_map(|(_, shard)| shard.data.as_ref());
     data.flat_map(|data| {

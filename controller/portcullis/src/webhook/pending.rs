@@ -49,7 +49,8 @@ impl Pending {
 
     /// Whether deciding may run a module.
     pub(super) fn calls_modules(&self) -> bool {
-        self.generation.set.calls_modules(self.pairs, &self.review.request)
+        let asked = self.pairs.converted_to(self.versions.as_deref());
+        self.generation.set.calls_modules(asked, &self.review.request)
     }
 
     /// What a decision has to know and does not, if it may be asked for.

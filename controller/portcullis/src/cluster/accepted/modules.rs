@@ -109,9 +109,23 @@ impl Store {
         let by = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let metadata = metadata(&format!("{PREFIX}{number}"), PURPOSE, self.owner.as_ref());
         let made = ConfigMap { metadata, binary_data: Some(fragments), ..ConfigMap::default() };
-        let made = self.api.create(&by, &made).await?;
+        let made = match self.api.create(&by, &made).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                // One without our label: restored, or made by hand. What it holds is seen once it has one.
+                self.label(number).await?;
+                return Err(kube::Error::Api(status));
+            }
+            made => made?,
+        };
         self.versions.insert(number, made.resource_version().unwrap_or_default());
         Ok(())
+    }
+
+    async fn label(&self, number: usize) -> kube::Result<()> {
+        let name = format!("{PREFIX}{number}");
+        let labels = metadata(&name, PURPOSE, None).labels;
+        let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        self.api.patch_metadata(&name, &PatchParams::default(), &patch).await.map(drop)
     }
 
     /// Changes these keys and no others, which so need not be sent again.
@@ -147,7 +161,11 @@ fn found(config_maps: BTreeMap<String, ConfigMap>) -> (Found, BTreeMap<usize, St
     let (mut found, mut versions) = (Found::new(), BTreeMap::new());
     for (name, config_map) in config_maps {
         let number = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok());
-        let Some(number) = number.filter(|number: &usize| *number < SHARDS) else { continue };
+        let Some(number) =
+            number.filter(|number: &usize| *number < SHARDS && name == format!("{PREFIX}{number}"))
+        else {
+            continue;
+        };
         versions.insert(number, config_map.resource_version().unwrap_or_default());
         let held = config_map.binary_data.unwrap_or_default().into_iter();
         found.insert(number, held.map(|(key, bytes)| (key, Arc::from(bytes.0))).collect());

@@ -123,7 +123,19 @@ fn joined<'a, V: Iterator<Item = &'a str>>(
         let key = Key { group, versions: versions.collect(), operations: operations.clone(), scope };
         joined.entry(key).or_default().insert(resource);
     }
-    joined.into_iter().map(|(key, resources)| rule(key, resources)).collect()
+    let widest = |resources: BTreeSet<&'a str>| {
+        let is_covered = |one: &&str| resources.iter().any(|other| other != one && covers(other, one));
+        resources.iter().copied().filter(|one| !is_covered(one)).collect()
+    };
+    joined.into_iter().map(|(key, resources)| rule(key, widest(resources))).collect()
+}
+
+/// Whether an entry of a rule's `resources` names all that another one does. The API server refuses rules that have both
+/// (`validateResources` of `pkg/apis/admissionregistration/validation`), and with them the whole configuration.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (wide, narrow) = (split_resource(wide), split_resource(narrow));
+    let meets = |wide: &str, narrow: &str| wide == "*" || wide == narrow;
+    meets(wide.0, narrow.0) && meets(wide.1, narrow.1)
 }
 
 /// Groups, resources and scopes that a rule covers.
@@ -134,14 +146,22 @@ fn covered(rule: &ResourceRule, coverage: Coverage) -> Vec<(&str, &str, &'static
             match coverage {
                 Coverage::Everywhere => covered.push((group.as_str(), resource.as_str(), scope(rule.scope))),
                 Coverage::InNamespaces | Coverage::Namespaced => {
-                    if rule.scope != Scope::Cluster && resource != "namespaces" {
+                    let (named, sub_resource) = split_resource(resource);
+                    if rule.scope != Scope::Cluster && named != "namespaces" {
                         covered.push((group, resource, "Namespaced"));
                     }
                     let is_core = matches!(group.as_str(), "" | "*");
-                    let is_namespaces = matches!(resource.as_str(), "namespaces" | "*" | "*/*");
                     let with_namespaces = coverage == Coverage::InNamespaces;
-                    if with_namespaces && rule.scope != Scope::Namespaced && is_core && is_namespaces {
-                        covered.push(("", "namespaces", "Cluster"));
+                    if with_namespaces && rule.scope != Scope::Namespaced && is_core {
+                        let of_namespaces = match (named, sub_resource) {
+                            ("namespaces", _) => Some(resource.as_str()),
+                            ("*", "") => Some("namespaces"),
+                            ("*", "*") => Some("namespaces/*"),
+                            ("*", "status") => Some("namespaces/status"),
+                            ("*", "finalize") => Some("namespaces/finalize"),
+                            _ => None,
+                        };
+                        covered.extend(of_namespaces.map(|resource| ("", resource, "Cluster")));
                     }
                 }
             }
@@ -246,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_wider_rule_covers_is_not_named_beside_it() {
+        let check = |rules: &[&str], expect: &[&str]| check(Coverage::Everywhere, rules, expect);
+        check(&["CREATE /v1/pods,services,pods/exec", "CREATE /v1/*"], &["CREATE /v1/*,pods/exec *"]);
+        check(
+            &["CREATE /v1/pods,pods/exec,services", "CREATE /v1/pods/*"],
+            &["CREATE /v1/pods/*,services *"],
+        );
+        check(&["CREATE /v1/pods/exec,pods", "CREATE /v1/*/exec"], &["CREATE /v1/*/exec,pods *"]);
+        check(&["CREATE /v1/pods,*,pods/exec,*/scale,pods/*", "CREATE /v1/*/*"], &["CREATE /v1/*/* *"]);
+    }
+
+    #[test]
     fn where_rules_name_different_versions_each_has_its_own() {
         let check = |rules: &[&str], expect: &[&str]| check(Coverage::Everywhere, rules, expect);
         check(
@@ -305,6 +337,13 @@ mod tests {
         check(&["CREATE rbac.authorization.k8s.io/v1/clusterroles Cluster"], &[]);
         check(&["CREATE /v1/namespaces"], &["CREATE /v1/namespaces Cluster"]);
         check(&["DELETE */*/*"], &["DELETE /*/namespaces Cluster", "DELETE */*/* Namespaced"]);
+        check(&["DELETE */*/*/*"], &["DELETE /*/namespaces/* Cluster", "DELETE */*/*/* Namespaced"]);
+        check(&["DELETE /v1/namespaces/*"], &["DELETE /v1/namespaces/* Cluster"]);
+        check(
+            &["UPDATE */*/*/finalize"],
+            &["UPDATE /*/namespaces/finalize Cluster", "UPDATE */*/*/finalize Namespaced"],
+        );
+        check(&["UPDATE /v1/*/scale"], &["UPDATE /v1/*/scale Namespaced"]);
         check(&["DELETE */*/* Namespaced"], &["DELETE */*/* Namespaced"]);
     }
 }
