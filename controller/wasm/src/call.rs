@@ -26,7 +26,7 @@ pub(crate) struct Call {
 #[derive(Default)]
 pub(crate) struct Lookups {
     /// Names, and lists as JSON.
-    pub(crate) found: Vec<(String, Arc<str>)>,
+    pub(crate) found: Vec<(String, Arc<String>)>,
     pub(crate) state: Asking,
 }
 
@@ -97,7 +97,7 @@ impl ResourceLimiter for Call {
 
 impl Call {
     pub(crate) fn new(policy: &Arc<str>, quota: &Arc<Quota>, lookups: Vec<(String, String)>) -> Self {
-        let found = lookups.into_iter().map(|(name, found)| (name, Arc::from(found))).collect();
+        let found = lookups.into_iter().map(|(name, found)| (name, Arc::new(found))).collect();
         Self {
             policy: Arc::clone(policy),
             quota: Arc::clone(quota),

@@ -54,7 +54,7 @@ impl Call {
     }
 
     /// What was looked up under a name; afterwards, the module makes room for it.
-    fn look_up(&mut self, name: &[u8]) -> wasmtime::Result<Arc<str>> {
+    fn look_up(&mut self, name: &[u8]) -> wasmtime::Result<Arc<String>> {
         let told = || written(name.get(..MAX_NAME).unwrap_or(name));
         match self.lookups.state {
             Asking::Allowed => {}

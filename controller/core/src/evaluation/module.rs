@@ -8,7 +8,7 @@ use super::phase::{BUDGET, REQUEST_OUT_OF_BUDGET};
 use super::plain_finding;
 use super::wording::{MAX_MESSAGE_BYTES, cut, one_line};
 use crate::decision::{Finding, FindingKind, MAX_FINDINGS};
-use crate::module::{Input, Module, Reply, Run, Violation};
+use crate::module::{INSTRUCTIONS_PER_COST, Input, Module, Reply, Run, Violation};
 use crate::policy::given::{LOOKUPS, REQUEST};
 use portcullis_cel::tree::NodeList;
 use portcullis_cel::{Failure, FailureKind, Value};
@@ -36,7 +36,10 @@ impl Judge<'_, '_> {
             }
             Err(error) => return self.fail(&error.message),
         };
-        let left = self.context.left.get();
+        // What is written for a module costs as much as if it read it.
+        let given = input.lookups.iter().map(|(_, found)| found.len()).sum::<usize>() + input.request.len();
+        let written = given as u64 / INSTRUCTIONS_PER_COST;
+        let left = self.context.left.get().saturating_sub(written);
         let Run { result, cost } = module.validate(input, BUDGET.min(left));
         self.context.left.set(left.saturating_sub(cost));
         match result {

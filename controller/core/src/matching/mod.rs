@@ -66,6 +66,11 @@ impl Matcher {
         &self.constraints.resource_rules
     }
 
+    /// Whether it takes objects only as they were sent (`matchPolicy: Exact`).
+    pub fn is_exact(&self) -> bool {
+        self.constraints.exact
+    }
+
     /// Whether the policy concerns every request for a known resource, whatever the object is like.
     pub(crate) fn matches_every(&self, converted: &Target<'_>) -> bool {
         let MatchResources {

@@ -131,6 +131,21 @@ pub enum State {
     Pending,
 }
 
+/// What a policy matches, as far as the API server is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Matched<'a> {
+    /// Its rules.
+    pub rules: &'a [ResourceRule],
+    /// Whether it takes objects only as they were sent (`matchPolicy: Exact`).
+    pub exact: bool,
+}
+
+impl<'a> Matched<'a> {
+    fn of(policy: &'a CompiledPolicy) -> Self {
+        Self { rules: policy.matcher.rules(), exact: policy.matcher.is_exact() }
+    }
+}
+
 impl PolicySet {
     /// Compiles what was found. Never fails: what is wrong is in [`problems`](Self::problems), and a policy
     /// that is broken now keeps its version from `previous`. Documents that did not change are not compiled
@@ -194,18 +209,18 @@ impl PolicySet {
     }
 
     /// What policies match at most that govern their own namespace only: that, and the rules of the policy.
-    pub fn matched_in_namespaces(&self) -> impl Iterator<Item = (&str, &[ResourceRule])> {
+    pub fn matched_in_namespaces(&self) -> impl Iterator<Item = (&str, Matched<'_>)> {
         let bound = self.policies.iter().filter(|bound| !bound.bindings.is_empty());
-        bound.filter_map(|bound| Some((bound.namespace()?, bound.policy.matcher.rules())))
+        bound.filter_map(|bound| Some((bound.namespace()?, Matched::of(&bound.policy))))
     }
 
     /// What every pair of the others matches at most: its class, and the rules of its policy. The webhook configuration
     /// asks for no more.
-    pub fn matched(&self) -> impl Iterator<Item = (Class, &[ResourceRule])> {
+    pub fn matched(&self) -> impl Iterator<Item = (Class, Matched<'_>)> {
         let bound = self.policies.iter().filter(|bound| bound.namespace().is_none());
         bound.flat_map(|Bound { policy, bindings }| {
             let class = |binding: &Arc<CompiledBinding>| binding.class(policy.failure_policy);
-            bindings.iter().map(move |binding| (class(binding), policy.matcher.rules()))
+            bindings.iter().map(move |binding| (class(binding), Matched::of(policy)))
         })
     }
 

@@ -112,9 +112,9 @@ impl Inventory {
         })?;
         let served =
             served.map_err(|error| anyhow!("the cluster cannot be read: {}", listing::reason(&error)))?;
-        let everywhere = set.matched().flat_map(|(_, rules)| rules);
+        let everywhere = set.matched().flat_map(|(_, matched)| matched.rules);
         let rules: Vec<_> =
-            everywhere.chain(set.matched_in_namespaces().flat_map(|(_, rules)| rules)).collect();
+            everywhere.chain(set.matched_in_namespaces().flat_map(|(_, matched)| matched.rules)).collect();
         Ok(kinds::matched(&rules, &served))
     }
 

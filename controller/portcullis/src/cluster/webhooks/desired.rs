@@ -62,7 +62,7 @@ pub(in crate::cluster) struct Settings {
 
 /// The entries that ask about what the pairs of a set match, and trust this CA (PEM).
 pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<ValidatingWebhook> {
-    let of = |class| set.matched().filter(move |(own, _)| *own == class).flat_map(|(_, rules)| rules);
+    let of = |class| set.matched().filter(move |(own, _)| *own == class).map(|(_, matched)| matched);
     let own = settings.controller_namespace.as_str();
     let critical = settings.critical_namespaces.iter().map(String::as_str).filter(|name| *name != own);
     let critical: Vec<&str> = critical.collect();
@@ -73,13 +73,13 @@ pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<Va
     let mut entries = make(Entry::Fail, of(Class::Fail).collect(), ordinary(), Coverage::Everywhere);
     entries.extend(make(Entry::Ignore, of(Class::Ignore).collect(), ordinary(), Coverage::Everywhere));
     if !critical.is_empty() {
-        let rules = set.matched().flat_map(|(_, rules)| rules).collect();
+        let rules = set.matched().map(|(_, matched)| matched).collect();
         let selector = in_namespaces("In", critical.iter().copied());
         entries.extend(make(Entry::Critical, rules, selector, Coverage::InNamespaces));
     }
     let namespaces: BTreeSet<&str> = set.matched_in_namespaces().map(|(namespace, _)| namespace).collect();
     if !namespaces.is_empty() {
-        let rules = set.matched_in_namespaces().flat_map(|(_, rules)| rules).collect();
+        let rules = set.matched_in_namespaces().map(|(_, matched)| matched).collect();
         let selector = in_namespaces("In", namespaces.into_iter());
         entries.extend(make(Entry::Namespaced, rules, selector, Coverage::Namespaced));
     }
@@ -91,7 +91,7 @@ pub(super) fn desired(set: &PolicySet, settings: &Settings, ca: &[u8]) -> Vec<Va
 /// nothing.
 fn made(
     entry: Entry,
-    Union { rules, converted }: Union,
+    Union { rules, exact, converted }: Union,
     selector: &LabelSelector,
     settings: &Settings,
     ca: &[u8],
@@ -99,7 +99,7 @@ fn made(
     if rules.is_empty() {
         return Vec::new();
     }
-    let match_policy = if converted.is_empty() { "Equivalent" } else { "Exact" };
+    let match_policy = if exact || !converted.is_empty() { "Exact" } else { "Equivalent" };
     let first = ValidatingWebhook {
         match_policy: Some(match_policy.to_owned()),
         namespace_selector: Some(selector.clone()),

@@ -10,6 +10,7 @@ use k8s_openapi::api::admissionregistration::v1::RuleWithOperations;
 use portcullis_core::document::{ResourceRule, Scope};
 use portcullis_core::matching::rules::split_resource;
 use portcullis_core::request::Operation;
+use portcullis_core::set::Matched;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which namespaces an entry is about, as far as rules can say it.
@@ -29,6 +30,9 @@ pub(super) enum Coverage {
 pub(super) struct Union {
     /// Sorted.
     pub(super) rules: Vec<RuleWithOperations>,
+    /// Whether none of them is about objects that the API server converts. What fails to be converted fails as a whole,
+    /// whatever the failurePolicy.
+    pub(super) exact: bool,
     /// By the versions that they name, as [`ResourceRule::asks_for`] has it: what to ask about once more where the API
     /// server converts it. If there is anything, the entry itself is to ask about what matches exactly.
     pub(super) converted: BTreeMap<String, Vec<RuleWithOperations>>,
@@ -50,6 +54,8 @@ struct Cell<'a> {
     resource: &'a str,
     scope: &'static str,
     versions: BTreeSet<&'a str>,
+    /// Whether objects are asked about only as they are sent.
+    exact: bool,
     /// The versions that objects are converted into.
     word: Option<String>,
 }
@@ -58,20 +64,23 @@ struct Cell<'a> {
 type Cells<'a> = BTreeMap<Cell<'a>, BTreeSet<&'static str>>;
 
 /// The rules that cover what all of these cover. Names and exclusions are left to ourselves.
-pub(super) fn union<'a>(rules: impl IntoIterator<Item = &'a ResourceRule>, coverage: Coverage) -> Union {
+pub(super) fn union<'a>(matched: impl IntoIterator<Item = Matched<'a>>, coverage: Coverage) -> Union {
     let mut cells = Cells::new();
-    for rule in rules {
+    let rules =
+        matched.into_iter().flat_map(|Matched { rules, exact }| rules.iter().map(move |it| (it, exact)));
+    for (rule, exact) in rules {
         let versions: BTreeSet<&str> = rule.api_versions.iter().map(String::as_str).collect();
-        let word = rule.asks_for();
+        let word = rule.asks_for().filter(|_| !exact);
         for (group, resource, scope) in covered(rule, coverage) {
-            let cell = Cell { group, resource, scope, versions: versions.clone(), word: word.clone() };
+            let (versions, word) = (versions.clone(), word.clone());
+            let cell = Cell { group, resource, scope, versions, exact, word };
             let asked = cells.entry(cell).or_default();
             asked.extend(operations(rule).iter().map(|operation| operation.as_str()));
         }
     }
     let converted = if disagree(&cells) { conversions(&cells) } else { BTreeMap::new() };
     let asked = cells.iter().map(|(cell, operations)| (cell, cell.versions.iter().copied(), operations));
-    Union { rules: joined(asked), converted }
+    Union { rules: joined(asked), exact: cells.keys().all(|cell| cell.exact), converted }
 }
 
 /// The rules that name versions, by these.
@@ -223,6 +232,10 @@ mod tests {
         }
     }
 
+    fn matched(rules: &[ResourceRule], exact: bool) -> Matched<'_> {
+        Matched { rules, exact }
+    }
+
     fn show(rule: &RuleWithOperations) -> String {
         let join = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().join(",");
         format!(
@@ -238,7 +251,7 @@ mod tests {
     /// The rules of the entry, and after `for V:` those of what is asked about converted into V.
     fn check(coverage: Coverage, rules: &[&str], expect: &[&str]) {
         let rules: Vec<ResourceRule> = rules.iter().map(|rule| parse(rule)).collect();
-        let Union { rules: asked, converted } = union(&rules, coverage);
+        let Union { rules: asked, converted, .. } = union([matched(&rules, false)], coverage);
         let mut shown: Vec<String> = asked.iter().map(show).collect();
         for (word, rules) in converted {
             shown.extend(rules.iter().map(|rule| format!("for {word}: {}", show(rule))));
@@ -325,9 +338,23 @@ mod tests {
             ("CREATE apps/v1/* Cluster", "CREATE apps/v2/*", true),
             ("CREATE apps/v1,v2/*", "CREATE apps/v2,v1/deployments", false),
         ] {
-            let union = union(&[parse(one), parse(other)], Coverage::Everywhere);
+            let rules = [parse(one), parse(other)];
+            let union = union([matched(&rules, false)], Coverage::Everywhere);
             assert_eq!(!union.converted.is_empty(), disagree, "{one} and {other}");
         }
+    }
+
+    #[test]
+    fn nothing_is_converted_for_who_takes_it_as_it_was_sent() {
+        let (every, one) = ([parse("CREATE */*/*")], [parse("CREATE apps/v1/deployments")]);
+        let made = |all: &[Matched<'_>]| {
+            let Union { exact, converted, .. } = union(all.iter().copied(), Coverage::Everywhere);
+            (exact, converted.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(made(&[matched(&one, true)]), (true, vec![]));
+        assert_eq!(made(&[matched(&one, false)]), (false, vec![]));
+        assert_eq!(made(&[matched(&every, false), matched(&one, true)]), (false, vec![]));
+        assert_eq!(made(&[matched(&every, true), matched(&one, false)]), (false, vec!["v1".to_owned()]));
     }
 
     #[test]
